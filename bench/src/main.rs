@@ -1,0 +1,2 @@
+//! Benches of restow.
+fn main() {}
