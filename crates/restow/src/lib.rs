@@ -1,1 +1,13 @@
-//! A response cache for REST APIs.
+//! A response cache for REST APIs: endpoints declared once, every answer kept in a typed repository.
+
+mod answer;
+mod clock;
+mod error;
+mod expiry;
+pub mod key;
+
+pub use answer::{Answer, BoxFuture, BoxStream};
+pub use clock::{Clock, Millis, SystemClock, TestClock};
+pub use error::{Error, ErrorKind, Result};
+pub use expiry::Expiry;
+pub use key::{Field, FieldKind, FieldRef, FieldValue, Key, RawKey};
