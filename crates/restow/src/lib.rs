@@ -2,12 +2,18 @@
 
 mod answer;
 mod clock;
+pub mod codec;
+pub mod entry;
 mod error;
 mod expiry;
 pub mod key;
+mod selection;
+pub mod store;
 
 pub use answer::{Answer, BoxFuture, BoxStream};
 pub use clock::{Clock, Millis, SystemClock, TestClock};
+pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
 pub use expiry::Expiry;
 pub use key::{Field, FieldKind, FieldRef, FieldValue, Key, RawKey};
+pub use selection::{Condition, Scope, Selection};

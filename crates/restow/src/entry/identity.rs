@@ -1,0 +1,135 @@
+//! What identifies an entry: key, partition, variant; and its generation.
+
+use crate::{Error, ErrorKind, RawKey, Result};
+use std::{fmt, sync::Arc};
+
+/// Whose entry it is: a named principal's, the holder's of a credential, or everyone's.
+///
+/// Its text is what a SQL table shows: `p:alice`, `c:` and a keyed digest, or empty for public.
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition(Option<Arc<str>>);
+
+impl Partition {
+    /// The entries of requests without a credential, and those that an endpoint shares.
+    pub const PUBLIC: Self = Self(None);
+
+    /// Returns the partition of the principal that the program names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`] where the name is empty, longer than 200 bytes, or holds a control character.
+    pub fn principal(name: &str) -> Result<Self> {
+        if name.is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
+            let message = format!(
+                "{name:?} is not a principal's name; use 1 to 200 bytes without control characters"
+            );
+            return Err(Error::new(ErrorKind::Name, message));
+        }
+        Ok(Self(Some(format!("p:{name}").into())))
+    }
+
+    /// Returns the partition of whoever holds the credential with this keyed digest.
+    pub fn credential(digest: u128) -> Self {
+        Self(Some(format!("c:{digest:032x}").into()))
+    }
+
+    /// Reads the text that [`as_str`](Self::as_str) gives.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] where it is not the text of a partition.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text.split_once(':') {
+            None if text.is_empty() => Ok(Self::PUBLIC),
+            Some(("p", name)) if !name.is_empty() => Ok(Self(Some(text.into()))),
+            Some(("c", hex))
+                if hex.len() == 32
+                    && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) =>
+            {
+                Ok(Self(Some(text.into())))
+            }
+            _ => Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("{text:?} is not a partition"),
+            )),
+        }
+    }
+
+    /// Returns its text; empty for public.
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or("")
+    }
+
+    /// Tells whether it is everyone's.
+    pub fn is_public(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Partition({self})")
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_deref().unwrap_or("public"))
+    }
+}
+
+/// What an answer's `Vary` selected on: a keyed digest of the field names and the request's values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Variant(pub u128);
+
+impl Variant {
+    /// The variant of an answer without `Vary`.
+    pub const NONE: Self = Self(0);
+}
+
+/// Where the answers to a request live: every variant of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Address {
+    /// The key.
+    pub key: RawKey,
+    /// Whose it is.
+    pub partition: Partition,
+}
+
+/// What identifies one entry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryId {
+    /// Key and partition.
+    pub address: Address,
+    /// Which of the answers there.
+    pub variant: Variant,
+}
+
+/// Tells two states of one entry apart: it grows with every write and renewal, and a renewal names the one it read.
+///
+/// A store starts an entry that it did not hold at a random number, so that an entry removed and stored again
+/// is never mistaken for the one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// Of an entry that no store has given one yet.
+    pub const UNKNOWN: Self = Self(0);
+
+    /// Returns a first generation: random, and far from the end.
+    pub fn start() -> Self {
+        let mut bytes = [0; 8];
+        // Without the system's random numbers the address of a stack variable and the time are still rarely the same twice.
+        if getrandom::fill(&mut bytes).is_err() {
+            let nanos = std::time::SystemTime::UNIX_EPOCH
+                .elapsed()
+                .map_or(0, |d| d.subsec_nanos());
+            bytes = (u64::from(nanos) << 20).to_le_bytes();
+        }
+        Self((u64::from_le_bytes(bytes) >> 16) | 1)
+    }
+
+    /// Returns the generation after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}

@@ -1,0 +1,143 @@
+//! Selections: which entries an operation covers.
+
+use crate::{Error, ErrorKind, FieldValue, Millis, Result, entry::Partition, store::TableSpec};
+
+/// Entries by their age.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Live and expired ones.
+    #[default]
+    All,
+    /// Those that have not expired.
+    Live,
+    /// Those that have expired and are still kept.
+    Expired,
+}
+
+/// A condition on a key field or a declared column: that it has this value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The field or column.
+    pub name: Box<str>,
+    /// The value; [`FieldValue::Absent`] selects entries in which it is absent.
+    pub value: FieldValue,
+}
+
+/// Which entries an operation covers: those that all conditions hold for. The default covers everything, of everyone.
+///
+/// ```
+/// use restow::{Scope, Selection};
+/// let selection = Selection::new(Scope::Live).eq("artist", "0OdU");
+/// assert_eq!(selection.conditions.len(), 1);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Selection {
+    /// By age.
+    pub scope: Scope,
+    /// Whose entries; `None` for everyone's.
+    pub partition: Option<Partition>,
+    /// By values of fields and columns.
+    pub conditions: Vec<Condition>,
+    /// By the undeclared query, in its canonical form.
+    pub query: Option<Box<str>>,
+    /// By tag.
+    pub tag: Option<Box<str>>,
+    /// By status code.
+    pub status: Option<u16>,
+    /// Stored at or after this moment.
+    pub stored_since: Option<Millis>,
+    /// Stored before this moment.
+    pub stored_before: Option<Millis>,
+    /// With a body that changed at or after this moment.
+    pub changed_since: Option<Millis>,
+    /// With a body that changed before this moment.
+    pub changed_before: Option<Millis>,
+    /// Whether the operation may read every entry to find those it covers.
+    pub scan: bool,
+}
+
+impl Selection {
+    /// Selects everyone's entries in `scope`.
+    pub fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            ..Self::default()
+        }
+    }
+
+    /// Narrows it to one partition.
+    #[must_use]
+    pub fn within(mut self, partition: Partition) -> Self {
+        self.partition = Some(partition);
+        self
+    }
+
+    /// Adds the condition that a field or column has this value.
+    #[must_use]
+    pub fn eq(mut self, name: &str, value: impl Into<FieldValue>) -> Self {
+        self.conditions.push(Condition {
+            name: name.into(),
+            value: value.into(),
+        });
+        self
+    }
+
+    /// Lets the operation read every entry.
+    #[must_use]
+    pub fn scan(mut self) -> Self {
+        self.scan = true;
+        self
+    }
+
+    /// Checks that a table has what the selection names, and that it is found by an index unless scanning is allowed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Selection`] naming the condition, what there is, and `scan()`.
+    pub fn check(&self, spec: &TableSpec) -> Result<()> {
+        let mut unindexed = None;
+        let mut indexed = self.tag.is_some();
+        for condition in &self.conditions {
+            let name = &*condition.name;
+            match spec.fields.iter().position(|f| f.name() == name) {
+                Some(0) => indexed = true,
+                Some(_) => unindexed = Some(name),
+                None if spec.columns.iter().any(|c| *c.name == *name) => indexed = true,
+                None => return Err(self.unknown(name, spec)),
+            }
+        }
+        if self.status.is_some() {
+            unindexed = Some("status");
+        }
+        if self.stored_since.is_some() || self.stored_before.is_some() {
+            unindexed = Some("stored_at");
+        }
+        if self.changed_since.is_some() || self.changed_before.is_some() {
+            unindexed = Some("changed_at");
+        }
+        if self.query.is_some() {
+            unindexed = Some("query");
+        }
+        match unindexed {
+            Some(name) if !indexed && !self.scan => {
+                let message = format!(
+                    "{name:?} has no index, so this selection reads every entry; allow it with scan(), or declare a column"
+                );
+                Err(Error::new(ErrorKind::Selection, message).in_repository(spec.name.as_str()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn unknown(&self, name: &str, spec: &TableSpec) -> Error {
+        let fields = spec.fields.iter().map(|f| f.name());
+        let known: Vec<_> = fields
+            .chain(spec.columns.iter().map(|c| &*c.name))
+            .collect();
+        let message = format!(
+            "there is no field or column {name:?}; there are ({})",
+            known.join(", ")
+        );
+        Error::new(ErrorKind::Selection, message).in_repository(spec.name.as_str())
+    }
+}

@@ -1,0 +1,189 @@
+//! The contract of a backend: all that a new store implements.
+
+mod lease;
+mod spec;
+
+pub use lease::{Fence, Lease, Leases};
+pub use spec::{Budget, Column, OnSchemaChange, TableName, TableSpec};
+
+use crate::{
+    Millis, Result, Selection,
+    answer::{Answer, BoxFuture, BoxStream},
+    entry::{Address, Entry, EntryId, Found, Generation, Meta},
+};
+use std::{
+    fmt::{Debug, Display},
+    sync::Arc,
+};
+
+/// A place that holds tables of entries. `Display` says where it is, without a password.
+///
+/// Implementers write every method; users hold a `Cache` and need not import this trait. Every future
+/// is cancel-safe: dropped at any await it leaves no half entry, no lost permit and no deadlock. After `close`, every
+/// call answers [`ErrorKind::Closed`](crate::ErrorKind::Closed).
+pub trait Store: Debug + Display + Send + Sync + 'static {
+    /// Returns the kind of store, as in its URL's scheme: `memory`, `sqlite`.
+    fn kind(&self) -> &'static str;
+
+    /// Returns what it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Opens a table, making it where there is none, and remembers its declaration.
+    ///
+    /// # Errors
+    /// [`SchemaMismatch`](crate::ErrorKind::SchemaMismatch) where the table's fields or columns differ and the spec does not let it change.
+    fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>>;
+
+    /// Returns what is there, without any declaration; ordered by name.
+    fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>>;
+
+    /// Removes a table and all its entries; `false` where there is none.
+    fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>>;
+
+    /// Returns the key of this cache's digests; made once, by whoever comes first.
+    fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>>;
+
+    /// Returns how to agree on one fetch across processes, where the store can.
+    fn leases(&self) -> Option<Arc<dyn Leases>>;
+
+    /// Returns what other processes change, where the store can tell.
+    fn changes(&self) -> Option<BoxStream<'static, Change>>;
+
+    /// Waits until all accepted writes are as durable as the store makes them.
+    fn commit(&self) -> BoxFuture<'_, Result<()>>;
+
+    /// Commits, then lets go of everything; a second call does nothing.
+    fn close(&self) -> BoxFuture<'_, Result<()>>;
+}
+
+/// A table of entries: one repository's. It is told the time; bulk answers keep the order and number of the questions.
+///
+/// What is past its `keep` is gone for every method but [`sweep`](Self::sweep), which removes it. A damaged entry is
+/// never returned: it counts as absent.
+pub trait Table: Debug + Send + Sync + 'static {
+    /// Returns what it was opened with.
+    fn spec(&self) -> &TableSpec;
+
+    /// Reads every retained variant at `at`, expired ones too.
+    fn read<'a>(&'a self, at: &'a Address, parts: Parts, now: Millis) -> Answer<'a, Result<Found>>;
+
+    /// Reads many addresses at once: answer `i` is for address `i`.
+    fn read_many<'a>(
+        &'a self,
+        at: &'a [Address],
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Vec<Found>>>;
+
+    /// Writes entries, all or none; the last of several with one identity stays. An entry whose body is the same as before keeps its `changed_at`.
+    ///
+    /// # Errors
+    /// [`Fenced`](crate::ErrorKind::Fenced) where a fence is no longer the newest.
+    fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>>;
+
+    /// Puts new metas on entries whose generation is still the one read; returns how many were.
+    fn renew<'a>(&'a self, renewals: &'a [Renewal], now: Millis) -> Answer<'a, Result<u64>>;
+
+    /// Deletes every variant at each address; returns at how many addresses there was a retained one.
+    fn delete<'a>(&'a self, at: &'a [Address], now: Millis) -> Answer<'a, Result<u64>>;
+
+    /// Counts the entries selected.
+    fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>>;
+
+    /// Removes up to `limit` of the entries selected; returns how many. A caller that wants them all calls until it returns 0.
+    fn clear<'a>(
+        &'a self,
+        which: &'a Selection,
+        limit: u64,
+        now: Millis,
+    ) -> Answer<'a, Result<u64>>;
+
+    /// Removes up to `limit` entries: what is past its `keep`, then what the budget does not allow, least recently used first. Returns how many.
+    fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>>;
+
+    /// Streams the entries selected, each once, in no order; entries that change meanwhile come in either state or not at all.
+    fn scan<'a>(
+        &'a self,
+        which: &'a Selection,
+        parts: Parts,
+        now: Millis,
+    ) -> BoxStream<'a, Result<Arc<Entry>>>;
+
+    /// Returns numbers about the table.
+    fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>>;
+}
+
+/// Which parts of an entry a read needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Parts {
+    /// The meta with its header lines, no body: for `contains` and `ls`.
+    Meta,
+    /// The body, no header lines: for a typed `get`.
+    Body,
+    /// All: for a client.
+    Whole,
+}
+
+/// An entry to write.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// The entry; its generation is given by the store.
+    pub entry: Arc<Entry>,
+    /// The lease it was fetched under, if it was.
+    pub fence: Option<Fence>,
+}
+
+/// A new meta on an old body: applied only while the entry is still the one that was read.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    /// Which entry.
+    pub id: EntryId,
+    /// The generation that was read.
+    pub read: Generation,
+    /// What it gets.
+    pub meta: Meta,
+}
+
+/// What a store can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Entries outlive the process.
+    pub durable: bool,
+    /// Several processes may use it at once.
+    pub shared: bool,
+    /// Writes, renewals and deletes go nowhere.
+    pub read_only: bool,
+    /// It removes what is past its `keep` by itself.
+    pub native_expiry: bool,
+}
+
+/// Numbers about a table; sizes in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Retained entries.
+    pub entries: u64,
+    /// Those of them that have expired.
+    pub expired: u64,
+    /// Header lines, URLs and bodies of retained entries.
+    pub bytes: u64,
+    /// When the oldest was stored.
+    pub oldest: Option<Millis>,
+    /// When the newest was stored.
+    pub newest: Option<Millis>,
+    /// Whether the numbers are exact, not estimated.
+    pub exact: bool,
+}
+
+/// What another process changed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Change {
+    /// The entries at one address.
+    Address(TableName, Address),
+    /// A whole table.
+    Table(TableName),
+    /// Nobody knows what.
+    Everything,
+}
