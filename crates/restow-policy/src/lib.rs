@@ -1,24 +1,26 @@
-//! HTTP caching as pure functions.
-/// Facts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Facts;
-impl Facts {
-    /// P.
-    pub fn parse(_: http::StatusCode, _: &http::HeaderMap, _: i64, _: i64) -> Self {
-        Self
-    }
-    /// E.
-    pub fn encode(&self, _: &mut Vec<u8>) {}
-    /// D.
-    pub fn decode(_: &[u8]) -> Option<Self> {
-        Some(Self)
-    }
-}
-/// S.
-pub fn storable(h: &http::HeaderMap) -> http::HeaderMap {
-    h.clone()
-}
-/// V.
-pub fn vary_names(_: &http::HeaderMap) -> String {
-    String::new()
-}
+//! HTTP caching (RFC 9111) as pure functions: no I/O, no clock, no panic.
+
+mod bytes;
+mod control;
+mod date;
+mod decide;
+mod facts;
+pub mod rule;
+mod store;
+mod validate;
+mod vary;
+
+pub use control::{MAX_SECONDS, RequestControl};
+pub use decide::{
+    CLOCK_SKEW_MS, ErrorKind, Limits, Mode, OnRequest, Request, Stored, on_error, on_request,
+};
+pub use facts::{Facts, Flags};
+pub use rule::Rule;
+pub use store::{
+    Options, StoreRequest, drop_cookies, freshens, is_unsafe, may_share, may_store, merge_304,
+    storable, understood,
+};
+pub use validate::{
+    conditions, drop_own_conditions, not_modified, own_conditions_present, retry_after,
+};
+pub use vary::{Role, VaryNames, variant, vary_names};

@@ -77,7 +77,8 @@ impl Head {
         Self {
             status,
             facts: Facts::parse(status, headers, requested_at.0, received_at.0),
-            vary: restow_policy::vary_names(&kept).to_string().into(),
+            // As received: a `Vary` that `Connection` names is not stored, and selects all the same.
+            vary: restow_policy::vary_names(headers).as_str().into(),
             lines: lines.into(),
             url: url.map(Into::into),
             etag,
