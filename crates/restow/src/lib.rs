@@ -17,3 +17,4 @@ pub use error::{Error, ErrorKind, Result};
 pub use expiry::Expiry;
 pub use key::{Field, FieldKind, FieldRef, FieldValue, Key, RawKey};
 pub use selection::{Condition, Scope, Selection};
+pub use restow_derive::Key;

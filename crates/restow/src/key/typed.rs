@@ -1,13 +1,13 @@
-//! Typed keys: the trait, the types a field may have, and the keys that need no derive.
+//! Typed keys: the trait, what a type fixes of its fields, and the types a field may have.
 
 use super::{
     field::{Field, FieldKind, FieldRef},
-    raw::{KeyWriter, RawKey},
+    raw::RawKey,
 };
 use crate::{Error, ErrorKind, Result};
 use std::{fmt::Debug, hash::Hash, sync::Arc};
 
-/// A typed key of a repository. Write `#[derive(restow::Key)]`; tuples, `String` and integers are keys already.
+/// A typed key of a repository. Write [`#[derive(restow::Key)]`](macro@crate::Key); tuples, `String` and integers are keys already.
 ///
 /// ```
 /// #[derive(restow::Key, Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +18,11 @@ use std::{fmt::Debug, hash::Hash, sync::Arc};
 /// assert_eq!(TrackKey::from_raw(&key.to_raw()?)?, key);
 /// # Ok::<(), restow::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a key",
+    label = "not a key",
+    note = "write `#[derive(restow::Key, Clone, Debug, PartialEq, Eq, Hash)]` above the struct, or use a tuple, `String` or an integer"
+)]
 pub trait Key: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     /// Returns what the type fixes of a key's fields.
     fn shape() -> Shape;
@@ -70,6 +75,18 @@ impl Slot {
         Self {
             kind: T::KIND,
             optional: T::OPTIONAL,
+        }
+    }
+}
+
+impl Field {
+    /// Declares a field of type `T`.
+    pub const fn of<T: KeyField>(name: &'static str) -> Self {
+        match (T::KIND, T::OPTIONAL) {
+            (FieldKind::Text, false) => Self::text(name),
+            (FieldKind::Text, true) => Self::text(name).optional(),
+            (FieldKind::Integer, false) => Self::integer(name),
+            (FieldKind::Integer, true) => Self::integer(name).optional(),
         }
     }
 }
@@ -127,11 +144,26 @@ fn list(fields: &[Field]) -> String {
         .join(", ")
 }
 
-/// A type that one field of a key may have.
+/// A type that one field of a key may have: text, an integer, or an `Option` of either.
+///
+/// `#[derive(Key)]` on a tuple struct with one field implements it too, so that a newtype can be a field of another key.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field of a key",
+    label = "not a type that a field of a key may have",
+    note = "a field is text (`String`, `Box<str>`, `Arc<str>`), an integer (`i64`, `i32`, `i16`, `i8`, `u32`, `u16`, `u8`), or an `Option` of one",
+    note = "for a type of your own, derive `restow::Key` on a tuple struct with one field, or implement `restow::key::KeyField`"
+)]
 pub trait KeyField: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     /// The kind of its values.
     const KIND: FieldKind;
-    /// Whether it may be absent.
+    /// Whether it may be absent. An `Option` of a type that may be absent does not compile:
+    /// `None` and `Some(None)` would be one key.
+    ///
+    /// ```compile_fail,E0080
+    /// #[derive(restow::Key, Clone, Debug, PartialEq, Eq, Hash)]
+    /// struct Market(Option<String>);
+    /// let slot = restow::key::Slot::of::<Option<Market>>();
+    /// ```
     const OPTIONAL: bool = false;
 
     /// Returns the value as a field.
@@ -165,7 +197,13 @@ integer_field!(i64, i32, i16, i8, u32, u16, u8);
 
 impl<T: KeyField> KeyField for Option<T> {
     const KIND: FieldKind = T::KIND;
-    const OPTIONAL: bool = true;
+    const OPTIONAL: bool = {
+        assert!(
+            !T::OPTIONAL,
+            "a field that may be absent cannot be wrapped in another `Option`: `None` and `Some(None)` would be one key"
+        );
+        true
+    };
 
     fn as_field(&self) -> FieldRef<'_> {
         self.as_ref().map_or(FieldRef::Absent, T::as_field)
@@ -178,65 +216,4 @@ impl<T: KeyField> KeyField for Option<T> {
             T::from_field(field).map(Some)
         }
     }
-}
-
-impl Key for RawKey {
-    fn shape() -> Shape {
-        Shape::Any
-    }
-
-    fn to_raw(&self) -> Result<RawKey> {
-        Ok(self.clone())
-    }
-
-    fn from_raw(raw: &RawKey) -> Result<Self> {
-        Ok(raw.clone())
-    }
-}
-
-macro_rules! one_field_key {
-    ($($t:ty),*) => {$(impl Key for $t {
-        fn shape() -> Shape { Shape::Slots(const { &[Slot::of::<$t>()] }) }
-        fn to_raw(&self) -> Result<RawKey> { RawKey::new([self.as_field()], "") }
-        fn from_raw(raw: &RawKey) -> Result<Self> {
-            let mut fields = raw.fields();
-            match (fields.next().and_then(<$t>::from_field), fields.next()) {
-                (Some(value), None) => Ok(value),
-                _ => Err(other_type(raw)),
-            }
-        }
-    })*};
-}
-one_field_key!(String, Box<str>, Arc<str>, i64, i32, u32);
-
-macro_rules! tuple_key {
-    ($($t:ident $v:ident),+) => {
-        impl<$($t: KeyField),+> Key for ($($t,)+) {
-            fn shape() -> Shape { Shape::Slots(const { &[$(Slot::of::<$t>()),+] }) }
-            fn to_raw(&self) -> Result<RawKey> {
-                let ($($v,)+) = self;
-                let mut writer = KeyWriter::new();
-                $(writer.push($v.as_field());)+
-                writer.finish("")
-            }
-            fn from_raw(raw: &RawKey) -> Result<Self> {
-                let mut fields = raw.fields();
-                let key = ($(fields.next().and_then($t::from_field).ok_or_else(|| other_type(raw))?,)+);
-                if fields.next().is_some() { Err(other_type(raw)) } else { Ok(key) }
-            }
-        }
-    };
-}
-tuple_key!(A a);
-tuple_key!(A a, B b);
-tuple_key!(A a, B b, C c);
-tuple_key!(A a, B b, C c, D d);
-tuple_key!(A a, B b, C c, D d, E e);
-tuple_key!(A a, B b, C c, D d, E e, F f);
-
-fn other_type(raw: &RawKey) -> Error {
-    Error::new(
-        ErrorKind::Key,
-        format!("the key ({raw}) does not fit the key type of this repository"),
-    )
 }

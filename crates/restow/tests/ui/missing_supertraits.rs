@@ -1,0 +1,6 @@
+#[derive(restow::Key)]
+struct TrackKey {
+    id: String,
+}
+
+fn main() {}
