@@ -193,7 +193,7 @@ fn key_attributes(attrs: &[Attribute]) -> impl Iterator<Item = &Attribute> {
 /// Refuses what no bound explains as well: a reference, a lifetime, an `Option` of an `Option`.
 fn type_fits(field: &Field, member: &Member) -> Result<()> {
     let label = label(member);
-    let borrowed = match &field.ty {
+    let borrowed = match inside_option(&field.ty).unwrap_or(&field.ty) {
         Type::Reference(reference) => Some(reference.to_token_stream()),
         ty => borrowed_lifetime(ty.to_token_stream()),
     };

@@ -16,5 +16,5 @@ pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
 pub use expiry::Expiry;
 pub use key::{Field, FieldKind, FieldRef, FieldValue, Key, RawKey};
-pub use selection::{Condition, Scope, Selection};
 pub use restow_derive::Key;
+pub use selection::{Condition, Scope, Selection};

@@ -1,4 +1,8 @@
 //! `#[derive(Key)]`: what it writes, what it refuses at run time, and what it refuses to compile.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy takes the functions that tests share for no tests"
+)]
 
 use restow::{
     ErrorKind, Field, FieldKind, FieldRef, FieldValue, Key, RawKey,

@@ -8,6 +8,7 @@ struct TrackKey<'a> {
 #[derive(restow::Key, Clone, Debug, PartialEq, Eq, Hash)]
 struct Literal {
     name: &'static str,
+    other: Option<&'static str>,
 }
 
 #[derive(restow::Key, Clone, Debug, PartialEq, Eq, Hash)]

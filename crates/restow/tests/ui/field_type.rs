@@ -4,7 +4,6 @@ struct TrackKey {
     tags: Vec<String>,
     offset: u64,
     market: Option<bool>,
-    name: Option<&'static str>,
 }
 
 #[derive(restow::Key, Clone, Debug, PartialEq, Eq, Hash)]
