@@ -246,4 +246,11 @@ mod tests {
             "and so does the key"
         );
     }
+
+    #[test]
+    fn the_digest_is_frozen_for_it_is_stored() {
+        let lines: &[(&'static str, &[u8])] = &[("a", b"1"), ("a", b"2"), ("b", b"")];
+        let digest = select("a,b,c", lines).unwrap();
+        assert_eq!(format!("{digest:032x}"), "99b6720625653a9716535f6208fa4260");
+    }
 }
