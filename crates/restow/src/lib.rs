@@ -1,5 +1,9 @@
 //! A response cache for REST APIs: endpoints declared once, every answer kept in a typed repository.
 
+// The derived code says `::restow`; this crate's own unit tests derive keys too.
+#[cfg(test)]
+extern crate self as restow;
+
 mod answer;
 mod clock;
 pub mod codec;

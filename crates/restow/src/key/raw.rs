@@ -12,10 +12,11 @@ const END: u8 = 0;
 const TEXT: u8 = 1;
 const INTEGER: u8 = 2;
 const ABSENT: u8 = 3;
+const QUERY: u8 = 4;
 
 /// The values of a key in canonical bytes: each field tagged and length-prefixed, then the undeclared query.
 ///
-/// Two keys are equal exactly where all their values are. It is itself a [`Key`](crate::Key): of an endpoint that is declared in a file.
+/// Two keys are equal exactly where all their values are, and no key is the beginning of another. It is itself a [`Key`](crate::Key): of an endpoint that is declared in a file.
 ///
 /// ```
 /// use restow::{FieldRef, RawKey};
@@ -44,21 +45,14 @@ impl RawKey {
     /// # Errors
     /// [`ErrorKind::Corrupt`] where they are not the canonical form of a key.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let corrupt = || Error::new(ErrorKind::Corrupt, "these bytes are not a key");
         let mut rest = bytes;
-        loop {
-            match rest.split_first().ok_or_else(corrupt)? {
-                (&END, query) => {
-                    std::str::from_utf8(query).map_err(|_| corrupt())?;
-                    return if bytes.len() > MAX_KEY_BYTES {
-                        Err(corrupt())
-                    } else {
-                        Ok(Self(bytes.into()))
-                    };
-                }
-                _ => rest = split_field(rest).ok_or_else(corrupt)?.1,
-            }
+        while let Some((_, after)) = split_field(rest) {
+            rest = after;
         }
+        if split_query(rest).is_none() || bytes.len() > MAX_KEY_BYTES {
+            return Err(Error::new(ErrorKind::Corrupt, "these bytes are not a key"));
+        }
+        Ok(Self(bytes.into()))
     }
 
     /// Returns the canonical bytes.
@@ -77,9 +71,7 @@ impl RawKey {
         while let Some((_, after)) = split_field(rest) {
             rest = after;
         }
-        rest.split_first()
-            .and_then(|(_, query)| std::str::from_utf8(query).ok())
-            .unwrap_or("")
+        split_query(rest).unwrap_or("")
     }
 }
 
@@ -140,10 +132,7 @@ impl KeyWriter {
             }
             FieldRef::Text(s) => {
                 self.0.push(TEXT);
-                // A text too long for its prefix is too long for a key: `finish` refuses it.
-                self.0
-                    .extend_from_slice(&u32::try_from(s.len()).unwrap_or(u32::MAX).to_be_bytes());
-                self.0.extend_from_slice(s.as_bytes());
+                self.push_text(s);
             }
         }
     }
@@ -153,8 +142,12 @@ impl KeyWriter {
     /// # Errors
     /// [`ErrorKind::Key`] where it is longer than [`MAX_KEY_BYTES`].
     pub fn finish(mut self, query: &str) -> Result<RawKey> {
-        self.0.push(END);
-        self.0.extend_from_slice(query.as_bytes());
+        if query.is_empty() {
+            self.0.push(END);
+        } else {
+            self.0.push(QUERY);
+            self.push_text(query);
+        }
         if self.0.len() > MAX_KEY_BYTES {
             let message = format!(
                 "the key is {} bytes long; the most is {MAX_KEY_BYTES}",
@@ -163,6 +156,13 @@ impl KeyWriter {
             return Err(Error::new(ErrorKind::Key, message));
         }
         Ok(RawKey(Arc::from(self.0.as_slice())))
+    }
+
+    fn push_text(&mut self, s: &str) {
+        // A text too long for its prefix is too long for a key: `finish` refuses it.
+        let len = u32::try_from(s.len()).unwrap_or(u32::MAX);
+        self.0.extend_from_slice(&len.to_be_bytes());
+        self.0.extend_from_slice(s.as_bytes());
     }
 }
 
@@ -173,12 +173,24 @@ fn split_field(bytes: &[u8]) -> Option<(FieldRef<'_>, &[u8])> {
         INTEGER => rest
             .split_first_chunk()
             .map(|(i, rest)| (FieldRef::Integer(i64::from_be_bytes(*i)), rest)),
-        TEXT => {
-            let (len, rest) = rest.split_first_chunk::<4>()?;
-            let (text, rest) =
-                rest.split_at_checked(usize::try_from(u32::from_be_bytes(*len)).ok()?)?;
-            Some((FieldRef::Text(std::str::from_utf8(text).ok()?), rest))
-        }
+        TEXT => split_text(rest).map(|(text, rest)| (FieldRef::Text(text), rest)),
         _ => None,
     }
+}
+
+/// Reads what comes after the fields; `None` where it is not the canonical end of a key.
+fn split_query(end: &[u8]) -> Option<&str> {
+    match end.split_first()? {
+        (&END, []) => Some(""),
+        (&QUERY, text) => split_text(text)
+            .filter(|(query, rest)| !query.is_empty() && rest.is_empty())
+            .map(|(query, _)| query),
+        _ => None,
+    }
+}
+
+fn split_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    let (text, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*len)).ok()?)?;
+    Some((std::str::from_utf8(text).ok()?, rest))
 }
