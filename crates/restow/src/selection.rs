@@ -1,6 +1,10 @@
 //! Selections: which entries an operation covers.
 
-use crate::{Error, ErrorKind, FieldValue, Millis, Result, entry::Partition, store::TableSpec};
+use crate::{
+    Error, ErrorKind, FieldValue, Millis, Result,
+    entry::{Entry, Partition},
+    store::TableSpec,
+};
 
 /// Entries by their age.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -129,6 +133,36 @@ impl Selection {
         }
     }
 
+    /// Tells whether it covers an entry of this table at `now`: what a store without an index asks of each one.
+    ///
+    /// An entry past its `keep` is covered by nothing, and neither is any entry by a condition on a name that the table does not have.
+    pub fn covers(&self, entry: &Entry, spec: &TableSpec, now: Millis) -> bool {
+        let meta = &entry.meta;
+        let in_scope = match self.scope {
+            Scope::All => true,
+            Scope::Live => meta.is_live(now),
+            Scope::Expired => !meta.is_live(now),
+        };
+        let address = &entry.id.address;
+        in_scope
+            && meta.is_retained(spec.keep, now)
+            && self
+                .partition
+                .as_ref()
+                .is_none_or(|p| *p == address.partition)
+            && self.conditions.iter().all(|c| c.holds(entry, spec))
+            && self
+                .query
+                .as_ref()
+                .is_none_or(|q| **q == *address.key.query())
+            && self.tag.as_ref().is_none_or(|t| meta.tags.contains(t))
+            && self.status.is_none_or(|s| s == meta.head.status().as_u16())
+            && self.stored_since.is_none_or(|at| meta.stored_at >= at)
+            && self.stored_before.is_none_or(|at| meta.stored_at < at)
+            && self.changed_since.is_none_or(|at| meta.changed_at >= at)
+            && self.changed_before.is_none_or(|at| meta.changed_at < at)
+    }
+
     fn unknown(&self, name: &str, spec: &TableSpec) -> Error {
         let fields = spec.fields.iter().map(|f| f.name());
         let known: Vec<_> = fields
@@ -139,5 +173,18 @@ impl Selection {
             known.join(", ")
         );
         Error::new(ErrorKind::Selection, message).in_repository(spec.name.as_str())
+    }
+}
+
+impl Condition {
+    fn holds(&self, entry: &Entry, spec: &TableSpec) -> bool {
+        if let Some(i) = spec.fields.iter().position(|f| *f.name() == *self.name) {
+            return entry.id.address.key.fields().nth(i) == Some(self.value.as_ref());
+        }
+        // An entry without columns has every one of them absent.
+        let column = spec.columns.iter().position(|c| c.name == self.name);
+        column.is_some_and(|i| {
+            entry.meta.columns.get(i).unwrap_or(&FieldValue::Absent) == &self.value
+        })
     }
 }

@@ -1,9 +1,13 @@
 //! The contract of a backend: all that a new store implements.
 
 mod lease;
+pub mod memory;
+mod schema;
 mod spec;
 
 pub use lease::{Fence, Lease, Leases};
+pub use memory::{MemoryOptions, MemoryStore};
+pub use schema::{FieldSource, Migration, SchemaChange};
 pub use spec::{Budget, Column, OnSchemaChange, TableName, TableSpec};
 
 use crate::{
@@ -59,15 +63,22 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
 /// A table of entries: one repository's. It is told the time; bulk answers keep the order and number of the questions.
 ///
 /// What is past its `keep` is gone for every method but [`sweep`](Self::sweep), which removes it. A damaged entry is
-/// never returned: it counts as absent.
+/// never returned: it counts as absent. An address whose key does not have the fields of the table (their number and
+/// kinds, see [`TableSpec::check_key`]) is an [`ErrorKind::Key`](crate::ErrorKind::Key) for every method that takes one.
 pub trait Table: Debug + Send + Sync + 'static {
     /// Returns what it was opened with.
     fn spec(&self) -> &TableSpec;
 
     /// Reads every retained variant at `at`, expired ones too.
+    ///
+    /// # Errors
+    /// [`Key`](crate::ErrorKind::Key) where the key does not have the table's fields.
     fn read<'a>(&'a self, at: &'a Address, parts: Parts, now: Millis) -> Answer<'a, Result<Found>>;
 
     /// Reads many addresses at once: answer `i` is for address `i`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), where any of the keys does not fit.
     fn read_many<'a>(
         &'a self,
         at: &'a [Address],
@@ -78,7 +89,9 @@ pub trait Table: Debug + Send + Sync + 'static {
     /// Writes entries, all or none; the last of several with one identity stays. An entry whose body is the same as before keeps its `changed_at`.
     ///
     /// # Errors
-    /// [`Fenced`](crate::ErrorKind::Fenced) where a fence is no longer the newest.
+    /// [`Key`](crate::ErrorKind::Key) where a key does not have the table's fields, [`Fenced`](crate::ErrorKind::Fenced)
+    /// where a fence is no longer the newest, [`TooLarge`](crate::ErrorKind::TooLarge) where the store could never hold
+    /// an entry; then none of them is written.
     fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>>;
 
     /// Puts new metas on entries whose generation is still the one read; returns how many were.

@@ -1,6 +1,6 @@
 //! What a table is made of.
 
-use crate::{Error, ErrorKind, Field, FieldValue, Result};
+use crate::{Error, ErrorKind, Field, FieldValue, RawKey, Result};
 use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 /// The name of a repository and of its table: 1 to 48 bytes of any text without control characters.
@@ -42,6 +42,14 @@ impl TableName {
     /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns the name that the table gets when it is set aside for the `n`th time: `tracks (old 1)`, cut to fit.
+    pub(crate) fn aside(&self, n: u32) -> Self {
+        let suffix = format!(" (old {n})");
+        let end = self.0.floor_char_boundary(48 - suffix.len());
+        let (kept, _) = self.0.split_at(end.min(self.0.len()));
+        Self(format!("{kept}{suffix}").into())
     }
 
     /// Returns the name, shared.
@@ -168,5 +176,34 @@ impl TableSpec {
             .in_repository(self.name.shared()));
         }
         Ok(())
+    }
+
+    /// Checks that a key has the fields of this table: their number, kinds, and none absent that may not be.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`] naming the first field that differs.
+    pub fn check_key(&self, key: &RawKey) -> Result<()> {
+        let mut values = key.fields();
+        for field in self.fields.iter() {
+            let problem = match values.next() {
+                None => "has no value".to_owned(),
+                Some(value) => match value.kind() {
+                    None if field.is_optional() => continue,
+                    Some(kind) if kind == field.kind() => continue,
+                    None => "may not be absent".to_owned(),
+                    Some(kind) => format!("is {}, not {kind}", field.kind()),
+                },
+            };
+            return Err(self.wrong_key(key, &format!("field {:?} {problem}", field.name())));
+        }
+        if values.next().is_some() {
+            return Err(self.wrong_key(key, &format!("there are {} fields", self.fields.len())));
+        }
+        Ok(())
+    }
+
+    fn wrong_key(&self, key: &RawKey, problem: &str) -> Error {
+        let message = format!("the key ({key}) does not fit; {problem}");
+        Error::new(ErrorKind::Key, message).in_repository(self.name.shared())
     }
 }

@@ -1,0 +1,220 @@
+//! The contract of a table, over a shelf.
+
+use super::{
+    Inner,
+    shelf::{Most, Opened, Shelf, cost},
+};
+use crate::{
+    Error, ErrorKind, Millis, Result, Selection,
+    answer::{Answer, BoxStream},
+    entry::{Address, Entry, Found},
+    store::{Parts, Renewal, Stats, Table, TableSpec, Write},
+};
+use futures_util::stream;
+use std::{fmt, sync::Arc};
+
+/// A handle to a table in memory: what it was opened with, and the entries that all handles share.
+pub(super) struct MemoryTable {
+    spec: TableSpec,
+    shelf: Arc<Shelf>,
+    store: Arc<Inner>,
+}
+
+impl MemoryTable {
+    pub(super) fn new(spec: TableSpec, shelf: Arc<Shelf>, store: Arc<Inner>) -> Self {
+        Self { spec, shelf, store }
+    }
+
+    fn open(&self) -> Result<Opened<'_>> {
+        self.shelf
+            .open()
+            .map_err(|e| e.in_repository(self.spec.name.shared()))
+    }
+
+    fn find(&self, shelf: &mut Opened<'_>, at: &Address, now: Millis) -> Result<Found> {
+        self.spec.check_key(&at.key)?;
+        Ok(shelf.find(at, self.spec.keep, now, &self.store.totals))
+    }
+
+    fn write_now(&self, entries: &[Write], now: Millis) -> Result<()> {
+        // All is checked before anything changes.
+        for write in entries {
+            self.spec.check_key(&write.entry.id.address.key)?;
+            self.check_size(&write.entry)?;
+        }
+        let options = &self.store.options;
+        let most = Most {
+            keep: self.spec.keep,
+            variants: u64::from(self.spec.max_variants)
+                .min(options.max_entries.unwrap_or(u64::MAX))
+                .max(1),
+            bytes: options.max_bytes,
+        };
+        let mut shelf = self.open()?;
+        for write in entries {
+            shelf.put(&write.entry, most, now, &self.store.totals);
+        }
+        drop(shelf);
+        self.store.evict();
+        Ok(())
+    }
+
+    fn check_size(&self, entry: &Entry) -> Result<()> {
+        let (size, most) = (cost(entry), self.store.options.max_bytes);
+        if size <= most {
+            return Ok(());
+        }
+        let message = format!(
+            "an entry of {size} bytes cannot be held in a memory store of {most}; make max_bytes larger"
+        );
+        Err(Error::new(ErrorKind::TooLarge, message).in_repository(self.spec.name.shared()))
+    }
+
+    fn renew_now(&self, renewals: &[Renewal], now: Millis) -> Result<u64> {
+        for renewal in renewals {
+            self.spec.check_key(&renewal.id.address.key)?;
+        }
+        let mut shelf = self.open()?;
+        let mut renewed = 0;
+        for renewal in renewals {
+            let done = shelf.renew(renewal, self.spec.keep, now, &self.store.totals);
+            renewed += u64::from(done);
+        }
+        drop(shelf);
+        // New header lines may be longer.
+        self.store.evict();
+        Ok(renewed)
+    }
+
+    fn delete_now(&self, at: &[Address], now: Millis) -> Result<u64> {
+        for address in at {
+            self.spec.check_key(&address.key)?;
+        }
+        let mut shelf = self.open()?;
+        let mut deleted = 0;
+        for address in at {
+            let there = shelf.delete(address, self.spec.keep, now, &self.store.totals);
+            deleted += u64::from(there);
+        }
+        Ok(deleted)
+    }
+
+    fn selected(&self, which: &Selection, now: Millis) -> Result<Vec<Arc<Entry>>> {
+        let shelf = self.open()?;
+        let entries = shelf.entries();
+        Ok(entries
+            .filter(|e| which.covers(e, &self.spec, now))
+            .cloned()
+            .collect())
+    }
+
+    fn count_now(&self, which: &Selection, now: Millis) -> Result<u64> {
+        let shelf = self.open()?;
+        let entries = shelf.entries();
+        Ok(entries.filter(|e| which.covers(e, &self.spec, now)).count() as u64)
+    }
+
+    fn sweep_now(&self, limit: u64, now: Millis) -> Result<u64> {
+        let mut shelf = self.open()?;
+        let totals = &self.store.totals;
+        let gone = shelf.remove(limit, totals, |e| !e.meta.is_retained(self.spec.keep, now));
+        Ok(gone + shelf.shrink(&self.spec, limit - gone, totals))
+    }
+
+    fn stats_now(&self, now: Millis) -> Result<Stats> {
+        let mut stats = Stats {
+            exact: true,
+            ..Stats::default()
+        };
+        let shelf = self.open()?;
+        let retained = shelf.entries();
+        for entry in retained.filter(|e| e.meta.is_retained(self.spec.keep, now)) {
+            let at = entry.meta.stored_at;
+            stats.entries += 1;
+            stats.expired += u64::from(!entry.is_live(now));
+            stats.bytes += entry.size();
+            stats.oldest = Some(stats.oldest.map_or(at, |oldest| oldest.min(at)));
+            stats.newest = stats.newest.max(Some(at));
+        }
+        Ok(stats)
+    }
+}
+
+impl Table for MemoryTable {
+    fn spec(&self) -> &TableSpec {
+        &self.spec
+    }
+
+    fn read<'a>(&'a self, at: &'a Address, _: Parts, now: Millis) -> Answer<'a, Result<Found>> {
+        Answer::ready(self.open().and_then(|mut s| self.find(&mut s, at, now)))
+    }
+
+    fn read_many<'a>(
+        &'a self,
+        at: &'a [Address],
+        _: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Vec<Found>>> {
+        Answer::ready(self.open().and_then(|mut shelf| {
+            let found = at.iter().map(|at| self.find(&mut shelf, at, now));
+            found.collect()
+        }))
+    }
+
+    fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>> {
+        Answer::ready(self.write_now(entries, now))
+    }
+
+    fn renew<'a>(&'a self, renewals: &'a [Renewal], now: Millis) -> Answer<'a, Result<u64>> {
+        Answer::ready(self.renew_now(renewals, now))
+    }
+
+    fn delete<'a>(&'a self, at: &'a [Address], now: Millis) -> Answer<'a, Result<u64>> {
+        Answer::ready(self.delete_now(at, now))
+    }
+
+    fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>> {
+        Answer::ready(self.count_now(which, now))
+    }
+
+    fn clear<'a>(
+        &'a self,
+        which: &'a Selection,
+        limit: u64,
+        now: Millis,
+    ) -> Answer<'a, Result<u64>> {
+        Answer::ready(self.open().map(|mut shelf| {
+            shelf.remove(limit, &self.store.totals, |e| {
+                which.covers(e, &self.spec, now)
+            })
+        }))
+    }
+
+    fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
+        Answer::ready(self.sweep_now(limit, now))
+    }
+
+    fn scan<'a>(
+        &'a self,
+        which: &'a Selection,
+        _: Parts,
+        now: Millis,
+    ) -> BoxStream<'a, Result<Arc<Entry>>> {
+        match self.selected(which, now) {
+            Ok(entries) => Box::pin(stream::iter(entries.into_iter().map(Ok))),
+            Err(error) => Box::pin(stream::iter([Err(error)])),
+        }
+    }
+
+    fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
+        Answer::ready(self.stats_now(now))
+    }
+}
+
+impl fmt::Debug for MemoryTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryTable")
+            .field("spec", &self.spec)
+            .finish_non_exhaustive()
+    }
+}
