@@ -11,6 +11,7 @@ pub mod entry;
 mod error;
 mod expiry;
 pub mod key;
+pub mod route;
 mod selection;
 pub mod store;
 

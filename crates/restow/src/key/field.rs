@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 /// The type of a field's values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FieldKind {
     /// UTF-8 text.
