@@ -1,7 +1,7 @@
 //! How long an answer lives: a duration, a calendar span, or for ever.
 
 use crate::{Error, ErrorKind, Millis, Result};
-use jiff::{Span, SpanRelativeTo, SpanRound, Timestamp, Unit, tz::TimeZone};
+use jiff::{Span, SpanRelativeTo, SpanRound, Unit, tz::TimeZone};
 use std::{fmt, str::FromStr, time::Duration};
 
 /// A lifetime, counted from the moment an answer is stored; calendar units count in UTC.
@@ -149,6 +149,7 @@ fn readable(span: Span) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::Timestamp;
 
     #[test]
     fn calendar_months_follow_the_calendar() {

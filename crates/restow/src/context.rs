@@ -1,0 +1,217 @@
+//! What the parts of one cache share, and an opened endpoint.
+
+use crate::{
+    Clock, Error, ErrorKind, Expiry, Millis, Mode, RawKey, Result,
+    coalesce::Flights,
+    endpoint::{AnyEndpoint, Credentials, Rules},
+    entry::{Address, Entry, Partition, Variant},
+    store::{Store, Table, TableSpec},
+};
+use http::StatusCode;
+use restow_policy::Limits;
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+/// What endpoints inherit where they say nothing themselves.
+#[derive(Clone, Debug)]
+pub(crate) struct Defaults {
+    pub(crate) expire_after: Expiry,
+    pub(crate) keep: Duration,
+    pub(crate) stale_if_error: Duration,
+    pub(crate) stale_while_revalidate: Duration,
+    pub(crate) error_statuses: Arc<[StatusCode]>,
+    pub(crate) credentials: Credentials,
+    /// How long a request waits for another's fetch before it makes its own.
+    pub(crate) wait_at_most: Duration,
+    /// How long an uncacheable answer keeps requests from waiting for each other.
+    pub(crate) solo_for: Duration,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            expire_after: Expiry::default(),
+            keep: TableSpec::KEEP,
+            stale_if_error: Rules::STALE_IF_ERROR,
+            stale_while_revalidate: Duration::ZERO,
+            error_statuses: Arc::new(Rules::ERROR_STATUSES),
+            credentials: Credentials::default(),
+            wait_at_most: Duration::from_secs(30),
+            solo_for: Duration::from_secs(5),
+        }
+    }
+}
+
+/// One fetch at a time per this. The variant is known where the names in `Vary` are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FlightKey {
+    pub(crate) repository: Arc<str>,
+    pub(crate) address: Address,
+    pub(crate) variant: Option<Variant>,
+}
+
+/// What the parts of one cache share.
+pub(crate) struct Context {
+    pub(crate) name: Arc<str>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) secret: [u8; 32],
+    pub(crate) defaults: Defaults,
+    pub(crate) flights: Arc<Flights<FlightKey, Arc<Entry>>>,
+    mode: AtomicU8,
+    closed: AtomicBool,
+    /// Hosts that asked not to be asked until then.
+    resting: Mutex<HashMap<Box<str>, Millis>>,
+}
+
+impl Context {
+    /// Asks the store for its secret, and shares the rest.
+    pub(crate) async fn open(name: &str, store: Arc<dyn Store>, clock: Arc<dyn Clock>, mode: Mode, defaults: Defaults) -> Result<Arc<Self>> {
+        let secret = store.secret().await?;
+        Ok(Arc::new(Self {
+            name: name.into(),
+            store,
+            clock,
+            secret,
+            defaults,
+            flights: Arc::new(Flights::new()),
+            mode: AtomicU8::new(mode as u8),
+            closed: AtomicBool::new(false),
+            resting: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        let mode = self.mode.load(Ordering::Relaxed);
+        Mode::ALL.into_iter().find(|m| *m as u8 == mode).unwrap_or_default()
+    }
+
+    pub(crate) fn set_mode(&self, mode: Mode) {
+        self.mode.store(mode as u8, Ordering::Relaxed);
+    }
+
+    /// # Errors
+    /// [`ErrorKind::Closed`] once the cache was closed.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.is_closed() { Err(Error::new(ErrorKind::Closed, format!("the cache {:?} is closed", self.name))) } else { Ok(()) }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Marks it closed; `false` if it was already.
+    pub(crate) fn set_closed(&self) -> bool {
+        !self.closed.swap(true, Ordering::AcqRel)
+    }
+
+    /// Remembers that a host asked to be left alone until `until`.
+    pub(crate) fn rest(&self, host: &str, until: Millis) {
+        let now = self.now();
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        resting.retain(|_, t| *t > now);
+        resting.insert(host.into(), until);
+    }
+
+    /// Tells whether a host asked to be left alone: background work then waits for another day.
+    pub(crate) fn rests(&self, host: &str) -> bool {
+        let now = self.now();
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner).get(host).is_some_and(|t| *t > now)
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The secret stays out.
+        f.debug_struct("Context").field("name", &self.name).field("store", &self.store.to_string()).field("mode", &self.mode()).finish_non_exhaustive()
+    }
+}
+
+/// An endpoint, its table, and its rules with the cache's defaults filled in.
+#[derive(Debug)]
+pub(crate) struct Mount {
+    pub(crate) endpoint: Arc<dyn AnyEndpoint>,
+    pub(crate) table: Arc<dyn Table>,
+    pub(crate) credentials: Credentials,
+    pub(crate) expire_after: Expiry,
+    pub(crate) keep: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) error_statuses: Arc<[StatusCode]>,
+    /// Whether somebody was told already that entries lie in another partition.
+    pub(crate) warned: AtomicBool,
+    /// Partitions that this process has stored into; a few are enough to explain a miss.
+    seen: Mutex<Vec<Partition>>,
+}
+
+const MOST_SEEN: usize = 8;
+
+impl Mount {
+    /// Opens the endpoint's table.
+    pub(crate) async fn open(ctx: &Context, endpoint: Arc<dyn AnyEndpoint>) -> Result<Arc<Self>> {
+        let declaration = endpoint.declaration();
+        let in_repository = |e: Error| declaration.named(e);
+        declaration.check()?;
+        let spec = declaration.spec(&declaration.to_json(), ctx.defaults.keep)?;
+        let table = ctx.store.open(&spec).await.map_err(in_repository)?;
+        let rules = &declaration.rules;
+        let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+        let limits = Limits {
+            stale_while_revalidate_ms: millis(rules.stale_while_revalidate.unwrap_or(ctx.defaults.stale_while_revalidate)),
+            stale_if_error_ms: millis(rules.stale_if_error.unwrap_or(ctx.defaults.stale_if_error)),
+            mode: restow_policy::Mode::Live,
+        };
+        Ok(Arc::new(Self {
+            credentials: rules.credentials.clone().unwrap_or_else(|| ctx.defaults.credentials.clone()),
+            expire_after: rules.expire_after.unwrap_or(ctx.defaults.expire_after),
+            error_statuses: rules.error_statuses.clone().unwrap_or_else(|| ctx.defaults.error_statuses.clone()),
+            keep: spec.keep,
+            limits,
+            table,
+            warned: AtomicBool::new(false),
+            seen: Mutex::default(),
+            endpoint,
+        }))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.endpoint.declaration().name.as_str()
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.endpoint.declaration().rules
+    }
+
+    /// Remembers that entries lie in this partition.
+    pub(crate) fn saw(&self, partition: &Partition) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !seen.contains(partition) {
+            if seen.len() >= MOST_SEEN {
+                seen.remove(0);
+            }
+            seen.push(partition.clone());
+        }
+    }
+
+    /// Tells whether another partition holds this key: best effort, for explaining a miss.
+    pub(crate) async fn elsewhere(&self, key: &RawKey, but: &Partition, now: Millis) -> bool {
+        let seen: Vec<Partition> = self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|p| *p != but).cloned().collect();
+        for partition in seen {
+            let at = Address { key: key.clone(), partition };
+            if self.table.read(&at, crate::store::Parts::Meta, now).await.is_ok_and(|f| !f.is_empty()) {
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,142 @@
+//! Where a request shows whose it is.
+
+use crate::{Error, ErrorKind, Result};
+use http::HeaderName;
+use std::{fmt, str::FromStr};
+
+/// The parts of a request that name its user. Their values never get into a key, a table, a log or an error.
+///
+/// The default: the headers `authorization`, `x-api-key`, `api-key`, `x-auth-token`, `private-token`, `x-goog-api-key` and
+/// `ocp-apim-subscription-key`, the whole cookie, and the parameters `access_token`, `api_key`, `apikey`, `token` and `sig`.
+///
+/// ```
+/// use restow::Credentials;
+/// let credentials = Credentials::parse(["header:authorization", "cookie:session", "query:access_token"])?;
+/// assert!(credentials.is_parameter("access_token"));
+/// # Ok::<(), restow::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    headers: Vec<HeaderName>,
+    cookies: Cookies,
+    parameters: Vec<Box<str>>,
+}
+
+/// Which cookies are credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cookies {
+    None,
+    Named(Vec<Box<str>>),
+    Whole,
+}
+
+const HEADERS: [&str; 7] = ["authorization", "x-api-key", "api-key", "x-auth-token", "private-token", "x-goog-api-key", "ocp-apim-subscription-key"];
+const PARAMETERS: [&str; 5] = ["access_token", "api_key", "apikey", "token", "sig"];
+
+impl Credentials {
+    /// Nothing is a credential: every request is the public's.
+    pub const fn none() -> Self {
+        Self { headers: Vec::new(), cookies: Cookies::None, parameters: Vec::new() }
+    }
+
+    /// Reads a list of `header:NAME`, `cookie`, `cookie:NAME` and `query:NAME`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] naming the item that is none of these.
+    pub fn parse<'a>(items: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        let mut out = Self::none();
+        for item in items {
+            let wrong = || {
+                let message = format!("{item:?} is not a credential; write \"header:NAME\", \"cookie\", \"cookie:NAME\" or \"query:NAME\"");
+                Error::new(ErrorKind::Config, message)
+            };
+            match item.split_once(':') {
+                None if item == "cookie" => out.cookies = Cookies::Whole,
+                Some(("header", name)) => out.headers.push(HeaderName::from_str(name).map_err(|_| wrong())?),
+                Some(("query", name)) if !name.is_empty() => out.parameters.push(name.into()),
+                Some(("cookie", name)) if !name.is_empty() => match &mut out.cookies {
+                    Cookies::Whole => {}
+                    Cookies::Named(names) => names.push(name.into()),
+                    Cookies::None => out.cookies = Cookies::Named(vec![name.into()]),
+                },
+                _ => return Err(wrong()),
+            }
+        }
+        Ok(out)
+    }
+
+    /// Returns the list that [`parse`](Self::parse) reads.
+    pub fn items(&self) -> Vec<String> {
+        let cookies = match &self.cookies {
+            Cookies::None => Vec::new(),
+            Cookies::Whole => vec!["cookie".to_owned()],
+            Cookies::Named(names) => names.iter().map(|n| format!("cookie:{n}")).collect(),
+        };
+        let headers = self.headers.iter().map(|h| format!("header:{h}"));
+        headers.chain(cookies).chain(self.parameters.iter().map(|p| format!("query:{p}"))).collect()
+    }
+
+    /// Tells whether the value of this header is a credential, or holds one.
+    pub fn is_header(&self, name: &str) -> bool {
+        self.headers.iter().any(|h| h.as_str().eq_ignore_ascii_case(name)) || (self.cookies != Cookies::None && name.eq_ignore_ascii_case("cookie"))
+    }
+
+    /// Tells whether the value of this query parameter is a credential.
+    pub fn is_parameter(&self, name: &str) -> bool {
+        self.parameters.iter().any(|p| **p == *name)
+    }
+
+    /// Returns the query parameters that are credentials.
+    pub fn parameters(&self) -> &[Box<str>] {
+        &self.parameters
+    }
+
+    /// Tells whether a header is one that usually holds a secret.
+    pub(crate) fn is_known_secret(name: &str) -> bool {
+        HEADERS.iter().chain(&["cookie", "proxy-authorization"]).any(|h| h.eq_ignore_ascii_case(name))
+    }
+
+    pub(crate) fn headers(&self) -> &[HeaderName] {
+        &self.headers
+    }
+
+    pub(crate) fn cookies(&self) -> &Cookies {
+        &self.cookies
+    }
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self {
+            headers: HEADERS.into_iter().map(HeaderName::from_static).collect(),
+            cookies: Cookies::Whole,
+            parameters: PARAMETERS.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.items().join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_reads_back() {
+        let default = Credentials::default();
+        assert_eq!(Credentials::parse(default.items().iter().map(String::as_str)).unwrap(), default);
+        assert!(default.is_header("Authorization") && default.is_header("cookie") && !default.is_header("accept"));
+    }
+
+    #[test]
+    fn a_wrong_item_is_named() {
+        for item in ["authorization", "header:", "query:", "cookie:", "header:a b"] {
+            let error = Credentials::parse([item]).unwrap_err();
+            assert!(error.to_string().contains(&format!("{item:?}")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! A request as the cache sees it.
+
+use crate::route::Target;
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, Method, request::Parts};
+
+/// The head of a request, borrowed: no client has to build another kind of request for a hit.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The URL, in parts.
+    pub target: Target<'a>,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// What the caller attached: a principal, a mode.
+    pub extensions: &'a Extensions,
+    /// The body where it is at hand as a whole; `None` where there is none.
+    pub body: Option<&'a Bytes>,
+    /// Whether there is a body that is not at hand.
+    pub streams: bool,
+}
+
+impl<'a> From<&'a Parts> for RequestHead<'a> {
+    fn from(parts: &'a Parts) -> Self {
+        RequestHead {
+            method: &parts.method,
+            target: Target::from(&parts.uri),
+            headers: &parts.headers,
+            extensions: &parts.extensions,
+            body: None,
+            streams: false,
+        }
+    }
+}

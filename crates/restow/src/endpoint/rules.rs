@@ -1,0 +1,106 @@
+//! The rules of an endpoint: how long, what, and for whom.
+
+use super::credentials::Credentials;
+use crate::{
+    Expiry,
+    store::{Budget, OnSchemaChange, TableSpec},
+};
+use http::StatusCode;
+use std::{sync::Arc, time::Duration};
+
+/// How an endpoint's answers are kept. What is `None` is the cache's.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Rules {
+    /// How long an answer is fresh.
+    pub expire_after: Option<Expiry>,
+    /// How long an expired answer is retained, to be validated or served stale; default 30 days.
+    pub keep: Option<Duration>,
+    /// How long after its expiry an answer may be served where the API fails; default 7 days.
+    pub stale_if_error: Option<Duration>,
+    /// How long after its expiry an answer is served at once and refreshed behind; default none.
+    pub stale_while_revalidate: Option<Duration>,
+    /// The statuses that count as a failure of the API; default 429, 500, 502, 503, 504.
+    pub error_statuses: Option<Arc<[StatusCode]>>,
+    /// The statuses whose answers are stored; default 200, 203 and other 2xx with a body.
+    pub statuses: Option<Arc<[StatusCode]>>,
+    /// Answers of other statuses that are stored too, each for its own time: `404` for ten minutes.
+    pub negative: Vec<(StatusCode, Expiry)>,
+    /// JSON pointers that a body must have to be stored.
+    pub require: Vec<Box<str>>,
+    /// JSON pointers that a body must not have to be stored.
+    pub reject: Vec<Box<str>>,
+    /// The longest body that is stored, in bytes; default 16 MiB.
+    pub max_body: u64,
+    /// What names the user of a request.
+    pub credentials: Option<Credentials>,
+    /// Whether all users share one answer.
+    pub share: bool,
+    /// Whether answers are stored that say `no-store`.
+    pub force: bool,
+    /// Other origins on which a redirect may end.
+    pub redirect_origins: Vec<Box<str>>,
+    /// What happens where the stored table has other fields or columns.
+    pub on_schema_change: OnSchemaChange,
+    /// The most the repository may hold.
+    pub budget: Budget,
+    /// The most variants at one address.
+    pub max_variants: u16,
+}
+
+impl Rules {
+    /// The longest body that is stored unless told otherwise: 16 MiB.
+    pub const MAX_BODY: u64 = 16 * 1024 * 1024;
+    /// How long after its expiry an answer may stand in for a failing API unless told otherwise: 7 days.
+    pub const STALE_IF_ERROR: Duration = Duration::from_secs(7 * 86_400);
+    /// The statuses that count as a failure unless told otherwise.
+    pub const ERROR_STATUSES: [StatusCode; 5] = [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ];
+
+    /// Returns how long the answers of this status are fresh where it is stored as a negative answer.
+    pub fn negative(&self, status: StatusCode) -> Option<Expiry> {
+        self.negative.iter().find(|(s, _)| *s == status).map(|(_, e)| *e)
+    }
+
+    /// Tells whether an answer of this status is stored as a full answer.
+    pub fn stores(&self, status: StatusCode, body_len: u64) -> bool {
+        match &self.statuses {
+            Some(statuses) => statuses.contains(&status),
+            None => matches!(status.as_u16(), 200 | 203) || (status.is_success() && body_len > 0),
+        }
+    }
+
+    /// Tells whether an answer of this status counts as a failure of the API.
+    pub fn is_error(&self, status: StatusCode) -> bool {
+        self.error_statuses.as_deref().unwrap_or(&Self::ERROR_STATUSES).contains(&status)
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            expire_after: None,
+            keep: None,
+            stale_if_error: None,
+            stale_while_revalidate: None,
+            error_statuses: None,
+            statuses: None,
+            negative: Vec::new(),
+            require: Vec::new(),
+            reject: Vec::new(),
+            max_body: Self::MAX_BODY,
+            credentials: None,
+            share: false,
+            force: false,
+            redirect_origins: Vec::new(),
+            on_schema_change: OnSchemaChange::default(),
+            budget: Budget::default(),
+            max_variants: TableSpec::MAX_VARIANTS,
+        }
+    }
+}

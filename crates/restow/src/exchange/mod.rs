@@ -1,0 +1,11 @@
+//! The flow of one request through lookup, decision, coalescing, fetch and save; it knows no HTTP client.
+
+mod flow;
+mod outcome;
+mod partition;
+mod save;
+mod ticket;
+
+pub use flow::{Background, Begin, Exchange};
+pub use outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Saved, Staleness};
+pub use ticket::{Collector, Invalidation, Landing, Ticket};

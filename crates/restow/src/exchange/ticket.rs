@@ -1,0 +1,362 @@
+//! Tickets: the right and duty to make one request, and what becomes of its answer.
+
+use super::{
+    outcome::{Answered, Bypassed, Outcome, OutcomeKind, Saved, Staleness},
+    save::{self, Arrived},
+};
+use crate::{
+    Millis, Mode,
+    coalesce::{Flight, Leader},
+    context::{Context, FlightKey, Mount},
+    endpoint::Rejection,
+    entry::{Address, Entry, Generation, Head, Meta},
+    selection::{Scope, Selection},
+    store::{Parts, Renewal},
+};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, StatusCode, header::CONTENT_LENGTH};
+use restow_policy::{ErrorKind as Failure, Options, rule};
+use std::sync::{Arc, OnceLock};
+
+/// What was asked: what saving the answer needs to know of the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    /// Scheme, host and port.
+    pub(crate) origin: Box<str>,
+    pub(crate) host: Box<str>,
+    pub(crate) mode: Mode,
+    /// Whether the request says whose it is.
+    pub(crate) known: bool,
+    pub(crate) at: Millis,
+}
+
+/// The right and duty to make one request to the API. Owned and `Send`: it can cross into a task.
+///
+/// Dropped, it hands the fetch to the next request that waits for it.
+#[must_use = "a dropped ticket hands the fetch to the next waiter"]
+#[derive(Debug)]
+pub struct Ticket {
+    pub(crate) ctx: Arc<Context>,
+    pub(crate) mount: Arc<Mount>,
+    pub(crate) address: Address,
+    pub(crate) asked: Asked,
+    /// The entry that a 304 would confirm.
+    pub(crate) validates: Option<Arc<Entry>>,
+    /// The entry that the request selects, however old.
+    pub(crate) held: Option<Arc<Entry>>,
+    pub(crate) outcome: Outcome,
+    /// Those who wait; `None` where nobody can.
+    pub(crate) leader: Option<Leader<FlightKey, Arc<Entry>>>,
+}
+
+/// What to do once the API has answered with a head.
+#[derive(Debug)]
+pub enum Landing {
+    /// Answer with this stored entry: the API confirmed it, or failed.
+    Answer(Arc<Entry>, Answered),
+    /// Read the body into the collector, and give it to the caller.
+    Collect(Box<Collector>, Answered),
+    /// Give the body to the caller; it is not stored.
+    Pass(Answered),
+    /// The API confirmed something that is not what is stored: ask again, without a condition.
+    Again(Box<Ticket>),
+}
+
+/// Takes in the body of an answer that is to be stored.
+///
+/// Dropped before [`finish`](Self::finish), nothing is stored, and the fetch is handed to a waiter.
+#[must_use = "an answer is stored when the collector is finished"]
+#[derive(Debug)]
+pub struct Collector {
+    ticket: Ticket,
+    arrived: Arrived,
+    expected: Option<u64>,
+    body: BytesMut,
+    saved: Arc<OnceLock<Saved>>,
+}
+
+/// What the success of a request with an unsafe method makes invalid (RFC 9111 section 4.4).
+#[must_use = "what is stored stays valid until the invalidation is carried out"]
+#[derive(Debug)]
+pub struct Invalidation {
+    pub(crate) ctx: Arc<Context>,
+    pub(crate) mount: Arc<Mount>,
+    pub(crate) address: Address,
+}
+
+impl Ticket {
+    /// Readies the headers of the request: takes out the caller's own conditions and puts in the cache's.
+    pub fn prepare(&self, headers: &mut HeaderMap) {
+        restow_policy::drop_own_conditions(headers);
+        if let Some(entry) = &self.validates {
+            for (name, value) in restow_policy::conditions(&stored(entry, &self.mount)) {
+                headers.insert(name, value);
+            }
+        }
+    }
+
+    /// Returns why the request is made.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Tells whether the API asked to be left alone for now; background work heeds it.
+    pub fn should_rest(&self) -> bool {
+        self.ctx.rests(&self.asked.host)
+    }
+
+    /// The API answered with this head. `url` is where the answer came from after redirects, if the client knows.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing is stored, or a renewal is; waiters go on.
+    pub async fn head(self, status: StatusCode, headers: HeaderMap, url: Option<String>) -> Landing {
+        let at = self.ctx.now();
+        if let Some(wait) = restow_policy::retry_after(&headers, at.0) {
+            self.ctx.rest(&self.asked.host, Millis(at.0.saturating_add(wait)));
+        }
+        if status == StatusCode::NOT_MODIFIED && let Some(entry) = self.validates.clone() {
+            return self.confirmed(entry, &headers, at).await;
+        }
+        if self.mount.error_statuses.contains(&status)
+            && let Some((entry, outcome)) = self.stale(Failure::Status(status.as_u16()))
+        {
+            return self.serve(entry, outcome);
+        }
+        let arrived = Arrived { status, headers, url, at };
+        let expected = arrived.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+        let too_large = expected.is_some_and(|len| len > self.mount.rules().max_body);
+        let refused = save::refused_by_head(&self.mount, &self.asked, &arrived, self.held.as_deref());
+        match refused.or(too_large.then_some(Rejection::TooLarge)) {
+            Some(rule) => Landing::Pass(self.pass(rule)),
+            None => {
+                let (answered, saved) = self.answered(self.outcome).saving();
+                let body = BytesMut::with_capacity(expected.map_or(0, |len| usize::try_from(len.min(1 << 20)).unwrap_or(0)));
+                Landing::Collect(Box::new(Collector { ticket: self, arrived, expected, body, saved }), answered)
+            }
+        }
+    }
+
+    /// The request failed: the stale entry to answer with, if one may be served, else the reason back.
+    pub fn fail(self, why: Arc<str>) -> Option<(Arc<Entry>, Answered)> {
+        match self.stale(Failure::Unreachable) {
+            Some((entry, outcome)) => match self.serve(entry, outcome) {
+                Landing::Answer(entry, answered) => Some((entry, answered)),
+                _ => None,
+            },
+            None => {
+                self.land(Flight::Failed(why));
+                None
+            }
+        }
+    }
+
+    fn stale(&self, failure: Failure) -> Option<(Arc<Entry>, Outcome)> {
+        let entry = self.held.clone()?;
+        let options = Options { share: self.mount.rules().share, force: self.mount.rules().force, ..Options::default() };
+        let rule = restow_policy::on_error(&stored(&entry, &self.mount), self.ctx.now().0, &self.mount.limits, &options, failure)?;
+        Some((entry, Outcome::new(OutcomeKind::Stale(Staleness::Error), Some(rule))))
+    }
+
+    fn serve(self, entry: Arc<Entry>, outcome: Outcome) -> Landing {
+        let answered = self.answered(outcome).took(took(&entry));
+        self.land(Flight::Landed(entry.clone()));
+        Landing::Answer(entry, answered)
+    }
+
+    /// Nobody but the caller gets this answer, and for a while nobody waits for another's.
+    fn pass(self, rule: Rejection) -> Answered {
+        let outcome = if rule == Rejection::TooLarge { Outcome::new(OutcomeKind::Bypass(Bypassed::TooLarge), None) } else { self.outcome };
+        let (answered, saved) = self.answered(outcome).saving();
+        _ = saved.set(Saved::Rejected(rule));
+        self.alone();
+        answered
+    }
+
+    fn answered(&self, outcome: Outcome) -> Answered {
+        Answered::new(outcome, self.mount.endpoint.declaration().name.shared(), self.address.key.clone(), self.address.partition.clone())
+    }
+
+    /// RFC 9111 section 4.3.4: the answer's fields renew the entry.
+    async fn confirmed(mut self, entry: Arc<Entry>, headers: &HeaderMap, now: Millis) -> Landing {
+        let before = entry.meta.head.headers();
+        if !restow_policy::freshens(&before, headers) {
+            self.validates = None;
+            return Landing::Again(Box::new(self));
+        }
+        let merged = restow_policy::merge_304(&before, headers);
+        let head = Head::new(entry.meta.head.status(), &merged, entry.meta.head.url(), self.asked.at, now);
+        let expiry = self.mount.rules().negative(head.status()).unwrap_or(self.mount.expire_after);
+        let meta = Meta { head: Arc::new(head), checked_at: now, expires_at: expiry.after(now), ..entry.meta.clone() };
+        let mut renewed = Entry { meta: meta.clone(), generation: entry.generation.next(), ..(*entry).clone() };
+        if self.asked.mode.stores() {
+            match self.mount.table.renew(&[Renewal { id: entry.id.clone(), read: entry.generation, meta }], now).await {
+                // Somebody stored a newer one meanwhile: that is the better answer.
+                Ok(0) => {
+                    if let Some(newer) = self.newer(&entry, now).await {
+                        renewed = newer;
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(target: "restow", repository = self.mount.name(), %error, "a confirmed answer could not be renewed"),
+            }
+        }
+        self.serve(Arc::new(renewed), Outcome::new(OutcomeKind::Validated, Some(rule::EXPIRED)))
+    }
+
+    async fn newer(&self, than: &Entry, now: Millis) -> Option<Entry> {
+        let found = self.mount.table.read(&self.address, Parts::Whole, now).await.ok()?;
+        found.iter().find(|e| e.id == than.id && e.generation != Generation::UNKNOWN && e.is_live(now)).map(|e| (**e).clone())
+    }
+
+    fn alone(self) {
+        if let Some(key) = self.leader.as_ref().and_then(Leader::key) {
+            let now = self.ctx.now();
+            self.ctx.flights.fly_solo(&solo(key), now.0, now.plus(self.ctx.defaults.solo_for).0);
+        }
+        self.land(Flight::Alone);
+    }
+
+    fn land(self, end: Flight<Arc<Entry>>) {
+        if let Some(leader) = self.leader {
+            leader.land(end);
+        }
+    }
+}
+
+impl Collector {
+    /// Takes in the next bytes; `false` once the body is longer than what is stored: give the rest to the caller and call [`too_large`](Self::too_large).
+    #[must_use]
+    pub fn push(&mut self, chunk: &[u8]) -> bool {
+        let fits = (self.body.len() + chunk.len()) as u64 <= self.ticket.mount.rules().max_body;
+        if fits {
+            self.body.extend_from_slice(chunk);
+        }
+        fits
+    }
+
+    /// The body is too large to be stored.
+    pub fn too_large(self) {
+        _ = self.saved.set(Saved::Rejected(Rejection::TooLarge));
+        self.ticket.alone();
+    }
+
+    /// The body broke off: nothing is stored, and those who wait are told why.
+    pub fn fail(self, why: Arc<str>) {
+        self.ticket.land(Flight::Failed(why));
+    }
+
+    /// The body is complete: stores the answer and tells those who wait. From then on every call of this process sees it.
+    ///
+    /// # Cancel safety
+    /// Dropped, the answer is stored as a whole or not at all.
+    pub async fn finish(self) -> Saved {
+        let Self { ticket, arrived, expected, body, saved } = self;
+        let body: Bytes = body.freeze();
+        // A client that decodes bodies takes the length out with the encoding; what is left must be true.
+        if expected.is_some_and(|len| len != body.len() as u64) {
+            ticket.land(Flight::Failed("the answer is shorter than it says".into()));
+            let end = Saved::Rejected(Rejection::Policy(rule::PARTIAL));
+            _ = saved.set(end.clone());
+            return end;
+        }
+        let end = match save::entry(&ticket.ctx, &ticket.mount, &ticket.asked, &ticket.address, &arrived, body) {
+            Ok(entry) => {
+                let entry = Arc::new(entry);
+                // Before the flight ends: no gap in which a request sees neither the flight nor the entry.
+                let end = save::write(&ticket.mount, &entry, arrived.at).await;
+                _ = saved.set(end.clone());
+                ticket.land(Flight::Landed(entry));
+                return end;
+            }
+            Err(rule) => Saved::Rejected(rule),
+        };
+        _ = saved.set(end.clone());
+        ticket.alone();
+        end
+    }
+}
+
+impl Invalidation {
+    /// The request answered with this status: where it succeeded, whatever is stored for its target is removed, for every user.
+    ///
+    /// # Cancel safety
+    /// Dropped, some of the target's entries may stay.
+    pub async fn answered(self, status: StatusCode) {
+        // RFC 9111 section 4.4: a non-error status is 2xx or 3xx.
+        if !(status.is_success() || status.is_redirection()) {
+            return;
+        }
+        let mut which = Selection::new(Scope::All);
+        let fields = &self.mount.endpoint.declaration().fields;
+        for (field, value) in fields.iter().zip(self.address.key.fields()) {
+            which = which.eq(field.name(), value.to_value());
+        }
+        which.query = Some(self.address.key.query().into());
+        let now = self.ctx.now();
+        loop {
+            match self.mount.table.clear(&which, 1_000, now).await {
+                Ok(1_000..) => {}
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::warn!(target: "restow", repository = self.mount.name(), %error, "an answer that was made invalid could not be removed");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Asked {
+    /// Tells whether an answer may be stored that came from `url`: from the origin that was asked, or one that the endpoint allows.
+    pub(crate) fn allows_end_at(&self, url: &str, allowed: &[Box<str>]) -> bool {
+        let Ok(uri) = url.parse::<http::Uri>() else { return false };
+        let end = origin(&crate::route::Target::from(&uri));
+        *end == *self.origin || allowed.iter().any(|o| **o == *end)
+    }
+}
+
+/// Scheme, host and port of a URL, in one spelling.
+pub(crate) fn origin(target: &crate::route::Target<'_>) -> Box<str> {
+    let port = target.port.or(match target.scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    });
+    let scheme = target.scheme.to_ascii_lowercase();
+    let host = target.host.to_ascii_lowercase();
+    match (scheme.as_str(), port) {
+        ("http", Some(80)) | ("https", Some(443)) | (_, None) => format!("{scheme}://{host}").into(),
+        (_, Some(port)) => format!("{scheme}://{host}:{port}").into(),
+    }
+}
+
+/// The key under which waiting is remembered to be of no use: whatever the variant.
+pub(crate) fn solo(key: &FlightKey) -> FlightKey {
+    FlightKey { variant: None, ..key.clone() }
+}
+
+/// An entry as the policy sees it.
+pub(crate) fn stored<'a>(entry: &'a Entry, mount: &Mount) -> restow_policy::Stored<'a> {
+    let meta = &entry.meta;
+    let end = |at: Millis| (at != Millis::MAX).then_some(at.0);
+    restow_policy::Stored {
+        status: meta.head.status(),
+        facts: meta.head.facts(),
+        vary: meta.head.vary(),
+        variant: entry.id.variant.0,
+        etag: meta.head.etag(),
+        last_modified: meta.head.last_modified(),
+        expires_at: end(meta.expires_at),
+        stored_at: meta.stored_at.0,
+        keep_until: end(meta.expires_at.plus(mount.keep)),
+    }
+}
+
+/// How long the API took for an entry.
+pub(crate) fn took(entry: &Entry) -> std::time::Duration {
+    let facts = entry.meta.head.facts();
+    Millis(facts.received_at).since(Millis(facts.requested_at))
+}
+
