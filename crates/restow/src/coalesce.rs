@@ -51,7 +51,11 @@ const MOST_SOLO: usize = 8_192;
 
 impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
     pub(crate) fn new() -> Self {
-        Self { flying: Mutex::default(), solo: Mutex::default(), hasher: RandomState::new() }
+        Self {
+            flying: Mutex::default(),
+            solo: Mutex::default(),
+            hasher: RandomState::new(),
+        }
     }
 
     /// Takes a seat on the flight for `key`, which starts here if none is under way.
@@ -61,7 +65,10 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
             return Seat::Passenger(Passenger(flight.subscribe()));
         }
         flying.insert(key.clone(), watch::Sender::new(Flight::Flying));
-        Seat::Leader(Leader { flights: self.clone(), key: Some(key.clone()) })
+        Seat::Leader(Leader {
+            flights: self.clone(),
+            key: Some(key.clone()),
+        })
     }
 
     /// Remembers until `until` that waiting for this key is of no use.
@@ -97,7 +104,11 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
 impl<K: Eq + Hash + Clone, T: Clone> Leader<K, T> {
     /// Ends the flight.
     pub(crate) fn land(mut self, state: Flight<T>) {
-        if let Some(flight) = self.key.take().and_then(|key| lock(&self.flights.flying).remove(&key)) {
+        if let Some(flight) = self
+            .key
+            .take()
+            .and_then(|key| lock(&self.flights.flying).remove(&key))
+        {
             flight.send_replace(state);
         }
     }
@@ -128,5 +139,7 @@ impl<T: Clone> Passenger<T> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing between lock and unlock can leave a map half changed.
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

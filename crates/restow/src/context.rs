@@ -73,7 +73,13 @@ pub(crate) struct Context {
 
 impl Context {
     /// Asks the store for its secret, and shares the rest.
-    pub(crate) async fn open(name: &str, store: Arc<dyn Store>, clock: Arc<dyn Clock>, mode: Mode, defaults: Defaults) -> Result<Arc<Self>> {
+    pub(crate) async fn open(
+        name: &str,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        mode: Mode,
+        defaults: Defaults,
+    ) -> Result<Arc<Self>> {
         let secret = store.secret().await?;
         Ok(Arc::new(Self {
             name: name.into(),
@@ -94,7 +100,10 @@ impl Context {
 
     pub(crate) fn mode(&self) -> Mode {
         let mode = self.mode.load(Ordering::Relaxed);
-        Mode::ALL.into_iter().find(|m| *m as u8 == mode).unwrap_or_default()
+        Mode::ALL
+            .into_iter()
+            .find(|m| *m as u8 == mode)
+            .unwrap_or_default()
     }
 
     pub(crate) fn set_mode(&self, mode: Mode) {
@@ -104,7 +113,14 @@ impl Context {
     /// # Errors
     /// [`ErrorKind::Closed`] once the cache was closed.
     pub(crate) fn check_open(&self) -> Result<()> {
-        if self.is_closed() { Err(Error::new(ErrorKind::Closed, format!("the cache {:?} is closed", self.name))) } else { Ok(()) }
+        if self.is_closed() {
+            Err(Error::new(
+                ErrorKind::Closed,
+                format!("the cache {:?} is closed", self.name),
+            ))
+        } else {
+            Ok(())
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -127,14 +143,22 @@ impl Context {
     /// Tells whether a host asked to be left alone: background work then waits for another day.
     pub(crate) fn rests(&self, host: &str) -> bool {
         let now = self.now();
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner).get(host).is_some_and(|t| *t > now)
+        self.resting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(host)
+            .is_some_and(|t| *t > now)
     }
 }
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The secret stays out.
-        f.debug_struct("Context").field("name", &self.name).field("store", &self.store.to_string()).field("mode", &self.mode()).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("name", &self.name)
+            .field("store", &self.store.to_string())
+            .field("mode", &self.mode())
+            .finish_non_exhaustive()
     }
 }
 
@@ -167,14 +191,24 @@ impl Mount {
         let rules = &declaration.rules;
         let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
         let limits = Limits {
-            stale_while_revalidate_ms: millis(rules.stale_while_revalidate.unwrap_or(ctx.defaults.stale_while_revalidate)),
+            stale_while_revalidate_ms: millis(
+                rules
+                    .stale_while_revalidate
+                    .unwrap_or(ctx.defaults.stale_while_revalidate),
+            ),
             stale_if_error_ms: millis(rules.stale_if_error.unwrap_or(ctx.defaults.stale_if_error)),
             mode: restow_policy::Mode::Live,
         };
         Ok(Arc::new(Self {
-            credentials: rules.credentials.clone().unwrap_or_else(|| ctx.defaults.credentials.clone()),
+            credentials: rules
+                .credentials
+                .clone()
+                .unwrap_or_else(|| ctx.defaults.credentials.clone()),
             expire_after: rules.expire_after.unwrap_or(ctx.defaults.expire_after),
-            error_statuses: rules.error_statuses.clone().unwrap_or_else(|| ctx.defaults.error_statuses.clone()),
+            error_statuses: rules
+                .error_statuses
+                .clone()
+                .unwrap_or_else(|| ctx.defaults.error_statuses.clone()),
             keep: spec.keep,
             limits,
             table,
@@ -205,10 +239,25 @@ impl Mount {
 
     /// Tells whether another partition holds this key: best effort, for explaining a miss.
     pub(crate) async fn elsewhere(&self, key: &RawKey, but: &Partition, now: Millis) -> bool {
-        let seen: Vec<Partition> = self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|p| *p != but).cloned().collect();
+        let seen: Vec<Partition> = self
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .filter(|p| *p != but)
+            .cloned()
+            .collect();
         for partition in seen {
-            let at = Address { key: key.clone(), partition };
-            if self.table.read(&at, crate::store::Parts::Meta, now).await.is_ok_and(|f| !f.is_empty()) {
+            let at = Address {
+                key: key.clone(),
+                partition,
+            };
+            if self
+                .table
+                .read(&at, crate::store::Parts::Meta, now)
+                .await
+                .is_ok_and(|f| !f.is_empty())
+            {
                 return true;
             }
         }

@@ -24,7 +24,9 @@ pub mod store;
 pub use answer::{Answer, BoxFuture, BoxStream};
 pub use clock::{Clock, Millis, SystemClock, TestClock};
 pub use codec::{Binary, Codec, Json, Text};
-pub use endpoint::{AnyEndpoint, Credentials, Declaration, DeclaredEndpoint, Endpoint, RequestHead, RouteEndpoint};
+pub use endpoint::{
+    AnyEndpoint, Credentials, Declaration, DeclaredEndpoint, Endpoint, RequestHead, RouteEndpoint,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use expiry::Expiry;
 pub use key::{Field, FieldKind, FieldRef, FieldValue, Key, RawKey};

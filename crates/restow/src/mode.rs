@@ -29,7 +29,14 @@ pub enum Mode {
 
 impl Mode {
     /// All modes.
-    pub const ALL: [Self; 6] = [Self::Live, Self::Revalidate, Self::Refresh, Self::ReadOnly, Self::Offline, Self::Bypass];
+    pub const ALL: [Self; 6] = [
+        Self::Live,
+        Self::Revalidate,
+        Self::Refresh,
+        Self::ReadOnly,
+        Self::Offline,
+        Self::Bypass,
+    ];
 
     /// Returns its name.
     pub const fn as_str(self) -> &'static str {
@@ -68,10 +75,16 @@ impl FromStr for Mode {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|m| m.as_str() == text).ok_or_else(|| {
-            let all = Self::ALL.map(Self::as_str).join(", ");
-            Error::new(ErrorKind::Config, format!("{text:?} is not a mode; the modes are {all}"))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|m| m.as_str() == text)
+            .ok_or_else(|| {
+                let all = Self::ALL.map(Self::as_str).join(", ");
+                Error::new(
+                    ErrorKind::Config,
+                    format!("{text:?} is not a mode; the modes are {all}"),
+                )
+            })
     }
 }
 
@@ -95,7 +108,10 @@ impl Principal {
     /// # Errors
     /// [`ErrorKind::Name`] where the name is empty, longer than 200 bytes, or holds a control character.
     pub fn new(name: &str) -> Result<Self> {
-        Ok(Self { partition: Partition::principal(name)?, name: name.into() })
+        Ok(Self {
+            partition: Partition::principal(name)?,
+            name: name.into(),
+        })
     }
 
     /// Returns the name.

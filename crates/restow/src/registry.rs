@@ -41,7 +41,10 @@ pub(crate) enum Routed {
 
 impl Registry {
     pub(crate) fn mounts(&self) -> Arc<Mounts> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Adds an endpoint.
@@ -53,7 +56,9 @@ impl Registry {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if current.by_name.contains_key(name) {
             let message = "it is open already; use open_or_get for the handle, or remove it first";
-            return Err(Error::new(ErrorKind::RepositoryExists, message).in_repository(name.shared()));
+            return Err(
+                Error::new(ErrorKind::RepositoryExists, message).in_repository(name.shared())
+            );
         }
         let mut next = Mounts::clone(&current);
         next.by_name.insert(name.clone(), mount.clone());
@@ -78,13 +83,19 @@ impl Registry {
     /// Replaces what chooses repositories in front of the routes.
     pub(crate) fn choose(&self, chooser: Option<Chooser>) {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::new(Mounts { chooser, ..Mounts::clone(&current) });
+        *current = Arc::new(Mounts {
+            chooser,
+            ..Mounts::clone(&current)
+        });
     }
 }
 
 impl Mounts {
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Mount>> {
-        self.by_name.iter().find(|(k, _)| k.as_str() == name).map(|(_, m)| m)
+        self.by_name
+            .iter()
+            .find(|(k, _)| k.as_str() == name)
+            .map(|(_, m)| m)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Mount>> {
@@ -104,7 +115,10 @@ impl Mounts {
     pub(crate) fn route_as(&self, method: &Method, head: &RequestHead<'_>) -> Routed {
         if let Some(chooser) = &self.chooser {
             return match chooser(head).as_deref().and_then(|name| self.get(name)) {
-                Some(mount) => mount.endpoint.raw_key(head).map_or_else(|| Routed::NoKey(mount.clone(), None), |key| Routed::To(mount.clone(), key)),
+                Some(mount) => mount.endpoint.raw_key(head).map_or_else(
+                    || Routed::NoKey(mount.clone(), None),
+                    |key| Routed::To(mount.clone(), key),
+                ),
                 None => Routed::Nowhere,
             };
         }
@@ -118,9 +132,14 @@ impl Mounts {
                 Err(why) => Routed::NoKey(mount, Some(why)),
             };
         }
-        let here = self.unrouted.iter().filter(|m| m.endpoint.declaration().answers(method));
+        let here = self
+            .unrouted
+            .iter()
+            .filter(|m| m.endpoint.declaration().answers(method));
         let mut keyed = here.filter_map(|m| m.endpoint.raw_key(head).map(|key| (m, key)));
-        keyed.next().map_or(Routed::Nowhere, |(mount, key)| Routed::To(mount.clone(), key))
+        keyed.next().map_or(Routed::Nowhere, |(mount, key)| {
+            Routed::To(mount.clone(), key)
+        })
     }
 
     fn rebuild(&mut self) -> Result<()> {
@@ -135,7 +154,8 @@ impl Mounts {
                 continue;
             }
             for route in declaration.routes(mount.credentials.parameters())? {
-                self.router.insert(declaration.method.clone(), route, mount.clone())?;
+                self.router
+                    .insert(declaration.method.clone(), route, mount.clone())?;
             }
         }
         Ok(())
@@ -144,6 +164,8 @@ impl Mounts {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.mounts().by_name.keys()).finish()
+        f.debug_list()
+            .entries(self.mounts().by_name.keys())
+            .finish()
     }
 }

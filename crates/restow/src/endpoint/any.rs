@@ -50,12 +50,21 @@ impl<E: Endpoint> AnyEndpoint for E {
             return found;
         }
         let Ok(value) = self.codec().decode(body) else {
-            return Inspection { rejected: Some(Rejection::Codec(self.codec().name().into())), ..Inspection::default() };
+            return Inspection {
+                rejected: Some(Rejection::Codec(self.codec().name().into())),
+                ..Inspection::default()
+            };
         };
         if !self.keep_if(&value) {
-            return Inspection { rejected: Some(Rejection::KeepIf), ..Inspection::default() };
+            return Inspection {
+                rejected: Some(Rejection::KeepIf),
+                ..Inspection::default()
+            };
         }
-        Inspection { label: self.label(&value).map(Into::into).or(found.label), ..found }
+        Inspection {
+            label: self.label(&value).map(Into::into).or(found.label),
+            ..found
+        }
     }
 
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

@@ -30,13 +30,25 @@ pub(crate) enum Cookies {
     Whole,
 }
 
-const HEADERS: [&str; 7] = ["authorization", "x-api-key", "api-key", "x-auth-token", "private-token", "x-goog-api-key", "ocp-apim-subscription-key"];
+const HEADERS: [&str; 7] = [
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-auth-token",
+    "private-token",
+    "x-goog-api-key",
+    "ocp-apim-subscription-key",
+];
 const PARAMETERS: [&str; 5] = ["access_token", "api_key", "apikey", "token", "sig"];
 
 impl Credentials {
     /// Nothing is a credential: every request is the public's.
     pub const fn none() -> Self {
-        Self { headers: Vec::new(), cookies: Cookies::None, parameters: Vec::new() }
+        Self {
+            headers: Vec::new(),
+            cookies: Cookies::None,
+            parameters: Vec::new(),
+        }
     }
 
     /// Reads a list of `header:NAME`, `cookie`, `cookie:NAME` and `query:NAME`.
@@ -47,12 +59,16 @@ impl Credentials {
         let mut out = Self::none();
         for item in items {
             let wrong = || {
-                let message = format!("{item:?} is not a credential; write \"header:NAME\", \"cookie\", \"cookie:NAME\" or \"query:NAME\"");
+                let message = format!(
+                    "{item:?} is not a credential; write \"header:NAME\", \"cookie\", \"cookie:NAME\" or \"query:NAME\""
+                );
                 Error::new(ErrorKind::Config, message)
             };
             match item.split_once(':') {
                 None if item == "cookie" => out.cookies = Cookies::Whole,
-                Some(("header", name)) => out.headers.push(HeaderName::from_str(name).map_err(|_| wrong())?),
+                Some(("header", name)) => out
+                    .headers
+                    .push(HeaderName::from_str(name).map_err(|_| wrong())?),
                 Some(("query", name)) if !name.is_empty() => out.parameters.push(name.into()),
                 Some(("cookie", name)) if !name.is_empty() => match &mut out.cookies {
                     Cookies::Whole => {}
@@ -73,12 +89,18 @@ impl Credentials {
             Cookies::Named(names) => names.iter().map(|n| format!("cookie:{n}")).collect(),
         };
         let headers = self.headers.iter().map(|h| format!("header:{h}"));
-        headers.chain(cookies).chain(self.parameters.iter().map(|p| format!("query:{p}"))).collect()
+        headers
+            .chain(cookies)
+            .chain(self.parameters.iter().map(|p| format!("query:{p}")))
+            .collect()
     }
 
     /// Tells whether the value of this header is a credential, or holds one.
     pub fn is_header(&self, name: &str) -> bool {
-        self.headers.iter().any(|h| h.as_str().eq_ignore_ascii_case(name)) || (self.cookies != Cookies::None && name.eq_ignore_ascii_case("cookie"))
+        self.headers
+            .iter()
+            .any(|h| h.as_str().eq_ignore_ascii_case(name))
+            || (self.cookies != Cookies::None && name.eq_ignore_ascii_case("cookie"))
     }
 
     /// Tells whether the value of this query parameter is a credential.
@@ -93,7 +115,10 @@ impl Credentials {
 
     /// Tells whether a header is one that usually holds a secret.
     pub(crate) fn is_known_secret(name: &str) -> bool {
-        HEADERS.iter().chain(&["cookie", "proxy-authorization"]).any(|h| h.eq_ignore_ascii_case(name))
+        HEADERS
+            .iter()
+            .chain(&["cookie", "proxy-authorization"])
+            .any(|h| h.eq_ignore_ascii_case(name))
     }
 
     pub(crate) fn headers(&self) -> &[HeaderName] {
@@ -128,13 +153,26 @@ mod tests {
     #[test]
     fn a_list_reads_back() {
         let default = Credentials::default();
-        assert_eq!(Credentials::parse(default.items().iter().map(String::as_str)).unwrap(), default);
-        assert!(default.is_header("Authorization") && default.is_header("cookie") && !default.is_header("accept"));
+        assert_eq!(
+            Credentials::parse(default.items().iter().map(String::as_str)).unwrap(),
+            default
+        );
+        assert!(
+            default.is_header("Authorization")
+                && default.is_header("cookie")
+                && !default.is_header("accept")
+        );
     }
 
     #[test]
     fn a_wrong_item_is_named() {
-        for item in ["authorization", "header:", "query:", "cookie:", "header:a b"] {
+        for item in [
+            "authorization",
+            "header:",
+            "query:",
+            "cookie:",
+            "header:a b",
+        ] {
             let error = Credentials::parse([item]).unwrap_err();
             assert!(error.to_string().contains(&format!("{item:?}")), "{error}");
         }

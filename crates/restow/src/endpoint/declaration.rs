@@ -60,7 +60,10 @@ impl Declaration {
         let mut query = self.query.clone();
         query.secret.extend(secret.iter().cloned());
         let fields = self.url_fields();
-        self.templates.iter().map(|t| Route::new(t.clone(), fields, query.clone()).map_err(|e| self.named(e))).collect()
+        self.templates
+            .iter()
+            .map(|t| Route::new(t.clone(), fields, query.clone()).map_err(|e| self.named(e)))
+            .collect()
     }
 
     /// Returns the fields that come from the URL: all but the digest of a request's body, which `POST` endpoints have last.
@@ -76,7 +79,11 @@ impl Declaration {
 
     /// Tells whether the last field is the digest of the request's body.
     pub fn has_body_field(&self) -> bool {
-        self.method == Method::POST && self.fields.last().is_some_and(|f| f.name() == Self::BODY_FIELD)
+        self.method == Method::POST
+            && self
+                .fields
+                .last()
+                .is_some_and(|f| f.name() == Self::BODY_FIELD)
     }
 
     /// Checks everything that can be wrong with a declaration.
@@ -85,19 +92,36 @@ impl Declaration {
     /// [`ErrorKind::Config`], [`ErrorKind::Name`] or [`ErrorKind::Route`], naming the endpoint and the part.
     pub fn check(&self) -> Result<()> {
         if !matches!(self.method, Method::GET | Method::POST) {
-            return Err(self.named(Error::new(ErrorKind::Config, format!("the method is {}; an endpoint has GET (answering HEAD too) or POST", self.method))));
+            return Err(self.named(Error::new(
+                ErrorKind::Config,
+                format!(
+                    "the method is {}; an endpoint has GET (answering HEAD too) or POST",
+                    self.method
+                ),
+            )));
         }
-        let pointers = self.columns.iter().map(|c| &c.pointer).chain(&self.label).chain(&self.rules.require).chain(&self.rules.reject);
+        let pointers = self
+            .columns
+            .iter()
+            .map(|c| &c.pointer)
+            .chain(&self.label)
+            .chain(&self.rules.require)
+            .chain(&self.rules.reject);
         for pointer in pointers {
             if !pointer.is_empty() && !pointer.starts_with('/') {
-                let message = format!("{pointer:?} is not a JSON pointer (RFC 6901); it begins with \"/\", as in \"/artists/0/id\"");
+                let message = format!(
+                    "{pointer:?} is not a JSON pointer (RFC 6901); it begins with \"/\", as in \"/artists/0/id\""
+                );
                 return Err(self.named(Error::new(ErrorKind::Config, message)));
             }
         }
         for (name, _) in &self.query.defaults {
             if !self.fields.iter().any(|f| f.name() == &**name) {
                 let known: Vec<_> = self.fields.iter().map(Field::name).collect();
-                let message = format!("the default is for {name:?}, which is no field; the fields are ({})", known.join(", "));
+                let message = format!(
+                    "the default is for {name:?}, which is no field; the fields are ({})",
+                    known.join(", ")
+                );
                 return Err(self.named(Error::new(ErrorKind::Config, message)));
             }
         }

@@ -64,7 +64,10 @@ impl fmt::Display for Rejection {
 impl Declaration {
     /// Inspects a successful body by what the declaration says: JSON pointers for label, columns, `require` and `reject`.
     pub(crate) fn inspect(&self, body: &Bytes) -> Inspection {
-        let wants_json = !(self.columns.is_empty() && self.label.is_empty() && self.rules.require.is_empty() && self.rules.reject.is_empty());
+        let wants_json = !(self.columns.is_empty()
+            && self.label.is_empty()
+            && self.rules.require.is_empty()
+            && self.rules.reject.is_empty());
         if *self.codec == *"text" && std::str::from_utf8(body).is_err() {
             return rejected(Rejection::Codec(self.codec.clone()));
         }
@@ -74,10 +77,20 @@ impl Declaration {
         let Ok(json) = serde_json::from_slice::<Value>(body) else {
             return rejected(Rejection::Codec("json".into()));
         };
-        if let Some(missing) = self.rules.require.iter().find(|p| json.pointer(p).is_none_or(Value::is_null)) {
+        if let Some(missing) = self
+            .rules
+            .require
+            .iter()
+            .find(|p| json.pointer(p).is_none_or(Value::is_null))
+        {
             return rejected(Rejection::Require(missing.clone()));
         }
-        if let Some(found) = self.rules.reject.iter().find(|p| json.pointer(p).is_some_and(|v| !v.is_null())) {
+        if let Some(found) = self
+            .rules
+            .reject
+            .iter()
+            .find(|p| json.pointer(p).is_some_and(|v| !v.is_null()))
+        {
             return rejected(Rejection::Reject(found.clone()));
         }
         let label = self.label.iter().find_map(|p| match json.pointer(p)? {
@@ -85,8 +98,17 @@ impl Declaration {
             Value::Number(n) => Some(n.to_string().into()),
             _ => None,
         });
-        let columns = (!self.columns.is_empty()).then(|| self.columns.iter().map(|c| column(json.pointer(&c.pointer))).collect());
-        Inspection { label, columns, rejected: None }
+        let columns = (!self.columns.is_empty()).then(|| {
+            self.columns
+                .iter()
+                .map(|c| column(json.pointer(&c.pointer)))
+                .collect()
+        });
+        Inspection {
+            label,
+            columns,
+            rejected: None,
+        }
     }
 }
 
@@ -96,10 +118,15 @@ fn column(value: Option<&Value>) -> FieldValue {
         None | Some(Value::Null) => FieldValue::Absent,
         Some(Value::String(s)) => s.as_str().into(),
         Some(Value::Bool(b)) => i64::from(*b).into(),
-        Some(other) => other.as_i64().map_or_else(|| other.to_string().into(), FieldValue::from),
+        Some(other) => other
+            .as_i64()
+            .map_or_else(|| other.to_string().into(), FieldValue::from),
     }
 }
 
 fn rejected(rule: Rejection) -> Inspection {
-    Inspection { rejected: Some(rule), ..Inspection::default() }
+    Inspection {
+        rejected: Some(rule),
+        ..Inspection::default()
+    }
 }

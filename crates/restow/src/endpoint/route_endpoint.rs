@@ -76,7 +76,11 @@ impl<K: Key, C: Codec> RouteEndpoint<K, C> {
         let mut declaration = Declaration::new(name, [])?;
         declaration.method = method;
         declaration.codec = codec.name().into();
-        declaration.templates = templates.iter().map(|t| t.parse::<Template>()).collect::<Result<_>>().map_err(|e| declaration.named(e))?;
+        declaration.templates = templates
+            .iter()
+            .map(|t| t.parse::<Template>())
+            .collect::<Result<_>>()
+            .map_err(|e| declaration.named(e))?;
         declaration.fields = fields::<K>(&declaration)?;
         Self::from_declaration(declaration, codec)
     }
@@ -88,7 +92,14 @@ impl<K: Key, C: Codec> RouteEndpoint<K, C> {
     pub fn from_declaration(declaration: Declaration, codec: C) -> Result<Self> {
         K::check(&declaration.fields).map_err(|e| declaration.named(e))?;
         declaration.routes(&[])?;
-        Ok(Self { declaration, codec, label: None, keep_if: None, routes: OnceLock::new(), key: PhantomData })
+        Ok(Self {
+            declaration,
+            codec,
+            label: None,
+            keep_if: None,
+            routes: OnceLock::new(),
+            key: PhantomData,
+        })
     }
 
     /// Adds an alias: another template that gives the same keys.
@@ -96,7 +107,9 @@ impl<K: Key, C: Codec> RouteEndpoint<K, C> {
     /// # Errors
     /// [`ErrorKind::Route`] where the template is wrong or has other variables.
     pub fn alias(mut self, template: &str) -> Result<Self> {
-        self.declaration.templates.push(template.parse().map_err(|e| self.declaration.named(e))?);
+        self.declaration
+            .templates
+            .push(template.parse().map_err(|e| self.declaration.named(e))?);
         self.declaration.routes(&[])?;
         self.routes = OnceLock::new();
         Ok(self)
@@ -104,7 +117,10 @@ impl<K: Key, C: Codec> RouteEndpoint<K, C> {
 
     /// Names an answer by its value.
     #[must_use]
-    pub fn label(mut self, label: impl Fn(&C::Value) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub fn label(
+        mut self,
+        label: impl Fn(&C::Value) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         self.label = Some(Arc::new(label));
         self
     }
@@ -126,14 +142,20 @@ impl<K: Key, C: Codec> RouteEndpoint<K, C> {
     /// Declares an indexed column: a value taken out of each JSON body.
     #[must_use]
     pub fn column(mut self, name: &str, pointer: &str) -> Self {
-        self.declaration.columns.push(Column { name: name.into(), pointer: pointer.into() });
+        self.declaration.columns.push(Column {
+            name: name.into(),
+            pointer: pointer.into(),
+        });
         self
     }
 
     /// Gives an absent field a value: both are one key then.
     #[must_use]
     pub fn default(mut self, field: &str, value: impl Into<FieldValue>) -> Self {
-        self.declaration.query.defaults.push((field.into(), value.into()));
+        self.declaration
+            .query
+            .defaults
+            .push((field.into(), value.into()));
         self.routes = OnceLock::new();
         self
     }
@@ -237,9 +259,16 @@ impl<K: Key, C: Codec> RouteEndpoint<K, C> {
     fn routes(&self) -> &[Route] {
         self.routes.get_or_init(|| {
             let default = Credentials::default();
-            let credentials = self.declaration.rules.credentials.as_ref().unwrap_or(&default);
+            let credentials = self
+                .declaration
+                .rules
+                .credentials
+                .as_ref()
+                .unwrap_or(&default);
             // Wrong rules are reported where the repository is opened; until then no request matches.
-            self.declaration.routes(credentials.parameters()).unwrap_or_default()
+            self.declaration
+                .routes(credentials.parameters())
+                .unwrap_or_default()
         })
     }
 }
@@ -264,17 +293,22 @@ impl<K: Key, C: Codec> Endpoint for RouteEndpoint<K, C> {
         if !self.declaration.answers(request.method) {
             return None;
         }
-        let key = self.routes().iter().find_map(|r| match r.key(&request.target) {
-            Matched::Key(key) => Some(key),
-            _ => None,
-        })?;
+        let key = self
+            .routes()
+            .iter()
+            .find_map(|r| match r.key(&request.target) {
+                Matched::Key(key) => Some(key),
+                _ => None,
+            })?;
         self.declaration.complete(key, request)
     }
 
     fn canonical(&self, key: &K) -> Result<RawKey> {
         let raw = key.to_raw()?;
         match self.routes().first() {
-            Some(route) if !self.declaration.has_body_field() => route.canonical(raw).map_err(|e| self.declaration.named(e)),
+            Some(route) if !self.declaration.has_body_field() => {
+                route.canonical(raw).map_err(|e| self.declaration.named(e))
+            }
             _ => Ok(raw),
         }
     }
@@ -288,9 +322,16 @@ impl<K: Key, C: Codec> Endpoint for RouteEndpoint<K, C> {
         if self.declaration.has_body_field() {
             return Err(wrong("a POST request cannot be made from its key: the key has only the digest of its body".to_owned()));
         }
-        let route = self.routes().first().ok_or_else(|| wrong("there is no route to make a request from a key".to_owned()))?;
+        let route = self
+            .routes()
+            .first()
+            .ok_or_else(|| wrong("there is no route to make a request from a key".to_owned()))?;
         let url = route.expand(key).map_err(|e| self.declaration.named(e))?;
-        http::Request::builder().method(self.declaration.method.clone()).uri(&url).body(()).map_err(|e| wrong(format!("the key ({key}) makes no URL")).with_source(e))
+        http::Request::builder()
+            .method(self.declaration.method.clone())
+            .uri(&url)
+            .body(())
+            .map_err(|e| wrong(format!("the key ({key}) makes no URL")).with_source(e))
     }
 
     fn label(&self, value: &ValueOf<Self>) -> Option<String> {
@@ -304,7 +345,9 @@ impl<K: Key, C: Codec> Endpoint for RouteEndpoint<K, C> {
 
 impl<K, C: Codec> fmt::Debug for RouteEndpoint<K, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RouteEndpoint").field("declaration", &self.declaration).finish_non_exhaustive()
+        f.debug_struct("RouteEndpoint")
+            .field("declaration", &self.declaration)
+            .finish_non_exhaustive()
     }
 }
 
@@ -330,12 +373,18 @@ impl Declaration {
 
 /// The fields of an endpoint: those of the key type where it names them, else the variables of the first template in their order.
 fn fields<K: Key>(declaration: &Declaration) -> Result<Arc<[Field]>> {
-    let Some(template) = declaration.templates.first() else { return Ok(Arc::new([])) };
+    let Some(template) = declaration.templates.first() else {
+        return Ok(Arc::new([]));
+    };
     let mut fields: Vec<Field> = template
         .variables()
         .map(|v| {
             let field = Field::new(v.name().to_owned(), v.kind());
-            if v.place() == Place::Query && !v.is_required() { field.optional() } else { field }
+            if v.place() == Place::Query && !v.is_required() {
+                field.optional()
+            } else {
+                field
+            }
         })
         .collect();
     if declaration.method == Method::POST {
@@ -344,10 +393,24 @@ fn fields<K: Key>(declaration: &Declaration) -> Result<Arc<[Field]>> {
     match K::shape() {
         // The key type knows the kinds better than a template that names none.
         Shape::Slots(slots) if slots.len() == fields.len() => {
-            fields = fields.into_iter().zip(slots).map(|(f, s)| retyped(&f, s.kind, s.optional)).collect();
+            fields = fields
+                .into_iter()
+                .zip(slots)
+                .map(|(f, s)| retyped(&f, s.kind, s.optional))
+                .collect();
         }
-        Shape::Named(named) if named.len() == fields.len() && named.iter().all(|n| fields.iter().any(|f| f.name() == n.name())) => {
-            let of = |n: &Field| fields.iter().find(|f| f.name() == n.name()).map(|f| retyped(f, n.kind(), n.is_optional()));
+        Shape::Named(named)
+            if named.len() == fields.len()
+                && named
+                    .iter()
+                    .all(|n| fields.iter().any(|f| f.name() == n.name())) =>
+        {
+            let of = |n: &Field| {
+                fields
+                    .iter()
+                    .find(|f| f.name() == n.name())
+                    .map(|f| retyped(f, n.kind(), n.is_optional()))
+            };
             fields = named.iter().filter_map(of).collect();
         }
         _ => {}
@@ -358,5 +421,9 @@ fn fields<K: Key>(declaration: &Declaration) -> Result<Arc<[Field]>> {
 /// A field of the template with the key type's kind. A key type without `Option` asks for the parameter.
 fn retyped(field: &Field, kind: FieldKind, optional: bool) -> Field {
     let typed = Field::new(field.name().to_owned(), kind);
-    if field.is_optional() && optional { typed.optional() } else { typed }
+    if field.is_optional() && optional {
+        typed.optional()
+    } else {
+        typed
+    }
 }

@@ -64,7 +64,10 @@ impl Rules {
 
     /// Returns how long the answers of this status are fresh where it is stored as a negative answer.
     pub fn negative(&self, status: StatusCode) -> Option<Expiry> {
-        self.negative.iter().find(|(s, _)| *s == status).map(|(_, e)| *e)
+        self.negative
+            .iter()
+            .find(|(s, _)| *s == status)
+            .map(|(_, e)| *e)
     }
 
     /// Tells whether an answer of this status is stored as a full answer.
@@ -77,7 +80,10 @@ impl Rules {
 
     /// Tells whether an answer of this status counts as a failure of the API.
     pub fn is_error(&self, status: StatusCode) -> bool {
-        self.error_statuses.as_deref().unwrap_or(&Self::ERROR_STATUSES).contains(&status)
+        self.error_statuses
+            .as_deref()
+            .unwrap_or(&Self::ERROR_STATUSES)
+            .contains(&status)
     }
 }
 

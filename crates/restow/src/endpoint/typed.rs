@@ -61,8 +61,12 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::Key`] where there is no route, or the key has a value that no URL can carry.
     fn request(&self, key: &Self::Key) -> Result<http::Request<()>> {
-        let message = format!("there is no route to make a request from the key {key:?}; implement Endpoint::request");
-        Err(self.declaration().named(Error::new(ErrorKind::Key, message)))
+        let message = format!(
+            "there is no route to make a request from the key {key:?}; implement Endpoint::request"
+        );
+        Err(self
+            .declaration()
+            .named(Error::new(ErrorKind::Key, message)))
     }
 
     /// Makes the request that a canonical key stands for.

@@ -67,7 +67,11 @@ pub(crate) struct FromCache;
 
 impl Exchange {
     pub(crate) fn new(ctx: Arc<Context>, registry: Arc<Registry>, view: Option<Partition>) -> Self {
-        Self { ctx, registry, view }
+        Self {
+            ctx,
+            registry,
+            view,
+        }
     }
 
     /// Finds out what a request comes to: an answer, a ticket to fetch it, or neither.
@@ -75,8 +79,15 @@ impl Exchange {
     /// # Cancel safety
     /// Dropped, nothing happens; a request that waited leaves the flight.
     pub async fn begin(&self, head: RequestHead<'_>, background: Background) -> Begin {
-        let mode = head.extensions.get::<Mode>().copied().unwrap_or_else(|| self.ctx.mode());
-        if mode == Mode::Bypass || self.ctx.is_closed() || head.extensions.get::<FromCache>().is_some() {
+        let mode = head
+            .extensions
+            .get::<Mode>()
+            .copied()
+            .unwrap_or_else(|| self.ctx.mode());
+        if mode == Mode::Bypass
+            || self.ctx.is_closed()
+            || head.extensions.get::<FromCache>().is_some()
+        {
             return bypass(Bypassed::Mode);
         }
         let mounts = self.registry.mounts();
@@ -88,9 +99,28 @@ impl Exchange {
         if head.headers.contains_key(RANGE) {
             return bypass(Bypassed::Range);
         }
-        let owner = partition::owner(&head, self.view.as_ref(), &mount.credentials, mount.rules().share, &self.ctx.secret);
-        let address = Address { key, partition: owner.partition.clone() };
-        Inquiry { ctx: &self.ctx, mount, address, owner, mode, head, background }.run().await
+        let owner = partition::owner(
+            &head,
+            self.view.as_ref(),
+            &mount.credentials,
+            mount.rules().share,
+            &self.ctx.secret,
+        );
+        let address = Address {
+            key,
+            partition: owner.partition.clone(),
+        };
+        Inquiry {
+            ctx: &self.ctx,
+            mount,
+            address,
+            owner,
+            mode,
+            head,
+            background,
+        }
+        .run()
+        .await
     }
 
     /// A request of no endpoint; with an unsafe method it may still make a stored answer invalid (RFC 9111 section 4.4).
@@ -98,12 +128,30 @@ impl Exchange {
         if !restow_policy::is_unsafe(head.method) {
             return bypass(Bypassed::NotRouted);
         }
-        let target = RequestHead { body: None, streams: false, method: &Method::GET, ..*head };
+        let target = RequestHead {
+            body: None,
+            streams: false,
+            method: &Method::GET,
+            ..*head
+        };
         match mounts.route(&target) {
             Routed::To(mount, key) => {
-                let address = Address { key, partition: Partition::PUBLIC };
-                let answered = Answered::bypass(Outcome::new(OutcomeKind::Bypass(Bypassed::Method), Some(rule::METHOD)));
-                Begin::Bypass(answered, Some(Invalidation { ctx: self.ctx.clone(), mount, address }))
+                let address = Address {
+                    key,
+                    partition: Partition::PUBLIC,
+                };
+                let answered = Answered::bypass(Outcome::new(
+                    OutcomeKind::Bypass(Bypassed::Method),
+                    Some(rule::METHOD),
+                ));
+                Begin::Bypass(
+                    answered,
+                    Some(Invalidation {
+                        ctx: self.ctx.clone(),
+                        mount,
+                        address,
+                    }),
+                )
             }
             _ => bypass(Bypassed::NotRouted),
         }
@@ -123,8 +171,16 @@ struct Inquiry<'a> {
 
 /// What the policy says, with the entries it speaks of.
 enum Decision {
-    Answer { entry: Arc<Entry>, outcome: Outcome, refresh: bool },
-    Ask { validates: Option<Arc<Entry>>, held: Option<Arc<Entry>>, outcome: Outcome },
+    Answer {
+        entry: Arc<Entry>,
+        outcome: Outcome,
+        refresh: bool,
+    },
+    Ask {
+        validates: Option<Arc<Entry>>,
+        held: Option<Arc<Entry>>,
+        outcome: Outcome,
+    },
     Refuse(Outcome),
 }
 
@@ -135,9 +191,17 @@ impl Inquiry<'_> {
             let now = self.ctx.now();
             let (found, store_down) = self.look_up(now).await;
             let (validates, held, outcome) = match self.decide(&found, now, store_down) {
-                Decision::Answer { entry, outcome, refresh } => return self.answer(entry, outcome, refresh, &found),
+                Decision::Answer {
+                    entry,
+                    outcome,
+                    refresh,
+                } => return self.answer(entry, outcome, refresh, &found),
                 Decision::Refuse(outcome) => return Begin::Refuse(self.answered(outcome)),
-                Decision::Ask { validates, held, outcome } => (validates, held, outcome),
+                Decision::Ask {
+                    validates,
+                    held,
+                    outcome,
+                } => (validates, held, outcome),
             };
             let outcome = self.explain(outcome, now).await;
             if *self.head.method == Method::HEAD {
@@ -153,7 +217,11 @@ impl Inquiry<'_> {
                 Seat::Leader(leader) => {
                     // The flight before may have landed between the look-up and the seat.
                     let again = self.look_up(now).await.0;
-                    if again.iter().any(|e| !found.iter().any(|f| f.id == e.id && f.generation == e.generation)) {
+                    if again.iter().any(|e| {
+                        !found
+                            .iter()
+                            .any(|f| f.id == e.id && f.generation == e.generation)
+                    }) {
                         drop(leader);
                         continue;
                     }
@@ -164,7 +232,9 @@ impl Inquiry<'_> {
                     // Another variant, or the leader was lost: look again.
                     Flight::Landed(_) | Flight::Flying => {}
                     Flight::Failed(why) => return Begin::Failed(why),
-                    Flight::Alone => return Begin::Fetch(self.ticket(None, validates, held, outcome)),
+                    Flight::Alone => {
+                        return Begin::Fetch(self.ticket(None, validates, held, outcome));
+                    }
                 },
             }
         }
@@ -172,7 +242,12 @@ impl Inquiry<'_> {
 
     /// Reads what is retained; a store that fails is a miss.
     async fn look_up(&self, now: Millis) -> (Found, bool) {
-        match self.mount.table.read(&self.address, Parts::Whole, now).await {
+        match self
+            .mount
+            .table
+            .read(&self.address, Parts::Whole, now)
+            .await
+        {
             Ok(found) => (found, false),
             Err(error) => {
                 tracing::warn!(target: "restow", repository = self.mount.name(), %error, "the store could not be read; the request goes to the API");
@@ -182,14 +257,34 @@ impl Inquiry<'_> {
     }
 
     fn decide(&self, found: &Found, now: Millis, store_down: bool) -> Decision {
-        let limits = Limits { mode: self.mode.policy(), ..self.mount.limits };
+        let limits = Limits {
+            mode: self.mode.policy(),
+            ..self.mount.limits
+        };
         let rules = self.mount.rules();
-        let options = Options { shared: false, background: self.background == Background::Possible, force: rules.force, share: rules.share };
-        let request = Request { method: self.head.method, headers: self.head.headers };
+        let options = Options {
+            shared: false,
+            background: self.background == Background::Possible,
+            force: rules.force,
+            share: rules.share,
+        };
+        let request = Request {
+            method: self.head.method,
+            headers: self.head.headers,
+        };
         let entries = found.iter().map(|e| stored(e, &self.mount));
-        let decision = restow_policy::on_request(&request, entries, now.0, &limits, &options, &mut |vary| self.variant(vary));
+        let decision =
+            restow_policy::on_request(&request, entries, now.0, &limits, &options, &mut |vary| {
+                self.variant(vary)
+            });
         let nth = |i: usize| found.iter().nth(i).cloned();
-        let held = || found.iter().filter(|e| self.selects(e)).max_by_key(|e| e.meta.stored_at).cloned();
+        let held = || {
+            found
+                .iter()
+                .filter(|e| self.selects(e))
+                .max_by_key(|e| e.meta.stored_at)
+                .cloned()
+        };
         let miss = |rule: restow_policy::Rule| {
             let why = match rule {
                 _ if store_down => Missed::StoreDown,
@@ -208,44 +303,100 @@ impl Inquiry<'_> {
                         rule::MAX_STALE => OutcomeKind::Stale(Staleness::Window),
                         _ => OutcomeKind::Hit,
                     };
-                    Decision::Answer { entry, outcome: Outcome::new(kind, Some(rule)), refresh: false }
+                    Decision::Answer {
+                        entry,
+                        outcome: Outcome::new(kind, Some(rule)),
+                        refresh: false,
+                    }
                 }
-                None => Decision::Ask { validates: None, held: None, outcome: miss(rule::ABSENT) },
+                None => Decision::Ask {
+                    validates: None,
+                    held: None,
+                    outcome: miss(rule::ABSENT),
+                },
             },
             OnRequest::ServeStaleAndRefresh(i, rule) => match nth(i) {
-                Some(entry) => Decision::Answer { entry, outcome: Outcome::new(OutcomeKind::Stale(Staleness::Window), Some(rule)), refresh: true },
-                None => Decision::Ask { validates: None, held: None, outcome: miss(rule::ABSENT) },
+                Some(entry) => Decision::Answer {
+                    entry,
+                    outcome: Outcome::new(OutcomeKind::Stale(Staleness::Window), Some(rule)),
+                    refresh: true,
+                },
+                None => Decision::Ask {
+                    validates: None,
+                    held: None,
+                    outcome: miss(rule::ABSENT),
+                },
             },
-            OnRequest::Revalidate(i, rule) => Decision::Ask { validates: nth(i), held: held(), outcome: miss(rule) },
-            OnRequest::Refuse(rule) => Decision::Refuse(Outcome::new(OutcomeKind::Refused, Some(rule))),
-            OnRequest::Fetch(rule) => Decision::Ask { validates: None, held: held(), outcome: miss(rule) },
-            _ => Decision::Ask { validates: None, held: None, outcome: miss(rule::ABSENT) },
+            OnRequest::Revalidate(i, rule) => Decision::Ask {
+                validates: nth(i),
+                held: held(),
+                outcome: miss(rule),
+            },
+            OnRequest::Refuse(rule) => {
+                Decision::Refuse(Outcome::new(OutcomeKind::Refused, Some(rule)))
+            }
+            OnRequest::Fetch(rule) => Decision::Ask {
+                validates: None,
+                held: held(),
+                outcome: miss(rule),
+            },
+            _ => Decision::Ask {
+                validates: None,
+                held: None,
+                outcome: miss(rule::ABSENT),
+            },
         }
     }
 
     fn answer(&self, entry: Arc<Entry>, outcome: Outcome, refresh: bool, found: &Found) -> Begin {
         let ticket = refresh.then(|| match self.ctx.flights.join(&self.flight(found)) {
             Seat::Leader(leader) => {
-                let validates = stored(&entry, &self.mount).has_validator().then(|| entry.clone());
-                Some(self.ticket(Some(leader), validates, Some(entry.clone()), Outcome::new(OutcomeKind::Miss(Missed::Expired), outcome.rule)))
+                let validates = stored(&entry, &self.mount)
+                    .has_validator()
+                    .then(|| entry.clone());
+                Some(self.ticket(
+                    Some(leader),
+                    validates,
+                    Some(entry.clone()),
+                    Outcome::new(OutcomeKind::Miss(Missed::Expired), outcome.rule),
+                ))
             }
             Seat::Passenger(_) => None,
         });
-        let not_modified = restow_policy::not_modified(self.head.headers, &stored(&entry, &self.mount));
+        let not_modified =
+            restow_policy::not_modified(self.head.headers, &stored(&entry, &self.mount));
         let answered = self.answered(outcome).took(took(&entry));
         tracing::trace!(target: "restow", repository = self.mount.name(), %outcome);
-        Begin::Answer { entry, not_modified, answered, refresh: ticket.flatten() }
+        Begin::Answer {
+            entry,
+            not_modified,
+            answered,
+            refresh: ticket.flatten(),
+        }
     }
 
     fn coalesced(&self, entry: Arc<Entry>) -> Begin {
-        let answered = self.answered(Outcome::new(OutcomeKind::Coalesced, None)).took(took(&entry));
-        let not_modified = restow_policy::not_modified(self.head.headers, &stored(&entry, &self.mount));
-        Begin::Answer { entry, not_modified, answered, refresh: None }
+        let answered = self
+            .answered(Outcome::new(OutcomeKind::Coalesced, None))
+            .took(took(&entry));
+        let not_modified =
+            restow_policy::not_modified(self.head.headers, &stored(&entry, &self.mount));
+        Begin::Answer {
+            entry,
+            not_modified,
+            answered,
+            refresh: None,
+        }
     }
 
     /// A miss that has an entry under another user says so, and how to share it.
     async fn explain(&self, outcome: Outcome, now: Millis) -> Outcome {
-        if outcome.kind != OutcomeKind::Miss(Missed::Absent) || !self.mount.elsewhere(&self.address.key, &self.address.partition, now).await {
+        if outcome.kind != OutcomeKind::Miss(Missed::Absent)
+            || !self
+                .mount
+                .elsewhere(&self.address.key, &self.address.partition, now)
+                .await
+        {
             return outcome;
         }
         if !self.mount.warned.swap(true, Ordering::Relaxed) {
@@ -256,12 +407,17 @@ impl Inquiry<'_> {
                  and where everyone gets the same answers, let the endpoint share them"
             );
         }
-        Outcome { kind: OutcomeKind::Miss(Missed::OtherPartition), ..outcome }
+        Outcome {
+            kind: OutcomeKind::Miss(Missed::OtherPartition),
+            ..outcome
+        }
     }
 
     async fn wait(&self, passenger: Passenger<Arc<Entry>>) -> Flight<Arc<Entry>> {
         // A leader that never ends must not hold everyone: past the deadline each flies alone.
-        tokio::time::timeout(self.ctx.defaults.wait_at_most, passenger.wait()).await.unwrap_or(Flight::Alone)
+        tokio::time::timeout(self.ctx.defaults.wait_at_most, passenger.wait())
+            .await
+            .unwrap_or(Flight::Alone)
     }
 
     fn variant(&self, vary: &str) -> Option<u128> {
@@ -275,12 +431,23 @@ impl Inquiry<'_> {
     /// The flight for this request: of its variant, where the names in `Vary` are known.
     fn flight(&self, found: &Found) -> FlightKey {
         let newest = found.iter().max_by_key(|e| e.meta.stored_at);
-        let variant = newest.and_then(|e| save::variant(self.ctx, &self.mount, e.meta.head.vary(), self.head.headers));
-        FlightKey { repository: self.mount.endpoint.declaration().name.shared(), address: self.address.clone(), variant }
+        let variant = newest.and_then(|e| {
+            save::variant(self.ctx, &self.mount, e.meta.head.vary(), self.head.headers)
+        });
+        FlightKey {
+            repository: self.mount.endpoint.declaration().name.shared(),
+            address: self.address.clone(),
+            variant,
+        }
     }
 
     fn answered(&self, outcome: Outcome) -> Answered {
-        Answered::new(outcome, self.mount.endpoint.declaration().name.shared(), self.address.key.clone(), self.address.partition.clone())
+        Answered::new(
+            outcome,
+            self.mount.endpoint.declaration().name.shared(),
+            self.address.key.clone(),
+            self.address.partition.clone(),
+        )
     }
 
     fn ticket(
@@ -312,5 +479,8 @@ impl Inquiry<'_> {
 }
 
 fn bypass(why: Bypassed) -> Begin {
-    Begin::Bypass(Answered::bypass(Outcome::new(OutcomeKind::Bypass(why), None)), None)
+    Begin::Bypass(
+        Answered::bypass(Outcome::new(OutcomeKind::Bypass(why), None)),
+        None,
+    )
 }

@@ -129,7 +129,10 @@ impl Outcome {
 
     /// Tells whether the response came from the store without asking the API for its body.
     pub const fn is_from_store(self) -> bool {
-        matches!(self.kind, OutcomeKind::Hit | OutcomeKind::Stale(_) | OutcomeKind::Validated)
+        matches!(
+            self.kind,
+            OutcomeKind::Hit | OutcomeKind::Stale(_) | OutcomeKind::Validated
+        )
     }
 }
 
@@ -141,27 +144,36 @@ impl OutcomeKind {
             Self::Validated => ("validated", None),
             Self::Coalesced => ("coalesced", None),
             Self::Refused => ("refused", None),
-            Self::Stale(why) => ("stale", Some(match why {
-                Staleness::Window => "window",
-                Staleness::Error => "error",
-                Staleness::Offline => "offline",
-            })),
-            Self::Miss(why) => ("miss", Some(match why {
-                Missed::Absent => "absent",
-                Missed::Expired => "expired",
-                Missed::OtherPartition => "other-partition",
-                Missed::OtherVariant => "other-variant",
-                Missed::Evicted => "evicted",
-                Missed::StoreDown => "store-down",
-            })),
-            Self::Bypass(why) => ("bypass", Some(match why {
-                Bypassed::NotRouted => "not-routed",
-                Bypassed::NoKey => "no-key",
-                Bypassed::Mode => "mode",
-                Bypassed::Method => "method",
-                Bypassed::Range => "range",
-                Bypassed::TooLarge => "too-large",
-            })),
+            Self::Stale(why) => (
+                "stale",
+                Some(match why {
+                    Staleness::Window => "window",
+                    Staleness::Error => "error",
+                    Staleness::Offline => "offline",
+                }),
+            ),
+            Self::Miss(why) => (
+                "miss",
+                Some(match why {
+                    Missed::Absent => "absent",
+                    Missed::Expired => "expired",
+                    Missed::OtherPartition => "other-partition",
+                    Missed::OtherVariant => "other-variant",
+                    Missed::Evicted => "evicted",
+                    Missed::StoreDown => "store-down",
+                }),
+            ),
+            Self::Bypass(why) => (
+                "bypass",
+                Some(match why {
+                    Bypassed::NotRouted => "not-routed",
+                    Bypassed::NoKey => "no-key",
+                    Bypassed::Mode => "mode",
+                    Bypassed::Method => "method",
+                    Bypassed::Range => "range",
+                    Bypassed::TooLarge => "too-large",
+                }),
+            ),
         }
     }
 }
@@ -186,11 +198,28 @@ impl fmt::Display for Outcome {
 impl Answered {
     /// Says so of a request without a repository.
     pub fn bypass(outcome: Outcome) -> Self {
-        Self { outcome, repository: None, key: None, took: Duration::ZERO, saved: None }
+        Self {
+            outcome,
+            repository: None,
+            key: None,
+            took: Duration::ZERO,
+            saved: None,
+        }
     }
 
-    pub(crate) fn new(outcome: Outcome, repository: Arc<str>, key: RawKey, partition: Partition) -> Self {
-        Self { outcome, repository: Some(repository), key: Some((key, partition)), took: Duration::ZERO, saved: None }
+    pub(crate) fn new(
+        outcome: Outcome,
+        repository: Arc<str>,
+        key: RawKey,
+        partition: Partition,
+    ) -> Self {
+        Self {
+            outcome,
+            repository: Some(repository),
+            key: Some((key, partition)),
+            took: Duration::ZERO,
+            saved: None,
+        }
     }
 
     pub(crate) fn took(mut self, took: Duration) -> Self {

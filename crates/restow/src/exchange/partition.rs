@@ -19,9 +19,23 @@ pub(crate) struct Owner {
 }
 
 /// Finds the owner of a request: the principal it carries, the principal of the handle, else the digest of its credential, else the public.
-pub(crate) fn owner(head: &RequestHead<'_>, view: Option<&Partition>, credentials: &Credentials, share: bool, secret: &[u8; 32]) -> Owner {
-    let named = head.extensions.get::<Principal>().map(Principal::partition).or(view);
-    let digest = if named.is_some() { None } else { digest(head, credentials, secret) };
+pub(crate) fn owner(
+    head: &RequestHead<'_>,
+    view: Option<&Partition>,
+    credentials: &Credentials,
+    share: bool,
+    secret: &[u8; 32],
+) -> Owner {
+    let named = head
+        .extensions
+        .get::<Principal>()
+        .map(Principal::partition)
+        .or(view);
+    let digest = if named.is_some() {
+        None
+    } else {
+        digest(head, credentials, secret)
+    };
     let known = named.is_some() || digest.is_some();
     let partition = match (share, named, digest) {
         (true, ..) => Partition::PUBLIC,
@@ -54,8 +68,15 @@ fn digest(head: &RequestHead<'_>, credentials: &Credentials, secret: &[u8; 32]) 
             match credentials.cookies() {
                 Cookies::Whole => add(2, b"", line.as_bytes()),
                 Cookies::Named(names) => {
-                    for pair in line.as_bytes().split(|b| *b == b';').map(<[u8]>::trim_ascii) {
-                        let (name, value) = pair.iter().position(|b| *b == b'=').map_or((pair, &pair[..0]), |at| pair.split_at(at));
+                    for pair in line
+                        .as_bytes()
+                        .split(|b| *b == b';')
+                        .map(<[u8]>::trim_ascii)
+                    {
+                        let (name, value) = pair
+                            .iter()
+                            .position(|b| *b == b'=')
+                            .map_or((pair, &pair[..0]), |at| pair.split_at(at));
                         if names.iter().any(|n| n.as_bytes() == name) {
                             add(2, name, value);
                         }
@@ -65,7 +86,11 @@ fn digest(head: &RequestHead<'_>, credentials: &Credentials, secret: &[u8; 32]) 
             }
         }
     }
-    if let Some(query) = head.target.query.filter(|_| !credentials.parameters().is_empty()) {
+    if let Some(query) = head
+        .target
+        .query
+        .filter(|_| !credentials.parameters().is_empty())
+    {
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = percent_decode_str(name).decode_utf8_lossy();
@@ -75,7 +100,12 @@ fn digest(head: &RequestHead<'_>, credentials: &Credentials, secret: &[u8; 32]) 
         }
     }
     // RFC 3986 userinfo never reaches here: clients move it into Authorization.
-    hash.and_then(|h| h.finalize().as_bytes().first_chunk::<16>().map(|c| u128::from_le_bytes(*c)))
+    hash.and_then(|h| {
+        h.finalize()
+            .as_bytes()
+            .first_chunk::<16>()
+            .map(|c| u128::from_le_bytes(*c))
+    })
 }
 
 /// What a request header named in `Vary` means here: a credential is answered by the partition, another secret by nothing.

@@ -9,9 +9,9 @@ use crate::{
     store::Write,
 };
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header::SET_COOKIE};
 use restow_policy::{Facts, Options, StoreRequest};
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// An answer's head, as it came.
 #[derive(Debug)]
@@ -24,7 +24,12 @@ pub(crate) struct Arrived {
 }
 
 /// Says by an answer's head alone why it will not be stored; `None` where its body decides.
-pub(crate) fn refused_by_head(mount: &Mount, asked: &Asked, arrived: &Arrived, held: Option<&Entry>) -> Option<Rejection> {
+pub(crate) fn refused_by_head(
+    mount: &Mount,
+    asked: &Asked,
+    arrived: &Arrived,
+    held: Option<&Entry>,
+) -> Option<Rejection> {
     let rules = mount.rules();
     if !asked.mode.stores() {
         return Some(Rejection::Mode);
@@ -35,34 +40,76 @@ pub(crate) fn refused_by_head(mount: &Mount, asked: &Asked, arrived: &Arrived, h
         return Some(Rejection::Status(arrived.status));
     }
     // An answer that may be gone in a moment (403, 429, 5xx) never takes the place of a good one.
-    let passing = matches!(arrived.status.as_u16(), 403 | 429 | 500..) || mount.error_statuses.contains(&arrived.status);
+    let passing = matches!(arrived.status.as_u16(), 403 | 429 | 500..)
+        || mount.error_statuses.contains(&arrived.status);
     if passing && held.is_some_and(|e| e.meta.head.status().is_success()) {
         return Some(Rejection::Status(arrived.status));
     }
-    if arrived.url.as_deref().is_some_and(|url| !asked.allows_end_at(url, &rules.redirect_origins)) {
+    if arrived
+        .url
+        .as_deref()
+        .is_some_and(|url| !asked.allows_end_at(url, &rules.redirect_origins))
+    {
         return Some(Rejection::Redirected);
     }
     let facts = Facts::parse(arrived.status, &arrived.headers, asked.at.0, arrived.at.0);
-    let options = Options { shared: false, background: false, force: rules.force, share: rules.share };
-    let request = StoreRequest { method: &asked.method, headers: &asked.headers, credential: asked.known };
-    restow_policy::may_store(&request, arrived.status, &facts, &options).err().map(Rejection::Policy)
+    let options = Options {
+        shared: false,
+        background: false,
+        force: rules.force,
+        share: rules.share,
+    };
+    let request = StoreRequest {
+        method: &asked.method,
+        headers: &asked.headers,
+        credential: asked.known,
+    };
+    restow_policy::may_store(&request, arrived.status, &facts, &options)
+        .err()
+        .map(Rejection::Policy)
 }
 
 /// Makes the entry of a full answer, or says why it is not stored.
-pub(crate) fn entry(ctx: &Context, mount: &Mount, asked: &Asked, address: &Address, arrived: &Arrived, body: Bytes) -> Result<Entry, Rejection> {
+pub(crate) fn entry(
+    ctx: &Context,
+    mount: &Mount,
+    asked: &Asked,
+    address: &Address,
+    arrived: &Arrived,
+    body: Bytes,
+) -> Result<Entry, Rejection> {
     let rules = mount.rules();
     let negative = rules.negative(arrived.status);
     if negative.is_none() && !rules.stores(arrived.status, body.len() as u64) {
         return Err(Rejection::Status(arrived.status));
     }
-    let found = if arrived.status.is_success() { mount.endpoint.inspect(&body) } else { crate::endpoint::Inspection::default() };
+    let found = if arrived.status.is_success() {
+        mount.endpoint.inspect(&body)
+    } else {
+        crate::endpoint::Inspection::default()
+    };
     if let Some(rule) = found.rejected {
         return Err(rule);
     }
-    let head = Head::new(arrived.status, &arrived.headers, arrived.url.as_deref(), asked.at, arrived.at);
-    let variant = variant(ctx, mount, head.vary(), &asked.headers).ok_or(Rejection::Policy(restow_policy::rule::VARY_STAR))?;
+    let mut headers = Cow::Borrowed(&arrived.headers);
+    if address.partition.is_public() && headers.contains_key(SET_COOKIE) {
+        // What everyone may read must not hand out one user's session.
+        restow_policy::drop_cookies(headers.to_mut());
+    }
+    let head = Head::new(
+        arrived.status,
+        &headers,
+        arrived.url.as_deref(),
+        asked.at,
+        arrived.at,
+    );
+    let variant = variant(ctx, mount, head.vary(), &asked.headers)
+        .ok_or(Rejection::Policy(restow_policy::rule::VARY_STAR))?;
     let expiry: Expiry = negative.unwrap_or(mount.expire_after);
-    let id = EntryId { address: address.clone(), variant };
+    let id = EntryId {
+        address: address.clone(),
+        variant,
+    };
     let mut entry = Entry::new(id, head, body, arrived.at, expiry.after(arrived.at));
     entry.meta.label = found.label;
     if let Some(columns) = found.columns {
@@ -72,13 +119,34 @@ pub(crate) fn entry(ctx: &Context, mount: &Mount, asked: &Asked, address: &Addre
 }
 
 /// The variant that a request selects under these names.
-pub(crate) fn variant(ctx: &Context, mount: &Mount, vary: &str, headers: &HeaderMap) -> Option<Variant> {
-    restow_policy::variant(vary, headers, &|name| partition::role(name, &mount.credentials), &ctx.secret).map(Variant)
+pub(crate) fn variant(
+    ctx: &Context,
+    mount: &Mount,
+    vary: &str,
+    headers: &HeaderMap,
+) -> Option<Variant> {
+    restow_policy::variant(
+        vary,
+        headers,
+        &|name| partition::role(name, &mount.credentials),
+        &ctx.secret,
+    )
+    .map(Variant)
 }
 
 /// Writes an entry. A store that fails is logged and loses nothing but the entry.
 pub(crate) async fn write(mount: &Mount, entry: &Arc<Entry>, now: Millis) -> Saved {
-    match mount.table.write(&[Write { entry: entry.clone(), fence: None }], now).await {
+    match mount
+        .table
+        .write(
+            &[Write {
+                entry: entry.clone(),
+                fence: None,
+            }],
+            now,
+        )
+        .await
+    {
         Ok(()) => {
             mount.saw(&entry.id.address.partition);
             Saved::Stored

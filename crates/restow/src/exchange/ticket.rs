@@ -111,12 +111,20 @@ impl Ticket {
     ///
     /// # Cancel safety
     /// Dropped, nothing is stored, or a renewal is; waiters go on.
-    pub async fn head(self, status: StatusCode, headers: HeaderMap, url: Option<String>) -> Landing {
+    pub async fn head(
+        self,
+        status: StatusCode,
+        headers: HeaderMap,
+        url: Option<String>,
+    ) -> Landing {
         let at = self.ctx.now();
         if let Some(wait) = restow_policy::retry_after(&headers, at.0) {
-            self.ctx.rest(&self.asked.host, Millis(at.0.saturating_add(wait)));
+            self.ctx
+                .rest(&self.asked.host, Millis(at.0.saturating_add(wait)));
         }
-        if status == StatusCode::NOT_MODIFIED && let Some(entry) = self.validates.clone() {
+        if status == StatusCode::NOT_MODIFIED
+            && let Some(entry) = self.validates.clone()
+        {
             return self.confirmed(entry, &headers, at).await;
         }
         if self.mount.error_statuses.contains(&status)
@@ -124,16 +132,37 @@ impl Ticket {
         {
             return self.serve(entry, outcome);
         }
-        let arrived = Arrived { status, headers, url, at };
-        let expected = arrived.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+        let arrived = Arrived {
+            status,
+            headers,
+            url,
+            at,
+        };
+        let expected = arrived
+            .headers
+            .get(CONTENT_LENGTH)
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.parse::<u64>().ok());
         let too_large = expected.is_some_and(|len| len > self.mount.rules().max_body);
-        let refused = save::refused_by_head(&self.mount, &self.asked, &arrived, self.held.as_deref());
+        let refused =
+            save::refused_by_head(&self.mount, &self.asked, &arrived, self.held.as_deref());
         match refused.or(too_large.then_some(Rejection::TooLarge)) {
             Some(rule) => Landing::Pass(self.pass(rule)),
             None => {
                 let (answered, saved) = self.answered(self.outcome).saving();
-                let body = BytesMut::with_capacity(expected.map_or(0, |len| usize::try_from(len.min(1 << 20)).unwrap_or(0)));
-                Landing::Collect(Box::new(Collector { ticket: self, arrived, expected, body, saved }), answered)
+                let body = BytesMut::with_capacity(
+                    expected.map_or(0, |len| usize::try_from(len.min(1 << 20)).unwrap_or(0)),
+                );
+                Landing::Collect(
+                    Box::new(Collector {
+                        ticket: self,
+                        arrived,
+                        expected,
+                        body,
+                        saved,
+                    }),
+                    answered,
+                )
             }
         }
     }
@@ -154,9 +183,22 @@ impl Ticket {
 
     fn stale(&self, failure: Failure) -> Option<(Arc<Entry>, Outcome)> {
         let entry = self.held.clone()?;
-        let options = Options { share: self.mount.rules().share, force: self.mount.rules().force, ..Options::default() };
-        let rule = restow_policy::on_error(&stored(&entry, &self.mount), self.ctx.now().0, &self.mount.limits, &options, failure)?;
-        Some((entry, Outcome::new(OutcomeKind::Stale(Staleness::Error), Some(rule))))
+        let options = Options {
+            share: self.mount.rules().share,
+            force: self.mount.rules().force,
+            ..Options::default()
+        };
+        let rule = restow_policy::on_error(
+            &stored(&entry, &self.mount),
+            self.ctx.now().0,
+            &self.mount.limits,
+            &options,
+            failure,
+        )?;
+        Some((
+            entry,
+            Outcome::new(OutcomeKind::Stale(Staleness::Error), Some(rule)),
+        ))
     }
 
     fn serve(self, entry: Arc<Entry>, outcome: Outcome) -> Landing {
@@ -167,7 +209,11 @@ impl Ticket {
 
     /// Nobody but the caller gets this answer, and for a while nobody waits for another's.
     fn pass(self, rule: Rejection) -> Answered {
-        let outcome = if rule == Rejection::TooLarge { Outcome::new(OutcomeKind::Bypass(Bypassed::TooLarge), None) } else { self.outcome };
+        let outcome = if rule == Rejection::TooLarge {
+            Outcome::new(OutcomeKind::Bypass(Bypassed::TooLarge), None)
+        } else {
+            self.outcome
+        };
         let (answered, saved) = self.answered(outcome).saving();
         _ = saved.set(Saved::Rejected(rule));
         self.alone();
@@ -175,7 +221,12 @@ impl Ticket {
     }
 
     fn answered(&self, outcome: Outcome) -> Answered {
-        Answered::new(outcome, self.mount.endpoint.declaration().name.shared(), self.address.key.clone(), self.address.partition.clone())
+        Answered::new(
+            outcome,
+            self.mount.endpoint.declaration().name.shared(),
+            self.address.key.clone(),
+            self.address.partition.clone(),
+        )
     }
 
     /// RFC 9111 section 4.3.4: the answer's fields renew the entry.
@@ -186,12 +237,43 @@ impl Ticket {
             return Landing::Again(Box::new(self));
         }
         let merged = restow_policy::merge_304(&before, headers);
-        let head = Head::new(entry.meta.head.status(), &merged, entry.meta.head.url(), self.asked.at, now);
-        let expiry = self.mount.rules().negative(head.status()).unwrap_or(self.mount.expire_after);
-        let meta = Meta { head: Arc::new(head), checked_at: now, expires_at: expiry.after(now), ..entry.meta.clone() };
-        let mut renewed = Entry { meta: meta.clone(), generation: entry.generation.next(), ..(*entry).clone() };
+        let head = Head::new(
+            entry.meta.head.status(),
+            &merged,
+            entry.meta.head.url(),
+            self.asked.at,
+            now,
+        );
+        let expiry = self
+            .mount
+            .rules()
+            .negative(head.status())
+            .unwrap_or(self.mount.expire_after);
+        let meta = Meta {
+            head: Arc::new(head),
+            checked_at: now,
+            expires_at: expiry.after(now),
+            ..entry.meta.clone()
+        };
+        let mut renewed = Entry {
+            meta: meta.clone(),
+            generation: entry.generation.next(),
+            ..(*entry).clone()
+        };
         if self.asked.mode.stores() {
-            match self.mount.table.renew(&[Renewal { id: entry.id.clone(), read: entry.generation, meta }], now).await {
+            match self
+                .mount
+                .table
+                .renew(
+                    &[Renewal {
+                        id: entry.id.clone(),
+                        read: entry.generation,
+                        meta,
+                    }],
+                    now,
+                )
+                .await
+            {
                 // Somebody stored a newer one meanwhile: that is the better answer.
                 Ok(0) => {
                     if let Some(newer) = self.newer(&entry, now).await {
@@ -199,21 +281,36 @@ impl Ticket {
                     }
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(target: "restow", repository = self.mount.name(), %error, "a confirmed answer could not be renewed"),
+                Err(error) => {
+                    tracing::warn!(target: "restow", repository = self.mount.name(), %error, "a confirmed answer could not be renewed")
+                }
             }
         }
-        self.serve(Arc::new(renewed), Outcome::new(OutcomeKind::Validated, Some(rule::EXPIRED)))
+        self.serve(
+            Arc::new(renewed),
+            Outcome::new(OutcomeKind::Validated, Some(rule::EXPIRED)),
+        )
     }
 
     async fn newer(&self, than: &Entry, now: Millis) -> Option<Entry> {
-        let found = self.mount.table.read(&self.address, Parts::Whole, now).await.ok()?;
-        found.iter().find(|e| e.id == than.id && e.generation != Generation::UNKNOWN && e.is_live(now)).map(|e| (**e).clone())
+        let found = self
+            .mount
+            .table
+            .read(&self.address, Parts::Whole, now)
+            .await
+            .ok()?;
+        found
+            .iter()
+            .find(|e| e.id == than.id && e.generation != Generation::UNKNOWN && e.is_live(now))
+            .map(|e| (**e).clone())
     }
 
     fn alone(self) {
         if let Some(key) = self.leader.as_ref().and_then(Leader::key) {
             let now = self.ctx.now();
-            self.ctx.flights.fly_solo(&solo(key), now.0, now.plus(self.ctx.defaults.solo_for).0);
+            self.ctx
+                .flights
+                .fly_solo(&solo(key), now.0, now.plus(self.ctx.defaults.solo_for).0);
         }
         self.land(Flight::Alone);
     }
@@ -252,7 +349,13 @@ impl Collector {
     /// # Cancel safety
     /// Dropped, the answer is stored as a whole or not at all.
     pub async fn finish(self) -> Saved {
-        let Self { ticket, arrived, expected, body, saved } = self;
+        let Self {
+            ticket,
+            arrived,
+            expected,
+            body,
+            saved,
+        } = self;
         let body: Bytes = body.freeze();
         // A client that decodes bodies takes the length out with the encoding; what is left must be true.
         if expected.is_some_and(|len| len != body.len() as u64) {
@@ -261,7 +364,14 @@ impl Collector {
             _ = saved.set(end.clone());
             return end;
         }
-        let end = match save::entry(&ticket.ctx, &ticket.mount, &ticket.asked, &ticket.address, &arrived, body) {
+        let end = match save::entry(
+            &ticket.ctx,
+            &ticket.mount,
+            &ticket.asked,
+            &ticket.address,
+            &arrived,
+            body,
+        ) {
             Ok(entry) => {
                 let entry = Arc::new(entry);
                 // Before the flight ends: no gap in which a request sees neither the flight nor the entry.
@@ -311,7 +421,9 @@ impl Invalidation {
 impl Asked {
     /// Tells whether an answer may be stored that came from `url`: from the origin that was asked, or one that the endpoint allows.
     pub(crate) fn allows_end_at(&self, url: &str, allowed: &[Box<str>]) -> bool {
-        let Ok(uri) = url.parse::<http::Uri>() else { return false };
+        let Ok(uri) = url.parse::<http::Uri>() else {
+            return false;
+        };
         let end = origin(&crate::route::Target::from(&uri));
         *end == *self.origin || allowed.iter().any(|o| **o == *end)
     }
@@ -327,14 +439,19 @@ pub(crate) fn origin(target: &crate::route::Target<'_>) -> Box<str> {
     let scheme = target.scheme.to_ascii_lowercase();
     let host = target.host.to_ascii_lowercase();
     match (scheme.as_str(), port) {
-        ("http", Some(80)) | ("https", Some(443)) | (_, None) => format!("{scheme}://{host}").into(),
+        ("http", Some(80)) | ("https", Some(443)) | (_, None) => {
+            format!("{scheme}://{host}").into()
+        }
         (_, Some(port)) => format!("{scheme}://{host}:{port}").into(),
     }
 }
 
 /// The key under which waiting is remembered to be of no use: whatever the variant.
 pub(crate) fn solo(key: &FlightKey) -> FlightKey {
-    FlightKey { variant: None, ..key.clone() }
+    FlightKey {
+        variant: None,
+        ..key.clone()
+    }
 }
 
 /// An entry as the policy sees it.
@@ -359,4 +476,3 @@ pub(crate) fn took(entry: &Entry) -> std::time::Duration {
     let facts = entry.meta.head.facts();
     Millis(facts.received_at).since(Millis(facts.requested_at))
 }
-
