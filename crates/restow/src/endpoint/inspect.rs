@@ -34,6 +34,8 @@ pub enum Rejection {
     KeepIf,
     /// Its body is longer than `max_body`.
     TooLarge,
+    /// It is a stream of events, which has no end.
+    EventStream,
     /// It was reached on another origin by a redirect.
     Redirected,
     /// A rule of HTTP caching forbids it: the rule and its section.
@@ -53,6 +55,7 @@ impl fmt::Display for Rejection {
             Self::Reject(pointer) => write!(f, "body has {pointer}"),
             Self::KeepIf => f.write_str("keep_if"),
             Self::TooLarge => f.write_str("body is longer than max_body"),
+            Self::EventStream => f.write_str("a stream of events"),
             Self::Redirected => f.write_str("redirected to another origin"),
             Self::Policy(rule) => write!(f, "{} (RFC {})", rule.name, rule.rfc),
             Self::Superseded => f.write_str("a newer answer came first"),

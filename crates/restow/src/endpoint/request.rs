@@ -1,7 +1,6 @@
 //! A request as the cache sees it.
 
 use crate::route::Target;
-use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, request::Parts};
 
 /// The head of a request, borrowed: no client has to build another kind of request for a hit.
@@ -16,7 +15,7 @@ pub struct RequestHead<'a> {
     /// What the caller attached: a principal, a mode.
     pub extensions: &'a Extensions,
     /// The body where it is at hand as a whole; `None` where there is none.
-    pub body: Option<&'a Bytes>,
+    pub body: Option<&'a [u8]>,
     /// Whether there is a body that is not at hand.
     pub streams: bool,
 }

@@ -361,12 +361,12 @@ impl Declaration {
     pub(crate) fn complete(&self, key: RawKey, request: &RequestHead<'_>) -> Option<RawKey> {
         if !self.has_body_field() {
             // A body on a request that should have none may mean anything: no key.
-            return (request.body.is_none_or(|b| b.is_empty()) && !request.streams).then_some(key);
+            return (request.body.is_none_or(<[u8]>::is_empty) && !request.streams).then_some(key);
         }
         if request.streams {
             return None;
         }
-        let digest = blake3::hash(request.body.map_or(&[][..], |b| b)).to_hex();
+        let digest = blake3::hash(request.body.unwrap_or_default()).to_hex();
         RawKey::new(key.fields().chain([FieldRef::Text(&digest)]), key.query()).ok()
     }
 }

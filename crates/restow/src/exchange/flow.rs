@@ -7,7 +7,7 @@ use super::{
     ticket::{Asked, Invalidation, Ticket, origin, solo, stored, took},
 };
 use crate::{
-    Millis, Mode,
+    Millis, Mode, RawKey,
     coalesce::{Flight, Passenger, Seat},
     context::{Context, FlightKey, Mount},
     endpoint::RequestHead,
@@ -15,7 +15,7 @@ use crate::{
     registry::{Registry, Routed},
     store::Parts,
 };
-use http::{Method, header::RANGE};
+use http::{Extensions, Method, header::RANGE};
 use restow_policy::{Limits, OnRequest, Options, Request, rule};
 use std::sync::{Arc, atomic::Ordering};
 
@@ -79,17 +79,9 @@ impl Exchange {
     /// # Cancel safety
     /// Dropped, nothing happens; a request that waited leaves the flight.
     pub async fn begin(&self, head: RequestHead<'_>, background: Background) -> Begin {
-        let mode = head
-            .extensions
-            .get::<Mode>()
-            .copied()
-            .unwrap_or_else(|| self.ctx.mode());
-        if mode == Mode::Bypass
-            || self.ctx.is_closed()
-            || head.extensions.get::<FromCache>().is_some()
-        {
+        let Some(mode) = self.mode_of(head.extensions) else {
             return bypass(Bypassed::Mode);
-        }
+        };
         let mounts = self.registry.mounts();
         let (mount, key) = match mounts.route(&head) {
             Routed::To(mount, key) => (mount, key),
@@ -99,6 +91,59 @@ impl Exchange {
         if head.headers.contains_key(RANGE) {
             return bypass(Bypassed::Range);
         }
+        self.inquire(mount, key, mode, head, background).await
+    }
+
+    /// The same for a request whose repository and key are known.
+    ///
+    /// # Cancel safety
+    /// As [`begin`](Self::begin).
+    pub(crate) async fn begin_at(
+        &self,
+        mount: &Arc<Mount>,
+        key: RawKey,
+        head: RequestHead<'_>,
+        background: Background,
+    ) -> Begin {
+        match self.mode_of(head.extensions) {
+            Some(mode) => {
+                self.inquire(mount.clone(), key, mode, head, background)
+                    .await
+            }
+            None => bypass(Bypassed::Mode),
+        }
+    }
+
+    /// Returns the cache's present moment.
+    pub fn now(&self) -> Millis {
+        self.ctx.now()
+    }
+
+    /// Tells whether a request with these extensions may be sent to the API.
+    pub(crate) fn may_ask(&self, extensions: &Extensions) -> bool {
+        self.mode_of(extensions)
+            .is_some_and(|mode| mode != Mode::Offline)
+    }
+
+    /// The mode of a request; `None` where the cache has no part in it.
+    fn mode_of(&self, extensions: &Extensions) -> Option<Mode> {
+        let mode = extensions
+            .get::<Mode>()
+            .copied()
+            .unwrap_or_else(|| self.ctx.mode());
+        let apart =
+            mode == Mode::Bypass || self.ctx.is_closed() || extensions.get::<FromCache>().is_some();
+        (!apart).then_some(mode)
+    }
+
+    async fn inquire(
+        &self,
+        mount: Arc<Mount>,
+        key: RawKey,
+        mode: Mode,
+        head: RequestHead<'_>,
+        background: Background,
+    ) -> Begin {
         let owner = partition::owner(
             &head,
             self.view.as_ref(),

@@ -6,6 +6,7 @@ mod partition;
 mod save;
 mod ticket;
 
+pub(crate) use flow::FromCache;
 pub use flow::{Background, Begin, Exchange};
 pub use outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Saved, Staleness};
 pub use ticket::{Collector, Invalidation, Landing, Ticket};

@@ -9,7 +9,10 @@ use crate::{
     store::Write,
 };
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header::SET_COOKIE};
+use http::{
+    HeaderMap, StatusCode,
+    header::{CONTENT_TYPE, SET_COOKIE},
+};
 use restow_policy::{Facts, Options, StoreRequest};
 use std::{borrow::Cow, sync::Arc};
 
@@ -51,6 +54,9 @@ pub(crate) fn refused_by_head(
         .is_some_and(|url| !asked.allows_end_at(url, &rules.redirect_origins))
     {
         return Some(Rejection::Redirected);
+    }
+    if is_event_stream(&arrived.headers) {
+        return Some(Rejection::EventStream);
     }
     let facts = Facts::parse(arrived.status, &arrived.headers, asked.at.0, arrived.at.0);
     let options = Options {
@@ -156,4 +162,11 @@ pub(crate) async fn write(mount: &Mount, entry: &Arc<Entry>, now: Millis) -> Sav
             Saved::StoreDown
         }
     }
+}
+
+/// Events have no end: who waits for it waits for ever.
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(|v| v.as_bytes());
+    kind.and_then(|k| k.get(..17))
+        .is_some_and(|k| k.eq_ignore_ascii_case(b"text/event-stream"))
 }

@@ -102,6 +102,16 @@ impl Ticket {
         self.outcome
     }
 
+    /// Tells whether the request carries a condition of the cache's, so that its answer may ask for a second try.
+    pub fn is_conditional(&self) -> bool {
+        self.validates.is_some()
+    }
+
+    /// Returns the cache's present moment.
+    pub fn now(&self) -> Millis {
+        self.ctx.now()
+    }
+
     /// Tells whether the API asked to be left alone for now; background work heeds it.
     pub fn should_rest(&self) -> bool {
         self.ctx.rests(&self.asked.host)
