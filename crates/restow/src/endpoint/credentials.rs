@@ -1,7 +1,10 @@
 //! Where a request shows whose it is.
 
+use super::form::Many;
 use crate::{Error, ErrorKind, Result};
+
 use http::HeaderName;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, str::FromStr};
 
 /// The parts of a request that name its user. Their values never get into a key, a table, a log or an error.
@@ -143,6 +146,19 @@ impl Default for Credentials {
 impl fmt::Display for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.items().join(", "))
+    }
+}
+
+impl Serialize for Credentials {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.items())
+    }
+}
+
+impl<'de> Deserialize<'de> for Credentials {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let items = Many::<String>::deserialize(deserializer)?;
+        Self::parse(items.0.iter().map(String::as_str)).map_err(de::Error::custom)
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Declaration {
     pub method: Method,
     /// The fields of its keys, in order.
     pub fields: Arc<[Field]>,
-    /// The name of its codec: `json`, `text`, `binary`, or a user's own.
+    /// The name of its codec: `json`, `text`, `binary`, `auto`, or a user's own.
     pub codec: Arc<str>,
     /// Values taken out of each JSON body, to select by.
     pub columns: Vec<Column>,
@@ -149,11 +149,6 @@ impl Declaration {
         };
         spec.check()?;
         Ok(spec)
-    }
-
-    /// Writes it as JSON, in the shape that a configuration file has. It holds no secret.
-    pub fn to_json(&self) -> String {
-        String::new()
     }
 
     pub(crate) fn named(&self, error: Error) -> Error {

@@ -3,6 +3,8 @@
 mod any;
 mod credentials;
 mod declaration;
+pub(crate) mod file;
+pub(crate) mod form;
 mod inspect;
 mod request;
 mod route_endpoint;
