@@ -34,9 +34,6 @@ pub(crate) fn refused_by_head(
     held: Option<&Entry>,
 ) -> Option<Rejection> {
     let rules = mount.rules();
-    if !asked.mode.stores() {
-        return Some(Rejection::Mode);
-    }
     let negative = rules.negative(arrived.status).is_some();
     // Whether a 2xx has a body is only known at its end.
     if !negative && !rules.stores(arrived.status, 1) {

@@ -385,7 +385,11 @@ impl Collector {
             Ok(entry) => {
                 let entry = Arc::new(entry);
                 // Before the flight ends: no gap in which a request sees neither the flight nor the entry.
-                let end = save::write(&ticket.mount, &entry, arrived.at).await;
+                let end = if ticket.asked.mode.stores() {
+                    save::write(&ticket.mount, &entry, arrived.at).await
+                } else {
+                    Saved::Rejected(Rejection::Mode)
+                };
                 _ = saved.set(end.clone());
                 ticket.land(Flight::Landed(entry));
                 return end;
