@@ -184,10 +184,20 @@ impl Mount {
     /// Opens the endpoint's table.
     pub(crate) async fn open(ctx: &Context, endpoint: Arc<dyn AnyEndpoint>) -> Result<Arc<Self>> {
         let declaration = endpoint.declaration();
-        let in_repository = |e: Error| declaration.named(e);
         declaration.check()?;
         let spec = declaration.spec(&declaration.to_json(), ctx.defaults.keep)?;
-        let table = ctx.store.open(&spec).await.map_err(in_repository)?;
+        Self::open_as(ctx, endpoint, &spec).await
+    }
+
+    /// Opens the endpoint's table by a spec of its own: as the store has it.
+    pub(crate) async fn open_as(
+        ctx: &Context,
+        endpoint: Arc<dyn AnyEndpoint>,
+        spec: &TableSpec,
+    ) -> Result<Arc<Self>> {
+        let declaration = endpoint.declaration();
+        let in_repository = |e: Error| declaration.named(e);
+        let table = ctx.store.open(spec).await.map_err(in_repository)?;
         let rules = &declaration.rules;
         let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
         let limits = Limits {

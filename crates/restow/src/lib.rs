@@ -5,6 +5,7 @@
 extern crate self as restow;
 
 mod answer;
+mod cache;
 mod clock;
 mod coalesce;
 pub mod codec;
@@ -17,11 +18,13 @@ mod expiry;
 pub mod key;
 mod mode;
 mod registry;
+pub mod repository;
 pub mod route;
 mod selection;
 pub mod store;
 
 pub use answer::{Answer, BoxFuture, BoxStream};
+pub use cache::{Cache, CacheBuilder, connect};
 pub use clock::{Clock, Millis, SystemClock, TestClock};
 pub use codec::{Binary, Codec, Json, Text};
 pub use endpoint::{
@@ -31,5 +34,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use expiry::Expiry;
 pub use key::{Field, FieldKind, FieldRef, FieldValue, Key, RawKey};
 pub use mode::{Mode, Principal};
+pub use repository::{AnyRepository, Locate, Lookup, Message, Repository, Select};
 pub use restow_derive::Key;
 pub use selection::{Condition, Scope, Selection};

@@ -2,11 +2,12 @@
 
 mod flow;
 mod outcome;
-mod partition;
-mod save;
+pub(crate) mod partition;
+pub(crate) mod save;
 mod ticket;
 
 pub(crate) use flow::FromCache;
 pub use flow::{Background, Begin, Exchange};
 pub use outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Saved, Staleness};
+pub(crate) use ticket::{Asked, origin};
 pub use ticket::{Collector, Invalidation, Landing, Ticket};

@@ -1,10 +1,12 @@
 //! The contract of a backend: all that a new store implements.
 
+mod connect;
 mod lease;
 pub mod memory;
 mod schema;
 mod spec;
 
+pub use connect::connect;
 pub use lease::{Fence, Lease, Leases};
 pub use memory::{MemoryOptions, MemoryStore};
 pub use schema::{FieldSource, Migration, SchemaChange};

@@ -1,0 +1,187 @@
+//! Building a cache.
+
+use super::Cache;
+use crate::{
+    Clock, Credentials, Error, ErrorKind, Expiry, Mode, Result, SystemClock,
+    context::{Context, Defaults},
+    repository::Whose,
+    store::{self, Store},
+};
+use http::StatusCode;
+use std::{sync::Arc, time::Duration};
+
+/// The variable of the environment that sets the mode of a cache whose program does not.
+const MODE: &str = "RESTOW_MODE";
+
+/// Opens a cache at a store's URL, with the default settings.
+///
+/// See [`store::connect`] for the URLs.
+///
+/// # Errors
+/// As [`CacheBuilder::build`].
+///
+/// # Cancel safety
+/// Dropped, nothing is open.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> restow::Result<()> {
+/// let cache = restow::connect("memory:").await?;
+/// assert_eq!(cache.kind(), "memory");
+/// # Ok(())
+/// # }
+/// ```
+pub async fn connect(url: &str) -> Result<Cache> {
+    Cache::builder().url(url).build().await
+}
+
+/// Builds a [`Cache`]; what an endpoint says itself wins over what is set here.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> restow::Result<()> {
+/// use restow::{Cache, Millis, Mode, TestClock};
+/// // For tests: no network, no file, and a clock that stands still.
+/// let clock = TestClock::at(Millis(0));
+/// let cache = Cache::builder().url("memory:").clock(clock.clone()).mode(Mode::Offline).build().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until build() is awaited"]
+pub struct CacheBuilder {
+    url: Option<String>,
+    store: Option<Arc<dyn Store>>,
+    name: Option<String>,
+    principal: Option<String>,
+    clock: Option<Arc<dyn Clock>>,
+    mode: Option<Mode>,
+    defaults: Defaults,
+}
+
+impl CacheBuilder {
+    /// Sets the URL of the store; see [`store::connect`].
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
+        self
+    }
+
+    /// Sets the store, in place of a URL. The cache closes it.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Names the cache, for people; the default is the store's URL.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Names the user whose cache it is, so that a token which changes does not empty it.
+    pub fn principal(mut self, name: impl Into<String>) -> Self {
+        self.principal = Some(name.into());
+        self
+    }
+
+    /// Sets how long an answer is fresh; default 7 days.
+    #[doc(alias = "expire")]
+    pub fn expire_after(mut self, expiry: impl Into<Expiry>) -> Self {
+        self.defaults.expire_after = expiry.into();
+        self
+    }
+
+    /// Sets how long an expired answer is retained; default 30 days.
+    pub fn keep(mut self, keep: Duration) -> Self {
+        self.defaults.keep = keep;
+        self
+    }
+
+    /// Sets how long after its expiry an answer may stand in for a failing API; default 7 days.
+    pub fn stale_if_error(mut self, window: Duration) -> Self {
+        self.defaults.stale_if_error = window;
+        self
+    }
+
+    /// Sets how long after its expiry an answer is served at once and refreshed behind; default none.
+    pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.defaults.stale_while_revalidate = window;
+        self
+    }
+
+    /// Sets the statuses that count as a failure of the API; default 429, 500, 502, 503, 504.
+    pub fn error_statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.defaults.error_statuses = statuses.into_iter().collect();
+        self
+    }
+
+    /// Sets what names the user of a request.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.defaults.credentials = credentials;
+        self
+    }
+
+    /// Sets the clock; a [`TestClock`](crate::TestClock) in tests.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Sets how network and store may be used; default the variable `RESTOW_MODE`, else live.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Opens the cache. In a tokio runtime it removes by itself, every few minutes, what is past its `keep`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where neither or both of URL and store are set, the URL is wrong, or `RESTOW_MODE` names no mode;
+    /// [`ErrorKind::Unsupported`] for the URL of a store that this build does not have; [`ErrorKind::Name`] for a
+    /// principal that cannot be one; [`ErrorKind::Store`], [`ErrorKind::Busy`] or [`ErrorKind::Format`] where the store cannot be opened.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing is open.
+    #[doc(alias = "connect")]
+    pub async fn build(self) -> Result<Cache> {
+        let whose = self
+            .principal
+            .as_deref()
+            .map_or(Ok(Whose::Unnamed), Whose::principal)?;
+        let mode = self.mode.map_or_else(mode_of_environment, Ok)?;
+        let store = match (self.url, self.store) {
+            (Some(url), None) => store::connect(&url).await?,
+            (None, Some(store)) => store,
+            (None, None) => {
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    "the cache has no store; set url(\"sqlite://cache.db\") or store(..)",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    "the cache has a URL and a store; set one of them",
+                ));
+            }
+        };
+        let name = self.name.unwrap_or_else(|| store.to_string());
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        Ok(Cache::new(
+            Context::open(&name, store, clock, mode, self.defaults).await?,
+            whose,
+        ))
+    }
+}
+
+fn mode_of_environment() -> Result<Mode> {
+    match std::env::var_os(MODE) {
+        Some(text) if !text.is_empty() => text.to_string_lossy().parse().map_err(|e: Error| {
+            Error::new(
+                ErrorKind::Config,
+                format!("the variable {MODE}: {}", e.message()),
+            )
+        }),
+        _ => Ok(Mode::default()),
+    }
+}

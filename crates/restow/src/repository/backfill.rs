@@ -1,0 +1,86 @@
+//! Opening a table, and filling in what its older entries lack.
+
+use crate::{
+    Millis, Result,
+    context::{Context, Mount},
+    endpoint::AnyEndpoint,
+    selection::{Scope, Selection},
+    store::{Parts, Renewal, TableSpec},
+};
+use futures_util::StreamExt;
+use std::sync::Arc;
+
+/// The most entries that are renewed in one question to the store.
+const CHUNK: usize = 256;
+
+/// Opens an endpoint's table. Where declared columns were added to it, they are filled in from the stored bodies.
+pub(crate) async fn open_mount(
+    ctx: &Context,
+    endpoint: Arc<dyn AnyEndpoint>,
+) -> Result<Arc<Mount>> {
+    let name = endpoint.declaration().name.clone();
+    let declares_columns = !endpoint.declaration().columns.is_empty();
+    let held = if declares_columns {
+        ctx.store
+            .tables()
+            .await?
+            .into_iter()
+            .find(|t| t.name == name)
+    } else {
+        None
+    };
+    let mount = Mount::open(ctx, endpoint).await?;
+    if let Some(held) = held
+        && adds_columns(mount.table.spec(), &held)
+    {
+        let filled = fill_columns(&mount, ctx.now())
+            .await
+            .map_err(|e| e.in_repository(name.shared()))?;
+        tracing::info!(target: "restow", repository = mount.name(), filled, "the added columns were filled in");
+    }
+    Ok(mount)
+}
+
+/// Opens a table as it is held, without changing its declaration.
+pub(crate) async fn open_stored(
+    ctx: &Context,
+    endpoint: Arc<dyn AnyEndpoint>,
+    spec: &TableSpec,
+) -> Result<Arc<Mount>> {
+    Mount::open_as(ctx, endpoint, spec).await
+}
+
+fn adds_columns(declared: &TableSpec, held: &TableSpec) -> bool {
+    declared.columns.iter().any(|c| !held.columns.contains(c))
+}
+
+/// Takes the columns out of every stored body again; returns of how many.
+async fn fill_columns(mount: &Mount, now: Millis) -> Result<u64> {
+    let everything = Selection::new(Scope::All);
+    let mut entries = mount
+        .table
+        .scan(&everything, Parts::Whole, now)
+        .ready_chunks(CHUNK);
+    let mut filled = 0;
+    while let Some(chunk) = entries.next().await {
+        let mut renewals = Vec::with_capacity(chunk.len());
+        for entry in chunk {
+            let entry = entry?;
+            if !entry.meta.head.status().is_success() {
+                continue;
+            }
+            if let Some(columns) = mount.endpoint.inspect(&entry.body).columns {
+                let mut meta = entry.meta.clone();
+                meta.columns = columns;
+                renewals.push(Renewal {
+                    id: entry.id.clone(),
+                    read: entry.generation,
+                    meta,
+                });
+            }
+        }
+        // One that changed meanwhile was written with its columns.
+        filled += mount.table.renew(&renewals, now).await?;
+    }
+    Ok(filled)
+}

@@ -1,0 +1,175 @@
+//! Operations on the entries that conditions hold for.
+
+use super::Repository;
+use crate::{
+    Endpoint, FieldValue, Millis, Result, Selection, endpoint::ValueOf, entry::Entry,
+    selection::Scope, store::Parts,
+};
+use futures_core::Stream;
+use futures_util::{StreamExt, stream};
+use http::StatusCode;
+use std::sync::Arc;
+
+/// An operation on the entries of a repository that all conditions hold for; made by [`Repository::select`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> restow::Result<()> {
+/// use restow::{Json, RouteEndpoint};
+/// use serde_json::{Value, json};
+/// let cache = restow::connect("memory:").await?;
+/// let tracks = RouteEndpoint::<String, Json<Value>>::get("tracks", "https://api.example.com/tracks/{id}")?.column("artist", "/artist");
+/// let tracks = cache.create_repository(tracks).await?;
+/// tracks.save("a", &json!({ "artist": "Nina" })).await?;
+/// tracks.save("b", &json!({ "artist": "Otis" })).await?;
+/// assert_eq!(tracks.select().eq("artist", "Nina").delete().await?, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a selection does nothing until it is counted, deleted or streamed"]
+pub struct Select<E> {
+    repository: Repository<E>,
+    which: Selection,
+}
+
+impl<E: Endpoint> Repository<E> {
+    /// Starts a selection of what the handle sees: all of it, until conditions narrow it.
+    pub fn select(&self) -> Select<E> {
+        Select {
+            repository: self.clone(),
+            which: self.selection(Scope::All),
+        }
+    }
+}
+
+impl<E: Endpoint> Select<E> {
+    /// Narrows it to live or to expired entries.
+    pub fn scope(self, scope: Scope) -> Self {
+        self.with(|w| w.scope = scope)
+    }
+
+    /// Narrows it to the entries in which a key field or a declared column has this value.
+    pub fn eq(mut self, name: &str, value: impl Into<FieldValue>) -> Self {
+        self.which = self.which.eq(name, value);
+        self
+    }
+
+    /// Narrows it to the entries that carry a tag.
+    pub fn tag(self, tag: &str) -> Self {
+        self.with(|w| w.tag = Some(tag.into()))
+    }
+
+    /// Narrows it to a status.
+    pub fn status(self, status: StatusCode) -> Self {
+        self.with(|w| w.status = Some(status.as_u16()))
+    }
+
+    /// Narrows it to what was stored at or after a moment.
+    pub fn stored_since(self, at: impl Into<Millis>) -> Self {
+        self.with(|w| w.stored_since = Some(at.into()))
+    }
+
+    /// Narrows it to what was stored before a moment.
+    pub fn stored_before(self, at: impl Into<Millis>) -> Self {
+        self.with(|w| w.stored_before = Some(at.into()))
+    }
+
+    /// Narrows it to entries whose body changed at or after a moment.
+    pub fn changed_since(self, at: impl Into<Millis>) -> Self {
+        self.with(|w| w.changed_since = Some(at.into()))
+    }
+
+    /// Narrows it to entries whose body changed before a moment.
+    pub fn changed_before(self, at: impl Into<Millis>) -> Self {
+        self.with(|w| w.changed_before = Some(at.into()))
+    }
+
+    /// Lets the operation read every entry where no index helps.
+    pub fn scan(self) -> Self {
+        self.with(|w| w.scan = true)
+    }
+
+    /// Returns the selection as data.
+    pub fn selection(&self) -> &Selection {
+        &self.which
+    }
+
+    /// Counts the entries selected.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Selection`](crate::ErrorKind::Selection) where a name is not there, or only a scan would find the entries;
+    /// [`Closed`](crate::ErrorKind::Closed), [`Store`](crate::ErrorKind::Store).
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing happens.
+    pub async fn count(&self) -> Result<u64> {
+        self.check()?;
+        self.repository.count_selected(&self.which).await
+    }
+
+    /// Deletes the entries selected, and returns how many.
+    ///
+    /// # Errors
+    /// As [`count`](Self::count), and [`ReadOnly`](crate::ErrorKind::ReadOnly) where the mode writes nothing.
+    ///
+    /// # Cancel safety
+    /// Dropped, some of them may be deleted.
+    pub async fn delete(&self) -> Result<u64> {
+        self.check()?;
+        self.repository.clear_selected(&self.which).await
+    }
+
+    /// Streams the keys and values selected, as [`Repository::stream`] does.
+    ///
+    /// # Errors
+    /// As [`Repository::stream`]; a selection that cannot be answered is the only item.
+    pub fn stream(&self) -> impl Stream<Item = Result<(E::Key, ValueOf<E>)>> + Send + use<E> {
+        match self.check() {
+            Ok(()) => self
+                .repository
+                .stream_selected(self.which.clone())
+                .left_stream(),
+            Err(error) => only(error).right_stream(),
+        }
+    }
+
+    /// Streams the entries selected, without their bodies.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream).
+    pub fn entries(&self) -> impl Stream<Item = Result<Arc<Entry>>> + Send + use<E> {
+        self.scanned(Parts::Meta)
+    }
+
+    /// Streams the entries selected, with their bodies.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream).
+    pub fn whole_entries(&self) -> impl Stream<Item = Result<Arc<Entry>>> + Send + use<E> {
+        self.scanned(Parts::Whole)
+    }
+
+    fn scanned(&self, parts: Parts) -> impl Stream<Item = Result<Arc<Entry>>> + Send + use<E> {
+        match self.check() {
+            Ok(()) => self
+                .repository
+                .scan(self.which.clone(), parts)
+                .left_stream(),
+            Err(error) => only(error).right_stream(),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.which.check(self.repository.mount.table.spec())
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Selection)) -> Self {
+        change(&mut self.which);
+        self
+    }
+}
+
+fn only<T>(error: crate::Error) -> impl Stream<Item = Result<T>> {
+    stream::once(std::future::ready(Err(error)))
+}

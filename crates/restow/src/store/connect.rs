@@ -1,0 +1,61 @@
+//! From a URL to a store.
+
+use super::{MemoryOptions, MemoryStore, Store};
+use crate::{Error, ErrorKind, Result};
+use std::sync::Arc;
+
+/// Opens the store at a URL.
+///
+/// | URL | store |
+/// |---|---|
+/// | `sqlite://relative.db`, `sqlite:///absolute.db`, a bare path | a SQLite file, made where there is none |
+/// | `sqlite::memory:` | SQLite in memory, of this connection alone |
+/// | `sqlite::temp:` | a SQLite file of its own, removed at the end |
+/// | `memory:` | memory of this process, 256 MiB unless told otherwise: `memory:?max_bytes=1GiB` |
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] for a scheme that this build does not have, with those it has; [`ErrorKind::Config`] for a parameter
+/// that is wrong; [`ErrorKind::Store`], [`ErrorKind::Busy`] or [`ErrorKind::Format`] where the store cannot be opened.
+///
+/// # Cancel safety
+/// Dropped, nothing is open.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> restow::Result<()> {
+/// let store = restow::store::connect("memory:?max_bytes=64MiB").await?;
+/// assert_eq!(store.kind(), "memory");
+/// # Ok(())
+/// # }
+/// ```
+pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
+    match scheme(url) {
+        Some("memory") => Ok(Arc::new(MemoryStore::new(MemoryOptions::parse(url)?))),
+        Some("sqlite") | None => sqlite(url).await,
+        Some(other) => {
+            let message = format!(
+                "there is no store for {other:?} URLs in this build; there are {}",
+                SCHEMES.join(", ")
+            );
+            Err(Error::new(ErrorKind::Unsupported, message))
+        }
+    }
+}
+
+/// The schemes of this build.
+const SCHEMES: &[&str] = &["memory:"];
+
+async fn sqlite(_: &str) -> Result<Arc<dyn Store>> {
+    let message = format!("this build has no SQLite; there are {}", SCHEMES.join(", "));
+    Err(Error::new(ErrorKind::Unsupported, message))
+}
+
+/// The scheme of a URL; `None` for a path. One letter is the drive of a Windows path.
+fn scheme(url: &str) -> Option<&str> {
+    let (scheme, _) = url.split_once(':')?;
+    let named = scheme.len() > 1
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    named.then_some(scheme)
+}
