@@ -37,7 +37,7 @@ pub(super) enum Captured<'a> {
 pub(super) type Captures<'a> = SmallVec<[Captured<'a>; 8]>;
 
 /// How many readings of one segment are tried. Without a bound, a hostile URL could make a segment of many variables slow.
-const READINGS: usize = 4096;
+const READINGS: usize = 1 << 14;
 
 impl Pattern {
     pub(super) fn new(parts: Vec<Part>) -> Self {

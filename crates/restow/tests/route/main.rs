@@ -1,4 +1,9 @@
 //! Routes, read both ways: what matches, what does not, and what no key may be merged with.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "clippy takes the functions that tests share for no tests"
+)]
 
 mod errors;
 mod matching;

@@ -111,6 +111,8 @@ fn a_branch_that_leads_nowhere_is_left_again() {
         "https://h/a/b{?q!}",
         "https://h/a{/rest*}",
         "https://{h}/{+rest}",
+        "https://{h}.{n:int}.h/",
+        "https://{h}.{i}.h/",
     ]);
     let cases = [
         ("https://h/a/b/c", "https://h/a/b/c", ""),
@@ -124,6 +126,8 @@ fn a_branch_that_leads_nowhere_is_left_again() {
         ("https://h/a", "https://h/a{/rest*}", "-"),
         ("https://h/b", "https://{h}/{+rest}", r#""h" "b""#),
         ("https://i/b", "https://{h}/{+rest}", r#""i" "b""#),
+        ("https://i.5.h", "https://{h}.{n:int}.h/", r#""i" 5"#),
+        ("https://i.j.h", "https://{h}.{i}.h/", r#""i" "j""#),
     ];
     for (url, template, key) in cases {
         let found = router.find(&Method::GET, &target(url)).unwrap();
@@ -149,9 +153,11 @@ fn two_routes_for_one_request_with_neither_more_specific_are_refused_by_name() {
         ("https://h/x/{+a}", "https://h/x{/b*}"),
         ("https://h/a-{x}", "https://h/{x}-b"),
         ("https://h/{n:int}-{x}", "https://h/{x}-{n:int}"),
+        ("https://h/{n:int}5", "https://h/-{n:int}"),
         ("https://h/{a}-{b}", "https://h/{a}.{b}"),
         // The first difference has no order, and what follows is too late to make one.
         ("https://h/a-{x}/c", "https://h/{x}-b/{y}"),
+        ("https://h/a-{x}{?q!}", "https://h/{x}-b"),
         ("https://h/a-{x}/{+r}", "https://h/{x}-b/c/d"),
         ("https://h/a-{x}{/r*}", "https://h/{x}-b"),
         ("https://{a}.h/", "https://{b}.h/"),
@@ -202,6 +208,32 @@ fn routes_that_share_no_request_stand_side_by_side() {
     for (a, b) in pairs {
         router(&[a, b]);
         router(&[b, a]);
+    }
+}
+
+#[test]
+fn each_of_a_thousand_routes_is_found() {
+    let mut router = Router::new();
+    for api in 0..20 {
+        for kind in 0..25 {
+            let base = format!("https://api{api}.h/v1/kind{kind}");
+            for (value, end) in ["/{id}", "{?page:int}"].into_iter().enumerate() {
+                let route = with(&(base.clone() + end), QueryRules::default());
+                router
+                    .insert(Method::GET, route, (api, kind, value))
+                    .unwrap();
+            }
+        }
+    }
+    assert_eq!(router.len(), 1000);
+    for api in 0..20 {
+        for kind in 0..25 {
+            for (value, end) in ["/7", ""].into_iter().enumerate() {
+                let url = format!("https://api{api}.h/v1/kind{kind}{end}");
+                let found = router.find(&Method::GET, &target(&url)).unwrap();
+                assert_eq!(*found.value, (api, kind, value));
+            }
+        }
     }
 }
 

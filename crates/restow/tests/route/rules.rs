@@ -188,8 +188,8 @@ fn the_variables_of_a_template_tell_kind_place_and_need() {
 
 #[test]
 fn a_long_segment_of_many_readings_is_given_up_soon() {
-    let route = route("https://h/{a}-{b}-{c}-{d}-{e:int}-{f}-{g:int}");
-    let url = format!("https://h/{}", "-".repeat(60_000));
+    let route = route("https://h/{n:int}-{a}-{b}-{c}-{d}");
+    let url = format!("https://h/x{}", "-y".repeat(30_000));
     assert_eq!(said(&route, &url), "no");
 }
 
