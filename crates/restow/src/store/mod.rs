@@ -5,6 +5,8 @@ mod lease;
 pub mod memory;
 mod schema;
 mod spec;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 pub use connect::connect;
 pub use lease::{Fence, Lease, Leases};

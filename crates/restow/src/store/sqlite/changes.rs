@@ -1,0 +1,258 @@
+//! What the writer does to a table. Each function runs within a transaction, and may run again where that failed.
+
+use super::{
+    engine::Uses,
+    error::Attempt,
+    rows::{Binder, Rows, seal, variant, variant_bytes},
+    select::Filter,
+};
+use crate::{
+    Millis,
+    entry::{Address, Entry, EntryId, Generation, Meta, Seal, Variant},
+    store::{Renewal, Write},
+};
+use rusqlite::{Connection, params, params_from_iter};
+
+/// A row at an address, as far as a write needs to know it.
+struct Held {
+    row: i64,
+    variant: Option<Variant>,
+    generation: Generation,
+    stored_at: Millis,
+    changed_at: Millis,
+    expires_at: Millis,
+    tagged: bool,
+    seal: Option<Seal>,
+}
+
+/// Writes entries; of several with one identity the last stays.
+pub(super) fn write(conn: &Connection, rows: &Rows, entries: &[Write], now: Millis) -> Attempt<()> {
+    entries
+        .iter()
+        .try_for_each(|write| put(conn, rows, &write.entry, now))
+}
+
+fn put(conn: &Connection, rows: &Rows, entry: &Entry, now: Millis) -> Attempt<()> {
+    let EntryId { address, variant } = &entry.id;
+    let mut others = held(conn, rows, address)?;
+    let old = others
+        .iter()
+        .position(|held| held.variant == Some(*variant))
+        .map(|at| others.swap_remove(at));
+    // What is past its keep was gone already: it hands on nothing but its row.
+    let before = old
+        .as_ref()
+        .filter(|held| rows.is_retained(held.expires_at, now));
+    let generation = before.map_or_else(Generation::start, |held| held.generation.next());
+    let changed_at = before
+        .filter(|held| held.seal == Some(entry.meta.seal))
+        .map_or(entry.meta.changed_at, |held| held.changed_at);
+    let mut statement = conn.prepare_cached(if old.is_some() {
+        &rows.replace
+    } else {
+        &rows.insert
+    })?;
+    let mut binder = Binder::new(&mut statement);
+    binder
+        .meta(&rows.spec, &entry.meta, generation, changed_at, now)?
+        .put(super::rows::readable(&entry.body))?;
+    let row = match &old {
+        Some(held) => {
+            binder.put(held.row)?;
+            statement.raw_execute()?;
+            held.row
+        }
+        None => {
+            binder
+                .address(&rows.spec, address)?
+                .put(variant_bytes(*variant))?;
+            statement.raw_execute()?;
+            conn.last_insert_rowid()
+        }
+    };
+    tag(
+        conn,
+        rows,
+        row,
+        &entry.meta,
+        old.is_some_and(|held| held.tagged),
+    )?;
+    crowd_out(conn, rows, others, now)
+}
+
+/// Removes what else is at the address: what is past its keep, and the oldest where there are too many.
+fn crowd_out(conn: &Connection, rows: &Rows, mut others: Vec<Held>, now: Millis) -> Attempt<()> {
+    others.sort_by_key(|held| {
+        (
+            rows.is_retained(held.expires_at, now),
+            held.stored_at,
+            held.row,
+        )
+    });
+    let gone = others.partition_point(|held| !rows.is_retained(held.expires_at, now));
+    let room = usize::from(rows.spec.max_variants).saturating_sub(1);
+    let surplus = gone.max(others.len().saturating_sub(room));
+    for held in others.iter().take(surplus) {
+        conn.prepare_cached(&rows.delete_row)?
+            .execute(params![held.row, held.generation.0.cast_signed()])?;
+    }
+    Ok(())
+}
+
+/// Puts new metas on the entries that are still the ones read.
+pub(super) fn renew(
+    conn: &Connection,
+    rows: &Rows,
+    renewals: &[Renewal],
+    now: Millis,
+) -> Attempt<u64> {
+    let mut renewed = 0;
+    for Renewal { id, read, meta } in renewals {
+        let held = held(conn, rows, &id.address)?.into_iter().find(|held| {
+            held.variant == Some(id.variant)
+                && held.generation == *read
+                && rows.is_retained(held.expires_at, now)
+        });
+        let Some((held, seal)) = held.and_then(|held| held.seal.map(|seal| (held, seal))) else {
+            continue;
+        };
+        // The body stays, and so does its seal.
+        let meta = Meta {
+            seal,
+            ..meta.clone()
+        };
+        let mut statement = conn.prepare_cached(&rows.renew)?;
+        Binder::new(&mut statement)
+            .meta(
+                &rows.spec,
+                &meta,
+                held.generation.next(),
+                meta.changed_at,
+                now,
+            )?
+            .put(held.row)?;
+        statement.raw_execute()?;
+        tag(conn, rows, held.row, &meta, held.tagged)?;
+        renewed += 1;
+    }
+    Ok(renewed)
+}
+
+/// Deletes every variant at each address; returns at how many addresses one was retained.
+pub(super) fn delete(conn: &Connection, rows: &Rows, at: &[Address], now: Millis) -> Attempt<u64> {
+    let mut deleted = 0;
+    for address in at {
+        let mut statement = conn.prepare_cached(&rows.delete)?;
+        Binder::new(&mut statement).address(&rows.spec, address)?;
+        let mut gone = statement.raw_query();
+        let mut retained = false;
+        while let Some(row) = gone.next()? {
+            retained |= rows.is_retained(Millis(row.get(0)?), now);
+        }
+        deleted += u64::from(retained);
+    }
+    Ok(deleted)
+}
+
+/// Deletes up to `limit` of the entries that a filter covers.
+pub(super) fn clear(conn: &Connection, rows: &Rows, filter: &Filter, limit: u64) -> Attempt<u64> {
+    rows.check_shape(conn)?;
+    let table = &rows.layout.table;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let sql = format!(
+        "DELETE FROM {table} WHERE entry_id IN (SELECT entry_id FROM {table} WHERE {} LIMIT {limit})",
+        filter.sql
+    );
+    Ok(conn
+        .prepare_cached(&sql)?
+        .execute(params_from_iter(&filter.values))? as u64)
+}
+
+/// Deletes up to `limit` entries: past their keep, then beyond the budget, least recently used first.
+pub(super) fn sweep(
+    conn: &Connection,
+    rows: &Rows,
+    uses: &Uses,
+    limit: u64,
+    now: Millis,
+) -> Attempt<u64> {
+    let table = &rows.layout.table;
+    let past = Filter {
+        sql: "expires_at <= ?".to_owned(),
+        values: vec![rows.horizon(now).0.into()],
+    };
+    let mut removed = clear(conn, rows, &past, limit)?;
+    let budget = rows.spec.budget;
+    if removed < limit && (budget.bytes.is_some() || budget.entries.is_some()) {
+        uses.flush(conn)?;
+        let (mut entries, mut bytes): (i64, i64) = conn
+            .prepare_cached(&format!("SELECT count(*), total(size) FROM {table}"))?
+            .query_row([], |row| Ok((row.get(0)?, row.get::<_, f64>(1)? as i64)))?;
+        let most =
+            |most: Option<u64>| most.map_or(i64::MAX, |m| i64::try_from(m).unwrap_or(i64::MAX));
+        let (most_entries, most_bytes) = (most(budget.entries), most(budget.bytes));
+        let mut oldest = conn.prepare_cached(&format!(
+            "SELECT entry_id, size FROM {table} ORDER BY used_at LIMIT ?1"
+        ))?;
+        let left = i64::try_from(limit - removed).unwrap_or(i64::MAX);
+        let mut found = oldest.query([left])?;
+        let mut surplus = Vec::new();
+        while entries > most_entries || bytes > most_bytes {
+            let Some(row) = found.next()? else { break };
+            surplus.push(row.get::<_, i64>(0)?);
+            entries -= 1;
+            bytes -= row.get::<_, i64>(1)?;
+        }
+        drop(found);
+        let mut delete =
+            conn.prepare_cached(&format!("DELETE FROM {table} WHERE entry_id = ?1"))?;
+        for row in surplus {
+            removed += delete.execute([row])? as u64;
+        }
+    }
+    Ok(removed)
+}
+
+/// Deletes rows that a read found damaged, where they are still the same.
+pub(super) fn discard(conn: &Connection, rows: &Rows, damaged: &[(i64, i64)]) -> Attempt<()> {
+    let mut delete = conn.prepare_cached(&rows.delete_row)?;
+    for (row, generation) in damaged {
+        delete.execute([row, generation])?;
+    }
+    Ok(())
+}
+
+fn held(conn: &Connection, rows: &Rows, address: &Address) -> Attempt<Vec<Held>> {
+    let mut statement = conn.prepare_cached(&rows.variants)?;
+    Binder::new(&mut statement).address(&rows.spec, address)?;
+    let mut found = statement.raw_query();
+    let mut held = Vec::new();
+    while let Some(row) = found.next()? {
+        held.push(Held {
+            row: row.get(0)?,
+            variant: row.get_ref(1)?.as_bytes().ok().and_then(variant),
+            generation: Generation(row.get::<_, i64>(2)?.cast_unsigned()),
+            stored_at: Millis(row.get(3)?),
+            changed_at: Millis(row.get(4)?),
+            expires_at: Millis(row.get(5)?),
+            tagged: row.get(6)?,
+            seal: row.get_ref(7)?.as_bytes().ok().and_then(seal),
+        });
+    }
+    Ok(held)
+}
+
+fn tag(conn: &Connection, rows: &Rows, row: i64, meta: &Meta, was_tagged: bool) -> Attempt<()> {
+    let name = rows.spec.name.as_str();
+    if was_tagged {
+        conn.prepare_cached("DELETE FROM restow_tags WHERE repository = ?1 AND entry_id = ?2")?
+            .execute(params![name, row])?;
+    }
+    for tag in meta.tags.iter() {
+        conn.prepare_cached(
+            "INSERT OR IGNORE INTO restow_tags (repository, tag, entry_id) VALUES (?1, ?2, ?3)",
+        )?
+        .execute(params![name, tag, row])?;
+    }
+    Ok(())
+}

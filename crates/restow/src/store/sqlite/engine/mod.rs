@@ -1,0 +1,183 @@
+//! Connections and threads: one thread writes, reads happen where they are asked for or on a few threads of their own.
+
+mod connect;
+mod readers;
+mod uses;
+mod writer;
+
+pub(super) use connect::Source;
+pub(super) use uses::Uses;
+
+use super::{
+    error::{Attempt, closed, read_only},
+    options::SqliteOptions,
+};
+use crate::{Millis, Result};
+use readers::Readers;
+use rusqlite::Connection;
+use std::sync::{
+    Arc, Mutex, PoisonError, TryLockError,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
+use writer::Writer;
+
+/// Everything that a store and its tables share.
+#[derive(Debug)]
+pub(super) struct Engine {
+    source: Arc<Source>,
+    readers: Readers,
+    /// None where the store may only be read.
+    writer: Option<Writer>,
+    uses: Arc<Uses>,
+    closed: AtomicBool,
+}
+
+impl Engine {
+    pub(super) async fn open(options: SqliteOptions) -> Result<Self> {
+        let source = Arc::new(Source::prepare(options)?);
+        let uses = Arc::<Uses>::default();
+        let (writer, link) = if source.is_read_only() {
+            (None, None)
+        } else {
+            let (writer, link) = Writer::start(source.clone(), uses.clone()).await?;
+            (Some(writer), Some(link))
+        };
+        let only = link.filter(|_| source.is_memory());
+        let readers = Readers::open(&source, only).map_err(|fault| {
+            let hint = fault.cannot_open() && source.is_read_only();
+            let error = fault.at(source.place());
+            if hint {
+                unwritable_folder(error, source.place())
+            } else {
+                error
+            }
+        })?;
+        Ok(Self {
+            source,
+            readers,
+            writer,
+            uses,
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    pub(super) fn uses(&self) -> Arc<Uses> {
+        self.uses.clone()
+    }
+
+    /// Reads on the spot; `None` where that would have to wait.
+    pub(super) fn read_now<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Attempt<T>,
+    ) -> Option<Result<T>> {
+        if self.closed.load(SeqCst) {
+            return Some(Err(closed()));
+        }
+        self.readers.now(read)
+    }
+
+    /// Reads on a thread.
+    pub(super) async fn read_later<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Attempt<T> + Send + 'static,
+    ) -> Result<T> {
+        if self.closed.load(SeqCst) {
+            return Err(closed());
+        }
+        self.readers.later(read).await
+    }
+
+    /// Runs `work` in a write transaction, and answers after its commit. It may be run twice: the first time is then undone.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection) -> Attempt<T> + Send + 'static,
+    ) -> Result<T> {
+        if self.closed.load(SeqCst) {
+            return Err(closed());
+        }
+        match &self.writer {
+            Some(writer) => writer.run(work).await,
+            None => Err(read_only(self.source.place())),
+        }
+    }
+
+    /// Asks for a change that nobody waits for.
+    pub(super) fn suggest(&self, work: impl FnMut(&Connection) -> Attempt<()> + Send + 'static) {
+        if let Some(writer) = &self.writer {
+            writer.suggest(work);
+        }
+    }
+
+    /// Notes that rows were used.
+    pub(super) fn note_uses(&self, statement: &Arc<str>, rows: &[i64], now: Millis) {
+        if self.writer.is_some() && !rows.is_empty() && self.uses.note(statement, rows, now) {
+            let uses = self.uses.clone();
+            self.suggest(move |conn| uses.flush(conn));
+        }
+    }
+
+    /// Waits until what was accepted is committed.
+    pub(super) async fn commit(&self) -> Result<()> {
+        if self.closed.load(SeqCst) {
+            return Err(closed());
+        }
+        match &self.writer {
+            Some(writer) => writer.run(|_| Ok(())).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Finishes what was accepted and lets go of the file.
+    pub(super) async fn close(&self) -> Result<()> {
+        self.closed.store(true, SeqCst);
+        self.readers.close();
+        match &self.writer {
+            Some(writer) => writer.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The connection that writes; in memory also the one that reads.
+#[derive(Clone, Debug)]
+pub(super) struct Link(Arc<Mutex<Option<Connection>>>);
+
+impl Link {
+    fn new(conn: Connection) -> Self {
+        Self(Arc::new(Mutex::new(Some(conn))))
+    }
+
+    /// Waits for its turn; `None` once closed.
+    fn with<T>(&self, f: impl FnOnce(&Connection) -> T) -> Option<T> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(f)
+    }
+
+    /// `None` where somebody else has it.
+    fn try_with<T>(&self, f: impl FnOnce(&Connection) -> T) -> Option<T> {
+        match self.0.try_lock() {
+            Ok(conn) => conn.as_ref().map(f),
+            Err(TryLockError::Poisoned(conn)) => conn.into_inner().as_ref().map(f),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Takes the connection away.
+    fn take(&self) -> Option<Connection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+fn unwritable_folder(error: crate::Error, place: &str) -> crate::Error {
+    let message = format!(
+        "{place} cannot be opened for reading; its folder must let SQLite make the files that end in -wal and -shm"
+    );
+    crate::Error::new(error.kind(), message).with_source(error)
+}

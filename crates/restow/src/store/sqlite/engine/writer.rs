@@ -1,0 +1,245 @@
+//! The one thread that writes: it gathers what is asked for at about the same time into one transaction.
+
+use super::{
+    super::error::{Attempt, Fault, closed},
+    Link, Source,
+    uses::Uses,
+};
+use crate::{Error, Result};
+use rusqlite::Connection;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// The most jobs in one transaction.
+const GROUP: usize = 256;
+/// How many jobs may wait before callers do.
+const QUEUE: usize = 1_024;
+
+/// The sending end of the writer. The thread ends when all of them are dropped, or closed.
+#[derive(Debug)]
+pub(super) struct Writer(mpsc::Sender<Message>);
+
+enum Message {
+    Work(Box<dyn Job>),
+    Close(oneshot::Sender<Result<()>>),
+}
+
+impl Writer {
+    /// Starts the thread, which opens the connection; where that fails the thread has ended.
+    pub(super) async fn start(source: Arc<Source>, uses: Arc<Uses>) -> Result<(Self, Link)> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (ready, opened) = oneshot::channel();
+        let place = source.place().to_owned();
+        std::thread::Builder::new()
+            .name("restow-sqlite-write".to_owned())
+            .spawn(move || {
+                let link = match source.writer() {
+                    Ok(conn) => Link::new(conn),
+                    Err(fault) => {
+                        let _ = ready.send(Err(fault.at(source.place())));
+                        return;
+                    }
+                };
+                if ready.send(Ok(link.clone())).is_ok() {
+                    serve(receiver, &link, &uses, &source);
+                }
+            })
+            .map_err(|e| Fault::Ours(no_thread(e)).at(&place))?;
+        let link = opened.await.map_err(|_| closed())??;
+        Ok((Self(sender), link))
+    }
+
+    /// Runs `work` in a transaction and answers after its commit. Once it is queued it happens, whoever waits for it.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection) -> Attempt<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Call {
+            work,
+            done: None,
+            reply: Some(reply),
+        });
+        self.0
+            .send(Message::Work(job))
+            .await
+            .map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Asks for `work` that nobody waits for; where the queue is full it does not happen.
+    pub(super) fn suggest(&self, work: impl FnMut(&Connection) -> Attempt<()> + Send + 'static) {
+        let job = Box::new(Call {
+            work,
+            done: None,
+            reply: None,
+        });
+        let _ = self.0.try_send(Message::Work(job));
+    }
+
+    /// Does what was accepted, then closes the connection. Where that was done already, nothing.
+    pub(super) async fn close(&self) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        if self.0.send(Message::Close(reply)).await.is_err() {
+            return Ok(());
+        }
+        // The writer closed between the two: for somebody else.
+        answer.await.unwrap_or(Ok(()))
+    }
+}
+
+/// What a caller wants done. It may be run again, where the transaction around it failed.
+trait Job: Send {
+    /// Runs it; tells whether what it did may stay.
+    fn run(&mut self, conn: &Connection, place: &str) -> bool;
+    /// Forgets what it answered, and answers this instead where it had succeeded.
+    fn fail(&mut self, error: Error);
+    /// Sends the answer.
+    fn reply(self: Box<Self>);
+}
+
+struct Call<T, F> {
+    work: F,
+    done: Option<Result<T>>,
+    reply: Option<oneshot::Sender<Result<T>>>,
+}
+
+impl<T: Send, F: FnMut(&Connection) -> Attempt<T> + Send> Job for Call<T, F> {
+    fn run(&mut self, conn: &Connection, place: &str) -> bool {
+        let done = (self.work)(conn).map_err(|fault| fault.at(place));
+        let well = done.is_ok();
+        self.done = Some(done);
+        well
+    }
+
+    fn fail(&mut self, error: Error) {
+        if !matches!(self.done, Some(Err(_))) {
+            self.done = Some(Err(error));
+        }
+    }
+
+    fn reply(self: Box<Self>) {
+        match (self.reply, self.done) {
+            (Some(reply), Some(done)) => {
+                let _ = reply.send(done);
+            }
+            (None, Some(Err(error))) => {
+                tracing::debug!(%error, "upkeep of the store failed; it is tried again later");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn serve(mut queue: mpsc::Receiver<Message>, link: &Link, uses: &Arc<Uses>, source: &Source) {
+    let mut group: Vec<Box<dyn Job>> = Vec::new();
+    let mut closing = None;
+    while closing.is_none() {
+        let Some(first) = queue.blocking_recv() else {
+            break;
+        };
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Work(job) => group.push(job),
+                Message::Close(reply) => {
+                    closing = Some(reply);
+                    break;
+                }
+            }
+            next = if group.len() < GROUP {
+                queue.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        link.with(|conn| commit(conn, &mut group, source.place()));
+        for job in group.drain(..) {
+            job.reply();
+        }
+    }
+    // Nobody is let in any more; who waits is told so.
+    drop(queue);
+    let ended = link.take().map_or(Ok(()), |conn| end(conn, uses));
+    if let Err(fault) = &ended {
+        tracing::warn!(
+            place = source.place(),
+            ?fault,
+            "the store did not close cleanly; nothing that was saved is lost"
+        );
+    }
+    if let Some(reply) = closing {
+        let _ = reply.send(ended.map_err(|fault| fault.at(source.place())));
+    }
+}
+
+/// Runs a group in one transaction; where that as a whole fails, each of it alone.
+fn commit(conn: &Connection, group: &mut [Box<dyn Job>], place: &str) {
+    if group.is_empty() || together(conn, group, place) {
+        return;
+    }
+    for job in group {
+        if let Err(fault) = alone(conn, job.as_mut(), place) {
+            job.fail(fault.at(place));
+        }
+    }
+}
+
+/// Returns whether all of the group got its answer.
+fn together(conn: &Connection, group: &mut [Box<dyn Job>], place: &str) -> bool {
+    if group.len() < 2 || conn.execute_batch("BEGIN IMMEDIATE").is_err() {
+        return false;
+    }
+    for job in group.iter_mut() {
+        let mut well = conn.execute_batch("SAVEPOINT job").is_ok();
+        if well && !job.run(conn, place) {
+            // A full disk ends the whole transaction, and then there is nothing to return to.
+            well = conn.execute_batch("ROLLBACK TO job").is_ok();
+        }
+        if !well || conn.execute_batch("RELEASE job").is_err() {
+            roll_back(conn);
+            return false;
+        }
+    }
+    if conn.execute_batch("COMMIT").is_err() {
+        roll_back(conn);
+        return false;
+    }
+    true
+}
+
+fn alone(conn: &Connection, job: &mut dyn Job, place: &str) -> Attempt<()> {
+    // A deferred transaction would fail on upgrade when two writers race; take the lock now.
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    if !job.run(conn, place) {
+        roll_back(conn);
+        return Ok(());
+    }
+    if let Err(e) = conn.execute_batch("COMMIT") {
+        roll_back(conn);
+        return Err(e.into());
+    }
+    Ok(())
+}
+
+fn roll_back(conn: &Connection) {
+    if !conn.is_autocommit() {
+        let _ = conn.execute_batch("ROLLBACK");
+    }
+}
+
+fn end(conn: Connection, uses: &Uses) -> Attempt<()> {
+    let flushed = uses.flush(&conn);
+    let checkpointed = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    conn.close().map_err(|(_, e)| e)?;
+    flushed?;
+    Ok(checkpointed?)
+}
+
+fn no_thread(e: std::io::Error) -> Error {
+    Error::new(
+        crate::ErrorKind::Store,
+        "the store's thread cannot be started",
+    )
+    .with_source(e)
+}

@@ -1,0 +1,58 @@
+//! Identifiers: the only text that gets into SQL without being bound.
+
+use std::fmt::{self, Write as _};
+
+/// An identifier of SQL; `Display` writes it quoted, so that no name can end the quotes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ident(Box<str>);
+
+impl Ident {
+    /// Holds any name without NUL: table names and the names of fields and columns hold no control characters.
+    pub(super) fn new(name: &str) -> Self {
+        debug_assert!(!name.contains('\0'), "SQL ends at NUL");
+        Self(name.into())
+    }
+
+    /// Returns the name without quotes, to be bound as a value.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Ident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        quote(f, &self.0, '"')
+    }
+}
+
+/// A text literal, for the few statements that can bind nothing: triggers and views.
+#[derive(Debug)]
+pub(super) struct Literal<'a>(pub(super) &'a str);
+
+impl fmt::Display for Literal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        quote(f, self.0, '\'')
+    }
+}
+
+fn quote(f: &mut fmt::Formatter<'_>, text: &str, mark: char) -> fmt::Result {
+    f.write_char(mark)?;
+    for c in text.chars() {
+        if c == mark {
+            f.write_char(mark)?;
+        }
+        f.write_char(c)?;
+    }
+    f.write_char(mark)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_cannot_be_closed_from_within() {
+        assert_eq!(Ident::new("a\"; --").to_string(), "\"a\"\"; --\"");
+        assert_eq!(Literal("it's").to_string(), "'it''s'");
+    }
+}

@@ -1,0 +1,153 @@
+//! Entries in a SQLite file: the default store. `docs/FORMAT.md` says what is in the file.
+
+mod change;
+mod changes;
+mod declared;
+mod engine;
+mod error;
+mod ident;
+mod layout;
+mod options;
+mod questions;
+mod rows;
+mod schema;
+mod select;
+mod table;
+
+pub use options::SqliteOptions;
+
+use super::{Capabilities, Change, Leases, Store, Table, TableName, TableSpec};
+use crate::{BoxFuture, BoxStream, Result};
+use engine::Engine;
+use std::{fmt, sync::Arc};
+use table::SqliteTable;
+
+/// A store in a SQLite file, in memory, or in a file that is removed with it.
+///
+/// Any number of processes may use one file at once; it has to be on a local disk. Entries that were saved survive a kill of the
+/// process. One thread writes, and gathers what is written at about the same time into one transaction; it ends with the store and its tables.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use restow::store::{Store, sqlite::{SqliteOptions, SqliteStore}};
+/// let store = SqliteStore::open(SqliteOptions::memory()).await?;
+/// assert_eq!(store.to_string(), "sqlite::memory:");
+/// store.close().await?;
+/// # Ok::<(), restow::Error>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    engine: Arc<Engine>,
+}
+
+impl SqliteStore {
+    /// Opens a store, making file and folder where they are not there; only its owner may read a new file.
+    ///
+    /// # Errors
+    /// [`Format`](crate::ErrorKind::Format) where the file is newer than this program or not one of ours,
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) where it is damaged, [`Store`](crate::ErrorKind::Store) where it cannot be opened or made.
+    ///
+    /// # Cancel safety
+    /// Dropped, it leaves nothing but perhaps an empty file.
+    pub async fn open(options: SqliteOptions) -> Result<Self> {
+        Ok(Self {
+            engine: Arc::new(Engine::open(options).await?),
+        })
+    }
+
+    /// Returns the declared columns that the entries of a table have no values for yet, because they were added later.
+    ///
+    /// # Errors
+    /// As every read of the store.
+    pub async fn pending_columns(&self, table: &TableName) -> Result<Vec<Box<str>>> {
+        let table = table.clone();
+        self.engine
+            .read_later(move |conn| change::pending(conn, &table))
+            .await
+    }
+
+    /// Notes that all entries of a table have values for all declared columns now.
+    ///
+    /// # Errors
+    /// [`ReadOnly`](crate::ErrorKind::ReadOnly), and as every write to the store.
+    pub async fn columns_filled(&self, table: &TableName) -> Result<()> {
+        let table = table.clone();
+        self.engine
+            .write(move |conn| change::set_pending(conn, &table, &[]))
+            .await
+    }
+}
+
+impl Store for SqliteStore {
+    fn kind(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let lasting = self.engine.source().is_lasting();
+        Capabilities {
+            durable: lasting,
+            shared: lasting,
+            read_only: self.engine.source().is_read_only(),
+            native_expiry: false,
+        }
+    }
+
+    fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
+        Box::pin(async move {
+            spec.check()?;
+            let wanted = spec.clone();
+            let opened = if self.engine.source().is_read_only() {
+                self.engine
+                    .read_later(move |conn| change::open_read_only(conn, &wanted))
+                    .await
+            } else {
+                self.engine
+                    .write(move |conn| change::open(conn, &wanted))
+                    .await
+            };
+            let spec = opened.map_err(|e| e.in_repository(spec.name.shared()))?;
+            Ok(Arc::new(SqliteTable::new(self.engine.clone(), spec)) as Arc<dyn Table>)
+        })
+    }
+
+    fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>> {
+        Box::pin(self.engine.read_later(schema::specs))
+    }
+
+    fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
+        let table = table.clone();
+        Box::pin(self.engine.write(move |conn| schema::remove(conn, &table)))
+    }
+
+    fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
+        let place = self.to_string();
+        Box::pin(
+            self.engine
+                .read_later(move |conn| schema::secret(conn, &place)),
+        )
+    }
+
+    fn leases(&self) -> Option<Arc<dyn Leases>> {
+        None
+    }
+
+    fn changes(&self) -> Option<BoxStream<'static, Change>> {
+        None
+    }
+
+    fn commit(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.engine.commit())
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.engine.close())
+    }
+}
+
+impl fmt::Display for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.engine.source().place())
+    }
+}

@@ -1,0 +1,205 @@
+//! Where a SQLite store lives, as a value or as a URL.
+
+use crate::{Error, ErrorKind, Result};
+use percent_encoding::percent_decode_str;
+use std::path::PathBuf;
+
+/// Where a [`SqliteStore`](super::SqliteStore) keeps its entries, and whether it may write.
+///
+/// ```
+/// use restow::store::sqlite::SqliteOptions;
+/// let options = SqliteOptions::parse("sqlite://music%20box.db?mode=ro")?;
+/// assert_eq!(options, SqliteOptions::file("music box.db").read_only());
+/// # Ok::<(), restow::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SqliteOptions {
+    pub(super) place: Place,
+    pub(super) access: Access,
+}
+
+/// The three kinds of places.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Place {
+    /// A file that stays.
+    File(PathBuf),
+    /// Memory of this store alone.
+    Memory,
+    /// A file of this store alone, removed with it.
+    Temporary,
+}
+
+/// What may be done there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Access {
+    ReadWrite,
+    ReadOnly,
+}
+
+impl SqliteOptions {
+    /// Keeps the entries in this file; it and its folder are made where they are not there.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self::at(Place::File(path.into()))
+    }
+
+    /// Keeps the entries in memory that belongs to the store alone.
+    pub fn memory() -> Self {
+        Self::at(Place::Memory)
+    }
+
+    /// Keeps the entries in a file that belongs to the store alone and is removed with it.
+    pub fn temporary() -> Self {
+        Self::at(Place::Temporary)
+    }
+
+    /// Opens a file that is there, and never writes to it.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.access = Access::ReadOnly;
+        self
+    }
+
+    /// Reads a URL or a path: `sqlite://relative.db`, `sqlite:///absolute.db`, `sqlite::memory:`, `sqlite::temp:`, `music.db`.
+    ///
+    /// What follows `sqlite://` is percent-decoded, and `?mode=ro` behind it opens the file for reading only. A bare path is taken as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] naming the part that is wrong; [`ErrorKind::Unsupported`] for `memory=`, which this version does not have.
+    pub fn parse(url: &str) -> Result<Self> {
+        let Some(rest) = url.strip_prefix("sqlite:") else {
+            return match url.split_once("://") {
+                Some((scheme, _)) => Err(config(format!(
+                    "{scheme:?} is not the scheme of a SQLite store; write sqlite://path.db"
+                ))),
+                None if url.is_empty() => Err(config("the path of the store is empty".to_owned())),
+                None => Ok(Self::file(url)),
+            };
+        };
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let mut options = match place {
+            ":memory:" => Self::memory(),
+            ":temp:" => Self::temporary(),
+            path => Self::file(decode(url, path.strip_prefix("//").unwrap_or(path))?),
+        };
+        for parameter in query.split('&').filter(|p| !p.is_empty()) {
+            options.set(parameter)?;
+        }
+        if options.access == Access::ReadOnly && !matches!(options.place, Place::File(_)) {
+            return Err(config(format!(
+                "{url:?} begins empty, so it cannot be read-only; leave out mode=ro or name a file"
+            )));
+        }
+        Ok(options)
+    }
+
+    fn at(place: Place) -> Self {
+        Self {
+            place,
+            access: Access::ReadWrite,
+        }
+    }
+
+    fn set(&mut self, parameter: &str) -> Result<()> {
+        const KNOWN: [&str; 2] = ["mode", "memory"];
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        match (name, value) {
+            ("mode", "ro") => self.access = Access::ReadOnly,
+            ("mode", "rw") => self.access = Access::ReadWrite,
+            ("mode", other) => {
+                return Err(config(format!(
+                    "mode={other} is not known; use mode=ro or mode=rw"
+                )));
+            }
+            ("memory", _) => {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "the memory tier is not part of this version; leave out memory=",
+                ));
+            }
+            (unknown, _) => {
+                let nearest = KNOWN
+                    .into_iter()
+                    .max_by(|a, b| strsim::jaro(a, unknown).total_cmp(&strsim::jaro(b, unknown)))
+                    .unwrap_or("mode");
+                return Err(config(format!(
+                    "{unknown:?} is not a parameter of a SQLite store; did you mean {nearest:?}?"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn decode(url: &str, path: &str) -> Result<PathBuf> {
+    let path = percent_decode_str(path).decode_utf8().map_err(|e| {
+        config(format!("the path in {url:?} is not UTF-8 once decoded")).with_source(e)
+    })?;
+    if path.is_empty() || path.contains('\0') {
+        return Err(config(format!(
+            "{url:?} names no file; write sqlite://relative.db or sqlite:///absolute.db"
+        )));
+    }
+    Ok(PathBuf::from(&*path))
+}
+
+fn config(message: String) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_and_paths_name_the_place() {
+        for (url, options) in [
+            ("sqlite://music.db", SqliteOptions::file("music.db")),
+            (
+                "sqlite:///var/a%20b%3F.db",
+                SqliteOptions::file("/var/a b?.db"),
+            ),
+            (
+                "sqlite://a.db?mode=ro",
+                SqliteOptions::file("a.db").read_only(),
+            ),
+            ("sqlite://a.db?mode=rw", SqliteOptions::file("a.db")),
+            ("sqlite::memory:", SqliteOptions::memory()),
+            ("sqlite::temp:", SqliteOptions::temporary()),
+            ("music.db", SqliteOptions::file("music.db")),
+            ("/var/a%20b?.db", SqliteOptions::file("/var/a%20b?.db")),
+        ] {
+            assert_eq!(SqliteOptions::parse(url).unwrap(), options, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (url, kind, names) in [
+            (
+                "sqlite://a.db?mod=ro",
+                ErrorKind::Config,
+                "did you mean \"mode\"",
+            ),
+            (
+                "sqlite://a.db?memry=1",
+                ErrorKind::Config,
+                "did you mean \"memory\"",
+            ),
+            ("sqlite://a.db?mode=rx", ErrorKind::Config, "mode=rx"),
+            (
+                "sqlite://a.db?memory=64MiB",
+                ErrorKind::Unsupported,
+                "memory tier",
+            ),
+            ("sqlite://", ErrorKind::Config, "names no file"),
+            ("sqlite://%ff.db", ErrorKind::Config, "not UTF-8"),
+            ("sqlite::memory:?mode=ro", ErrorKind::Config, "mode=ro"),
+            ("postgres://host/db", ErrorKind::Config, "postgres"),
+            ("", ErrorKind::Config, "empty"),
+        ] {
+            let error = SqliteOptions::parse(url).unwrap_err();
+            assert_eq!(error.kind(), kind, "{url}");
+            assert!(error.to_string().contains(names), "{error}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What makes a file one of ours: its mark, its version, and the tables that every file has.
+
+use super::{
+    declared,
+    error::{Attempt, Fault},
+    layout::Layout,
+};
+use crate::{
+    Error, ErrorKind, Result,
+    store::{TableName, TableSpec},
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// "rstw": in the file's header, where `file(1)` and others find it.
+const APPLICATION: i32 = 0x7273_7477;
+/// Grows when an older program could no longer read the file.
+const FORMAT: i32 = 1;
+
+/// Checks that a file is empty or ours, before anything in it is changed.
+pub(super) fn recognise(conn: &Connection, place: &str) -> Attempt<()> {
+    let number = |pragma| conn.query_row(pragma, [], |row| row.get::<_, i32>(0));
+    let application = number("PRAGMA application_id")?;
+    let version = number("PRAGMA user_version")?;
+    let message = match (application, version) {
+        (APPLICATION, FORMAT) => return Ok(()),
+        (APPLICATION, newer) if newer > FORMAT => format!(
+            "{place} has format {newer}, which is newer than this program; it reads format {FORMAT}: update it, or name another file"
+        ),
+        (APPLICATION, other) => {
+            format!("{place} has format {other}, which never was; name another file")
+        }
+        (0, 0) => {
+            let tables = tables(conn)?;
+            if tables.is_empty() {
+                return Ok(());
+            }
+            format!("{place} is a database of another program (tables {tables}); name another file")
+        }
+        (other, _) => format!(
+            "{place} is a database of another program (application id {other:#x}); name another file"
+        ),
+    };
+    Err(Error::new(ErrorKind::Format, message).into())
+}
+
+/// Makes the fixed tables where they are not there. Many programs may do so at once.
+pub(super) fn initialise(conn: &mut Connection, place: &str) -> Attempt<()> {
+    let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    // Another program may have come first.
+    recognise(&transaction, place)?;
+    let mut secret = [0_u8; 32];
+    getrandom::fill(&mut secret).map_err(|e| {
+        Error::new(ErrorKind::Store, "the system has no random numbers")
+            .with_source(std::io::Error::other(e.to_string()))
+    })?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.execute_batch(
+        "CREATE TABLE IF NOT EXISTS restow_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS restow_tags (
+             repository TEXT NOT NULL, tag TEXT NOT NULL, entry_id INTEGER NOT NULL,
+             PRIMARY KEY (repository, tag, entry_id)) WITHOUT ROWID;
+         CREATE INDEX IF NOT EXISTS \"restow_ tags of an entry\" ON restow_tags (repository, entry_id);",
+    )?;
+    transaction.execute(
+        "INSERT OR IGNORE INTO restow_meta VALUES ('format', ?1), ('secret', ?2)",
+        params![FORMAT, secret],
+    )?;
+    Ok(transaction.commit()?)
+}
+
+/// Returns the key of this file's digests.
+pub(super) fn secret(conn: &Connection, place: &str) -> Attempt<[u8; 32]> {
+    let stored: Option<Vec<u8>> = conn
+        .query_row(
+            "SELECT value FROM restow_meta WHERE key = 'secret'",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    stored
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| {
+            let message =
+                format!("{place} has lost its secret; restore the file, or begin a new one");
+            Error::new(ErrorKind::Corrupt, message).into()
+        })
+}
+
+/// Returns the specs of all tables, ordered by name.
+pub(super) fn specs(conn: &Connection) -> Attempt<Vec<TableSpec>> {
+    let mut select = conn.prepare(
+        "SELECT value FROM restow_meta WHERE key >= 'repository:' AND key < 'repository;' ORDER BY key",
+    )?;
+    let stored = select
+        .query_map([], |row| row.get::<_, String>(0))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(stored
+        .iter()
+        .map(|json| declared::read(json))
+        .collect::<Result<_>>()?)
+}
+
+/// Returns the spec of a table.
+pub(super) fn spec(conn: &Connection, name: &TableName) -> Attempt<Option<TableSpec>> {
+    let stored: Option<String> = conn
+        .query_row(
+            "SELECT value FROM restow_meta WHERE key = ?1",
+            [key(name)],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(stored.map(|json| declared::read(&json)).transpose()?)
+}
+
+/// Remembers the spec of a table.
+pub(super) fn remember(conn: &Connection, spec: &TableSpec) -> Attempt<()> {
+    conn.execute(
+        "INSERT INTO restow_meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        params![key(&spec.name), declared::write(spec)],
+    )?;
+    Ok(())
+}
+
+/// Forgets the spec of a table.
+pub(super) fn forget(conn: &Connection, name: &TableName) -> Attempt<()> {
+    conn.execute("DELETE FROM restow_meta WHERE key = ?1", [key(name)])?;
+    Ok(())
+}
+
+/// Makes the table of a spec, with all that belongs to it.
+pub(super) fn create(conn: &Connection, spec: &TableSpec) -> Attempt<()> {
+    // SQLite does not tell A from a in the names of tables.
+    if is_taken(conn, &spec.name)? {
+        let message = "there is a repository whose name differs only in case, which SQLite does not tell apart; choose another name";
+        return Err(Error::new(ErrorKind::Name, message)
+            .in_repository(spec.name.shared())
+            .into());
+    }
+    let layout = Layout::of(spec);
+    conn.execute_batch(&layout.create_table())?;
+    conn.execute_batch(&layout.create_rest())?;
+    remember(conn, spec)
+}
+
+/// Tells whether there is a table of this name, upper and lower case being alike.
+pub(super) fn is_taken(conn: &Connection, name: &TableName) -> Attempt<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE)";
+    Ok(conn.query_row(sql, [name.as_str()], |row| row.get(0))?)
+}
+
+/// Removes a table with all that belongs to it.
+pub(super) fn remove(conn: &Connection, name: &TableName) -> Attempt<bool> {
+    let Some(spec) = spec(conn, name)? else {
+        return Ok(false);
+    };
+    conn.execute_batch(&Layout::of(&spec).drop_all())?;
+    conn.execute(
+        "DELETE FROM restow_tags WHERE repository = ?1",
+        [name.as_str()],
+    )?;
+    forget(conn, name)?;
+    Ok(true)
+}
+
+fn key(name: &TableName) -> String {
+    format!("repository:{name}")
+}
+
+fn tables(conn: &Connection) -> Result<String, Fault> {
+    let mut select = conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' LIMIT 5")?;
+    let names = select
+        .query_map([], |row| row.get::<_, String>(0))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(names.join(", "))
+}
