@@ -9,6 +9,8 @@ mod cache;
 mod clock;
 mod coalesce;
 pub mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod context;
 pub mod endpoint;
 pub mod entry;
