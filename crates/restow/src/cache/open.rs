@@ -250,6 +250,22 @@ impl Cache {
 
 /// The endpoint of a table, as it was declared.
 fn endpoint_of(spec: &TableSpec) -> Result<DeclaredEndpoint> {
+    let text = Some(&*spec.declaration).filter(|text| !text.is_empty());
+    let declaration = match text.map(Declaration::from_json) {
+        Some(Ok(declaration)) if declaration.fields == spec.fields => Some(declaration),
+        Some(Err(error)) => {
+            // Written by a newer version: what the table itself says is enough to read it.
+            tracing::warn!(target: "restow", repository = spec.name.as_str(), %error, "opened without its declaration");
+            None
+        }
+        _ => None,
+    };
+    let declaration = declaration.map_or_else(|| declaration_of(spec), Ok)?;
+    DeclaredEndpoint::from_declaration(declaration, Binary)
+}
+
+/// What a table says by itself of the endpoint it is of.
+fn declaration_of(spec: &TableSpec) -> Result<Declaration> {
     let mut declaration = Declaration::new(spec.name.as_str(), spec.fields.clone())?;
     declaration.method = spec.method.clone();
     declaration.codec = spec.codec.clone();
@@ -258,5 +274,5 @@ fn endpoint_of(spec: &TableSpec) -> Result<DeclaredEndpoint> {
     declaration.rules.keep = Some(spec.keep);
     declaration.rules.budget = spec.budget;
     declaration.rules.max_variants = spec.max_variants;
-    DeclaredEndpoint::from_declaration(declaration, Binary)
+    Ok(declaration)
 }

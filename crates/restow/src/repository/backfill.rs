@@ -4,6 +4,7 @@ use crate::{
     Millis, Result,
     context::{Context, Mount},
     endpoint::AnyEndpoint,
+    repository::keeps_out,
     selection::{Scope, Selection},
     store::{Parts, Renewal, TableSpec},
 };
@@ -18,27 +19,29 @@ pub(crate) async fn open_mount(
     ctx: &Context,
     endpoint: Arc<dyn AnyEndpoint>,
 ) -> Result<Arc<Mount>> {
-    let name = endpoint.declaration().name.clone();
-    let declares_columns = !endpoint.declaration().columns.is_empty();
-    let held = if declares_columns {
-        ctx.store
-            .tables()
-            .await?
-            .into_iter()
-            .find(|t| t.name == name)
-    } else {
-        None
-    };
     let mount = Mount::open(ctx, endpoint).await?;
-    if let Some(held) = held
-        && adds_columns(mount.table.spec(), &held)
+    let declaration = mount.endpoint.declaration();
+    if !declaration.columns.is_empty()
+        && !keeps_out(ctx.mode())
+        && !ctx.store.capabilities().read_only
     {
-        let filled = fill_columns(&mount, ctx.now())
+        fill(&mount, ctx.now())
             .await
-            .map_err(|e| e.in_repository(name.shared()))?;
-        tracing::info!(target: "restow", repository = mount.name(), filled, "the added columns were filled in");
+            .map_err(|e| declaration.named(e))?;
     }
     Ok(mount)
+}
+
+/// Fills the columns that the store says are pending. Cut short, they stay pending and are filled at the next opening.
+async fn fill(mount: &Mount, now: Millis) -> Result<()> {
+    let pending = mount.table.pending_columns().await?;
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let filled = fill_columns(mount, now).await?;
+    mount.table.columns_filled(&pending).await?;
+    tracing::info!(target: "restow", repository = mount.name(), filled, "the added columns were filled in");
+    Ok(())
 }
 
 /// Opens a table as it is held, without changing its declaration.
@@ -48,10 +51,6 @@ pub(crate) async fn open_stored(
     spec: &TableSpec,
 ) -> Result<Arc<Mount>> {
     Mount::open_as(ctx, endpoint, spec).await
-}
-
-fn adds_columns(declared: &TableSpec, held: &TableSpec) -> bool {
-    declared.columns.iter().any(|c| !held.columns.contains(c))
 }
 
 /// Takes the columns out of every stored body again; returns of how many.

@@ -121,3 +121,6 @@ macro_rules! locate_by_message {
     )+};
 }
 locate_by_message!(() Parts, (B: std::any::Any + Sync) http::Request<B>, (B: Sync) http::Response<B>);
+
+#[cfg(feature = "reqwest")]
+locate_by_message!(() reqwest::Request, () reqwest::Response);

@@ -50,6 +50,41 @@ impl<B: Sync> Message for http::Response<B> {
     }
 }
 
+#[cfg(feature = "reqwest")]
+mod of_reqwest {
+    use super::{Message, MessageView};
+    use crate::{endpoint::RequestHead, route::Target};
+    use http::Extensions;
+
+    impl Message for reqwest::Request {
+        fn view<R>(&self, look: impl FnOnce(MessageView<'_>) -> R) -> R {
+            let url = self.url();
+            let body = self.body().and_then(reqwest::Body::as_bytes);
+            look(MessageView::Request(RequestHead {
+                method: self.method(),
+                target: Target {
+                    scheme: url.scheme(),
+                    host: url.host_str().unwrap_or(""),
+                    port: url.port(),
+                    path: url.path(),
+                    query: url.query(),
+                },
+                headers: self.headers(),
+                // reqwest shows nobody the extensions of a request.
+                extensions: &Extensions::new(),
+                body,
+                streams: self.body().is_some() && body.is_none(),
+            }))
+        }
+    }
+
+    impl Message for reqwest::Response {
+        fn view<R>(&self, look: impl FnOnce(MessageView<'_>) -> R) -> R {
+            look(MessageView::Response(self.extensions()))
+        }
+    }
+}
+
 /// The body where its type is one that holds it as a whole.
 fn whole(body: &dyn Any) -> Option<&[u8]> {
     let bytes = body.downcast_ref::<Bytes>().map(|b| &**b);

@@ -43,10 +43,24 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
 }
 
 /// The schemes of this build.
-const SCHEMES: &[&str] = &["memory:"];
+const SCHEMES: &[&str] = &[
+    #[cfg(feature = "sqlite")]
+    "sqlite:",
+    "memory:",
+];
 
-async fn sqlite(_: &str) -> Result<Arc<dyn Store>> {
-    let message = format!("this build has no SQLite; there are {}", SCHEMES.join(", "));
+#[cfg(feature = "sqlite")]
+async fn sqlite(url: &str) -> Result<Arc<dyn Store>> {
+    let store = super::sqlite::SqliteStore::open(super::sqlite::SqliteOptions::parse(url)?).await?;
+    Ok(Arc::new(store))
+}
+
+#[cfg(not(feature = "sqlite"))]
+async fn sqlite(url: &str) -> Result<Arc<dyn Store>> {
+    let message = format!(
+        "{url:?} is a SQLite store, and this build is without the feature \"sqlite\"; there are {}",
+        SCHEMES.join(", ")
+    );
     Err(Error::new(ErrorKind::Unsupported, message))
 }
 

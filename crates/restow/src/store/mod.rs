@@ -126,6 +126,12 @@ pub trait Table: Debug + Send + Sync + 'static {
         now: Millis,
     ) -> BoxStream<'a, Result<Arc<Entry>>>;
 
+    /// Returns the declared columns that older entries may have no values for yet, because they were added later.
+    fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>>;
+
+    /// Notes that every entry has values for these columns now.
+    fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>>;
+
     /// Returns numbers about the table.
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>>;
 }

@@ -109,6 +109,13 @@ impl Migration {
         RawKey::new(fields, held.query())
     }
 
+    /// Returns the names of the added columns, which older entries have no values for yet.
+    pub fn added_columns(&self, declared: &TableSpec) -> Vec<Box<str>> {
+        let columns = declared.columns.iter().zip(&self.columns);
+        let added = columns.filter(|(_, source)| source.is_none());
+        added.map(|(column, _)| column.name.clone()).collect()
+    }
+
     /// Returns an entry's column values in the order declared.
     pub fn columns(&self, held: &[FieldValue]) -> Arc<[FieldValue]> {
         let values = self.columns.iter();

@@ -77,7 +77,7 @@ impl MemoryStore {
             Some((held, shelf)) => match spec.change_from(&held) {
                 Ok(SchemaChange::None) => shelf,
                 Ok(SchemaChange::Migrate(migration)) => {
-                    Arc::new(shelf.migrate(&migration, &self.0.totals))
+                    Arc::new(shelf.migrate(spec, &migration, &self.0.totals))
                 }
                 Ok(SchemaChange::SetAside) => {
                     registry.set_aside(held, shelf);

@@ -73,6 +73,8 @@ struct State {
     standing: Standing,
     /// Least recently used first.
     slots: LinkedHashMap<Address, Slot>,
+    /// The columns that older entries may have no values for.
+    pending: Vec<Box<str>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,8 +135,13 @@ impl Shelf {
     }
 
     /// Moves what it holds to a new shelf with other fields and columns.
-    pub(super) fn migrate(&self, migration: &Migration, totals: &Totals) -> Self {
+    pub(super) fn migrate(&self, spec: &TableSpec, migration: &Migration, totals: &Totals) -> Self {
         let mut moved = State::default();
+        moved.pending = std::mem::take(&mut self.lock().pending);
+        moved.pending.extend(migration.added_columns(spec));
+        moved
+            .pending
+            .retain(|name| spec.columns.iter().any(|c| c.name == *name));
         for (address, slot) in self.end(Standing::Removed, totals) {
             // A key that got too long cannot be asked for any more either.
             let Ok(key) = migration.key(&address.key) else {
@@ -175,6 +182,11 @@ impl Shelf {
 pub(super) struct Opened<'a>(MutexGuard<'a, State>);
 
 impl Opened<'_> {
+    /// Returns the columns that older entries may have no values for.
+    pub(super) fn pending(&mut self) -> &mut Vec<Box<str>> {
+        &mut self.0.pending
+    }
+
     /// Returns what is retained at an address, and notes its use.
     pub(super) fn find(
         &mut self,

@@ -206,6 +206,15 @@ impl Table for MemoryTable {
         }
     }
 
+    fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
+        Answer::ready(self.open().map(|mut shelf| shelf.pending().clone()))
+    }
+
+    fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
+        let shelf = self.open();
+        Answer::ready(shelf.map(|mut s| s.pending().retain(|name| !columns.contains(name))))
+    }
+
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
         Answer::ready(self.stats_now(now))
     }

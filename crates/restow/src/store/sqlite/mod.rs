@@ -55,28 +55,6 @@ impl SqliteStore {
             engine: Arc::new(Engine::open(options).await?),
         })
     }
-
-    /// Returns the declared columns that the entries of a table have no values for yet, because they were added later.
-    ///
-    /// # Errors
-    /// As every read of the store.
-    pub async fn pending_columns(&self, table: &TableName) -> Result<Vec<Box<str>>> {
-        let table = table.clone();
-        self.engine
-            .read_later(move |conn| change::pending(conn, &table))
-            .await
-    }
-
-    /// Notes that all entries of a table have values for all declared columns now.
-    ///
-    /// # Errors
-    /// [`ReadOnly`](crate::ErrorKind::ReadOnly), and as every write to the store.
-    pub async fn columns_filled(&self, table: &TableName) -> Result<()> {
-        let table = table.clone();
-        self.engine
-            .write(move |conn| change::set_pending(conn, &table, &[]))
-            .await
-    }
 }
 
 impl Store for SqliteStore {

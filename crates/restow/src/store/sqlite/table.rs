@@ -1,7 +1,7 @@
 //! One repository's table.
 
 use super::{
-    changes,
+    change, changes,
     engine::Engine,
     error::Attempt,
     questions::{self, Cursor},
@@ -227,6 +227,21 @@ impl Table for SqliteTable {
             .map_ok(|page| stream::iter(page.into_iter().map(Ok)))
             .try_flatten()
             .boxed()
+    }
+
+    fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
+        Answer::later(self.thread(Millis(0), |conn, rows, _| {
+            change::pending(conn, &rows.spec.name)
+        }))
+    }
+
+    fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
+        let filled: Arc<[Box<str>]> = columns.into();
+        Answer::later(self.changing(move |conn, rows| {
+            let mut pending = change::pending(conn, &rows.spec.name)?;
+            pending.retain(|name| !filled.contains(name));
+            change::set_pending(conn, &rows.spec.name, &pending)
+        }))
     }
 
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
