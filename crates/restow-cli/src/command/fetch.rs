@@ -1,0 +1,129 @@
+//! `restow fetch URL...`.
+
+mod hosts;
+mod report;
+mod urls;
+
+use crate::{
+    args::RequestArgs,
+    cli::Global,
+    exit::{Exit, Failure},
+    http::{builder, client, reason},
+    output::Out,
+    rate::{Pace, Rate},
+    session::{Access, Session},
+};
+use clap::Args;
+use futures_util::StreamExt as _;
+use hosts::Hosts;
+use http::HeaderMap;
+use report::{Fetched, Report};
+use reqwest_middleware::ClientWithMiddleware;
+use restow::{Mode, exchange::{Answered, OutcomeKind}};
+use std::time::Instant;
+
+/// Fetches URLs through the cache: what is held and fresh is not asked for again.
+///
+/// A URL may hold ranges: {1..50}, {01..10}, {0..100..10}, {a,b}. Quote it, so that the shell leaves it alone.
+/// Without a configuration, the answers of each host are kept in a repository of its own, named as the host.
+/// A status of 400 or more counts as failed.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  restow fetch 'https://api.example.com/v1/items/{1..50}'
+  restow fetch --bearer-env TOKEN --principal me 'https://api.example.com/v1/me'
+  restow fetch --stdin --jobs 4 --rate 5/s < urls.txt
+  restow fetch --mode offline 'https://api.example.com/v1/items/7'")]
+pub(crate) struct Fetch {
+    /// The URLs, which may hold ranges.
+    #[arg(value_name = "URL", required_unless_present = "stdin")]
+    urls: Vec<String>,
+    /// Reads more URLs from stdin, one a line, as they are.
+    #[arg(long)]
+    stdin: bool,
+    /// How many requests are under way at once.
+    #[arg(short, long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: u16,
+    /// The most requests to the API per time, evenly spaced: 10/s, 100/m, 5000/h. What is held does not count.
+    #[arg(long, value_name = "N/UNIT")]
+    rate: Option<Rate>,
+    /// How network and store may be used: live, refresh, revalidate, offline, read-only or bypass.
+    #[arg(long, value_parser = mode)]
+    mode: Option<Mode>,
+    #[command(flatten)]
+    request: RequestArgs,
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    text.parse().map_err(|e: restow::Error| e.message().to_owned())
+}
+
+impl Fetch {
+    pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
+        let headers = self.request.headers()?;
+        let (urls, count) = urls::urls(&self.urls, self.stdin)?;
+        let session = Session::open(global, Access::Create, self.mode).await?;
+        let fetcher = Fetcher {
+            hosts: session.config.is_none().then(|| Hosts::new(session.cache.clone())),
+            client: session.cache.client(client(builder(), Pace::new(self.rate))?),
+            headers,
+        };
+        let mut report = Report::new(count, global, out);
+        let stop = tokio::signal::ctrl_c();
+        let mut stop = std::pin::pin!(stop);
+        let mut answers = urls
+            .map(|url| fetcher.fetch(url))
+            .buffer_unordered(usize::from(self.jobs));
+        let interrupted = loop {
+            tokio::select! {
+                next = answers.next() => match next {
+                    Some(fetched) => report.one(&fetched, out)?,
+                    None => break false,
+                },
+                _ = &mut stop => break true,
+            }
+        };
+        drop(answers);
+        drop(fetcher);
+        session.cache.commit().await?;
+        let config = session.config.as_ref().map(|c| c.origin().to_owned());
+        session.close().await?;
+        report.summary(config.as_deref(), out)?;
+        if interrupted {
+            return Err(Failure::new(Exit::SomeFailed, "interrupted; what was fetched is kept"));
+        }
+        report.verdict()
+    }
+}
+
+/// Fetches one URL at a time, from many places at once.
+struct Fetcher {
+    client: ClientWithMiddleware,
+    headers: HeaderMap,
+    /// Where there is no configuration: declares each host as it comes.
+    hosts: Option<Hosts>,
+}
+
+impl Fetcher {
+    async fn fetch(&self, url: String) -> Fetched {
+        let start = Instant::now();
+        let parsed = match reqwest::Url::parse(&url) {
+            Ok(parsed) if matches!(parsed.scheme(), "http" | "https") => parsed,
+            _ => return Fetched::failed(url, start.elapsed(), "it is not a whole URL, as https://api.example.com/v1/items is"),
+        };
+        if let Some(hosts) = &self.hosts {
+            hosts.declare(&parsed).await;
+        }
+        let response = match self.client.get(parsed).headers(self.headers.clone()).send().await {
+            Ok(response) => response,
+            Err(error) => return Fetched::failed(url, start.elapsed(), reason(error)),
+        };
+        let status = response.status();
+        let answered = response.extensions().get::<Answered>().cloned();
+        let refused = answered.as_ref().is_some_and(|a| a.outcome.kind == OutcomeKind::Refused);
+        match response.bytes().await {
+            Ok(_) if refused => Fetched::refused(url, start.elapsed(), answered),
+            Ok(body) => Fetched::answered(url, start.elapsed(), status, body.len() as u64, answered),
+            Err(error) => Fetched::failed(url, start.elapsed(), reason(error.into())),
+        }
+    }
+}

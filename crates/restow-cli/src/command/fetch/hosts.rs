@@ -1,0 +1,67 @@
+//! Without a configuration: a repository for each host, whose key is the path and the query.
+
+use crate::output::note;
+use reqwest::Url;
+use restow::{Binary, Cache, DeclaredEndpoint, Result};
+use std::collections::HashSet;
+use tokio::sync::Mutex;
+
+/// Declares hosts as they come.
+#[derive(Debug)]
+pub(super) struct Hosts {
+    cache: Cache,
+    /// The origins that were seen to; one declaration at a time.
+    seen: Mutex<HashSet<String>>,
+}
+
+impl Hosts {
+    pub(super) fn new(cache: Cache) -> Self {
+        Self {
+            cache,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Sees to it that the requests of a URL's origin have a repository. Where that cannot be, they are fetched without one.
+    pub(super) async fn declare(&self, url: &Url) {
+        let origin = url.origin().ascii_serialization();
+        let mut seen = self.seen.lock().await;
+        if seen.contains(&origin) {
+            return;
+        }
+        if !self.is_routed(url)
+            && let Err(error) = self.create(&origin).await
+        {
+            note(format_args!("note: the answers of {origin} are not kept: {error}"));
+        }
+        seen.insert(origin);
+    }
+
+    /// Tells whether the whole origin has a repository already: one of the file may know a part of it.
+    fn is_routed(&self, url: &Url) -> bool {
+        let probe = format!("{}/restow/no/such/path", url.origin().ascii_serialization());
+        let request = http::Request::get(probe).body(());
+        request.is_ok_and(|request| self.cache.route(&request).is_some())
+    }
+
+    async fn create(&self, origin: &str) -> Result<()> {
+        let template = format!("{origin}{{/path*}}");
+        let endpoint = DeclaredEndpoint::with_codec(&self.free_name(origin), http::Method::GET, &[&template], Binary)?;
+        self.cache.create_repository(endpoint).await.map(drop)
+    }
+
+    /// The host for https, the whole origin for http; shortened to what a name may be.
+    fn free_name(&self, origin: &str) -> String {
+        const LONGEST: usize = 48;
+        let name = origin.strip_prefix("https://").unwrap_or(origin);
+        let short = |suffix: &str| {
+            let (kept, _) = name.split_at(name.floor_char_boundary(LONGEST - suffix.len()).min(name.len()));
+            format!("{kept}{suffix}")
+        };
+        if name.len() <= LONGEST {
+            return name.to_owned();
+        }
+        let mut names = (1..).map(|n: u32| short(&format!("~{n}")));
+        names.find(|n| !self.cache.contains_repository(n)).unwrap_or_else(|| short(""))
+    }
+}

@@ -1,0 +1,29 @@
+//! `restow purge [REPOSITORY]`.
+
+use crate::{args::SelectArgs, cli::Global, exit::Failure, output::Out};
+use clap::Args;
+
+/// Removes what has expired. Until then, expired entries are kept to be validated, and for when the API fails.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  restow purge --dry-run
+  restow purge items --until '30 days'")]
+pub(crate) struct Purge {
+    /// The repository; without it, all.
+    repository: Option<String>,
+    #[command(flatten)]
+    select: SelectArgs,
+    /// Only says how many it would remove.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+impl Purge {
+    pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
+        if self.select.live {
+            return Err(Failure::usage("purge removes what has expired; `restow rm --live` removes what has not"));
+        }
+        let select = SelectArgs { expired: true, ..self.select };
+        super::rm::remove(global, self.repository.as_deref(), &select, self.dry_run, out).await
+    }
+}

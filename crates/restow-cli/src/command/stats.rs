@@ -1,0 +1,81 @@
+//! `restow stats`.
+
+use crate::{
+    cli::Global,
+    exit::Failure,
+    output::{Columns, Out, relative, size},
+    session::{Access, Session},
+};
+use clap::Args;
+use restow::{Clock as _, Millis, SystemClock, store::Stats};
+use serde_json::{Value, json};
+
+/// Shows how much is held: of each repository, and in all.
+#[derive(Debug, Args)]
+pub(crate) struct StatsCommand {
+    /// The repository; without it, all.
+    repository: Option<String>,
+}
+
+impl StatsCommand {
+    pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
+        let session = Session::open(global, Access::Existing, None).await?;
+        let now = SystemClock.now();
+        let mut columns = Columns::new(&["REPOSITORY", ">ENTRIES", ">LIVE", ">EXPIRED", ">SIZE", "OLDEST", "NEWEST"]);
+        let mut objects = Vec::new();
+        let mut total = Stats::default();
+        total.exact = true;
+        for repository in session.repositories(self.repository.as_deref())? {
+            let stats = repository.stats().await?;
+            columns.row(cells(repository.name(), &stats, now));
+            objects.push(object(Some(repository.name()), &stats));
+            total.entries += stats.entries;
+            total.expired += stats.expired;
+            total.bytes += stats.bytes;
+            total.exact &= stats.exact;
+            total.oldest = [total.oldest, stats.oldest].into_iter().flatten().min();
+            total.newest = total.newest.max(stats.newest);
+        }
+        if out.is_json() {
+            let mut all = object(None, &total);
+            if let Value::Object(all) = &mut all {
+                all.remove("repository");
+                all.insert("cache".to_owned(), session.place().into());
+                all.insert("kind".to_owned(), session.cache.kind().into());
+                all.insert("repositories".to_owned(), objects.into());
+            }
+            out.json(&all)?;
+        } else {
+            columns.row(cells("total", &total, now));
+            out.line(out.bold(session.place()))?;
+            columns.write(out)?;
+        }
+        session.close().await
+    }
+}
+
+fn cells(name: &str, stats: &Stats, now: Millis) -> [String; 7] {
+    let about = if stats.exact { "" } else { "~" };
+    let time = |at: Option<Millis>| at.map_or("-".to_owned(), |at| relative(at, now));
+    [
+        name.to_owned(),
+        format!("{about}{}", stats.entries),
+        format!("{about}{}", stats.entries.saturating_sub(stats.expired)),
+        format!("{about}{}", stats.expired),
+        size(stats.bytes),
+        time(stats.oldest),
+        time(stats.newest),
+    ]
+}
+
+fn object(name: Option<&str>, stats: &Stats) -> Value {
+    json!({
+        "repository": name,
+        "entries": stats.entries,
+        "expired": stats.expired,
+        "bytes": stats.bytes,
+        "oldest": stats.oldest.map(|at| at.to_string()),
+        "newest": stats.newest.map(|at| at.to_string()),
+        "exact": stats.exact,
+    })
+}

@@ -1,0 +1,202 @@
+//! The cache that a command works on: found by the command line, the configuration, or the default.
+
+use crate::{
+    cli::Global,
+    exit::{Exit, Failure},
+};
+use percent_encoding::percent_decode_str;
+use restow::{AnyRepository, Binary, Cache, Config, Declaration, DeclaredEndpoint, ErrorKind, Mode};
+use std::path::PathBuf;
+
+/// The cache where neither the command line nor a configuration names one.
+pub(crate) const DEFAULT_CACHE: &str = "restow.db";
+
+/// An open cache with the repositories that a command needs.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// As the principal sees it, where one is named.
+    pub(crate) cache: Cache,
+    /// The configuration, where there is one.
+    pub(crate) config: Option<Config>,
+    /// Whether a principal is named.
+    pub(crate) named: bool,
+}
+
+/// What a command does to a cache that is not there, and to endpoints that have no table yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Makes them.
+    Create,
+    /// Reports the cache as missing, and leaves the endpoints out.
+    Existing,
+    /// Goes on without anything stored, and makes nothing on disk.
+    Imagine,
+}
+
+impl Session {
+    /// Opens the cache, the endpoints of the configuration, and whatever else is stored.
+    pub(crate) async fn open(global: &Global, access: Access, mode: Option<Mode>) -> Result<Self, Failure> {
+        let config = config(global)?;
+        let mut builder = match &config {
+            Some(config) => config.builder()?,
+            None => Cache::builder(),
+        };
+        let mut url = match (&global.cache, &config) {
+            (Some(url), _) => url.clone(),
+            (None, Some(config)) => config.cache_url()?.unwrap_or_else(|| DEFAULT_CACHE.to_owned()),
+            (None, None) => DEFAULT_CACHE.to_owned(),
+        };
+        if let Some(path) = file(&url).filter(|p| !p.exists()) {
+            match access {
+                Access::Create => {}
+                Access::Imagine => url = "memory:".to_owned(),
+                Access::Existing => return Err(no_cache(&path)),
+            }
+        }
+        builder = builder.url(url);
+        if let Some(mode) = mode {
+            builder = builder.mode(mode);
+        }
+        let principal = match (&global.principal, &config) {
+            (Some(name), _) => Some(name.clone()),
+            (None, Some(config)) => config.principal()?,
+            (None, None) => None,
+        };
+        if let Some(name) = &principal {
+            builder = builder.principal(name);
+        }
+        let session = Self {
+            cache: builder.build().await?,
+            config,
+            named: principal.is_some(),
+        };
+        session.open_repositories(access).await?;
+        Ok(session)
+    }
+
+    async fn open_repositories(&self, access: Access) -> Result<(), Failure> {
+        let stored = self.cache.store().tables().await?;
+        for declaration in self.config.iter().flat_map(Config::endpoints) {
+            let is_stored = stored.iter().any(|t| t.name == declaration.name);
+            if access == Access::Existing && !is_stored {
+                continue;
+            }
+            let endpoint = DeclaredEndpoint::from_declaration(declaration.clone(), Binary)?;
+            match self.cache.create_repository(endpoint).await {
+                // What is stored can still be read and removed as it was declared then.
+                Err(error) if error.kind() == ErrorKind::SchemaMismatch && access != Access::Create => {
+                    tracing::warn!(target: "restow", %error, "the table is read as it is stored");
+                }
+                end => end.map(drop)?,
+            }
+        }
+        self.cache.open_stored().await?;
+        Ok(())
+    }
+
+    /// Returns the repository of this name.
+    pub(crate) fn repository(&self, name: &str) -> Result<AnyRepository, Failure> {
+        self.cache.repository(name).ok_or_else(|| {
+            let names: Vec<String> = self.cache.iter().map(|r| r.name().to_owned()).collect();
+            Failure::not_held(match nearest(name, &names) {
+                Some(near) => format!("there is no repository {name:?} in {}; did you mean {near:?}?", self.place()),
+                None => format!("there is no repository {name:?} in {}, which is empty", self.place()),
+            })
+        })
+    }
+
+    /// Returns the repositories to work on: one by its name, or all.
+    pub(crate) fn repositories(&self, name: Option<&str>) -> Result<Vec<AnyRepository>, Failure> {
+        match name {
+            Some(name) => Ok(vec![self.repository(name)?]),
+            None => Ok(self.cache.iter().collect()),
+        }
+    }
+
+    /// Returns the handle that sees what the command may see: the principal's entries where one is named, else everyone's.
+    pub(crate) fn seen(&self, repository: &AnyRepository) -> AnyRepository {
+        if self.named {
+            repository.clone()
+        } else {
+            repository.everyone()
+        }
+    }
+
+    /// Says where the cache is, without a password.
+    pub(crate) fn place(&self) -> String {
+        self.cache.store().to_string()
+    }
+
+    /// Makes what was written durable, and lets go.
+    pub(crate) async fn close(self) -> Result<(), Failure> {
+        Ok(self.cache.close().await?)
+    }
+}
+
+/// Reads the configuration, where there is one.
+pub(crate) fn config(global: &Global) -> Result<Option<Config>, Failure> {
+    let path = Config::find(global.config.as_deref());
+    Ok(path.map(Config::load).transpose()?)
+}
+
+/// Returns the declarations to route by: those of the configuration, else those that are stored.
+pub(crate) async fn declarations(global: &Global) -> Result<(Vec<Declaration>, String), Failure> {
+    if let Some(config) = config(global)? {
+        return Ok((config.endpoints().to_vec(), config.origin().to_owned()));
+    }
+    let session = Session::open(global, Access::Existing, None).await?;
+    let stored = session.cache.iter().map(|r| r.endpoint().inner().declaration().clone()).collect();
+    let place = session.place();
+    session.close().await?;
+    Ok((stored, place))
+}
+
+/// Returns the name that is most like another.
+pub(crate) fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
+    names.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)))
+}
+
+fn no_cache(path: &std::path::Path) -> Failure {
+    Failure::new(
+        Exit::NotHeld,
+        format!(
+            "there is no cache at {}; `restow fetch URL` makes one, and --cache names another",
+            path.display()
+        ),
+    )
+}
+
+/// Returns the file of a SQLite URL; `None` for what is no file.
+fn file(url: &str) -> Option<PathBuf> {
+    let Some(rest) = url.strip_prefix("sqlite:") else {
+        return (!url.contains("://") && !url.starts_with("memory:")).then(|| url.into());
+    };
+    let path = rest.split_once('?').map_or(rest, |(path, _)| path);
+    if path.starts_with(':') {
+        return None;
+    }
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = percent_decode_str(path).decode_utf8().ok()?;
+    Some(PathBuf::from(&*path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_told_from_what_is_none() {
+        for (url, path) in [
+            ("a.db", Some("a.db")),
+            ("/x/a b.db", Some("/x/a b.db")),
+            ("sqlite://a%20b.db?mode=ro", Some("a b.db")),
+            ("sqlite:///x/a.db", Some("/x/a.db")),
+            ("sqlite::memory:", None),
+            ("sqlite::temp:", None),
+            ("memory:", None),
+            ("postgres://h/db", None),
+        ] {
+            assert_eq!(file(url), path.map(PathBuf::from), "{url}");
+        }
+    }
+}
