@@ -60,6 +60,11 @@ impl<E: Endpoint> Select<E> {
         self.with(|w| w.tag = Some(tag.into()))
     }
 
+    /// Narrows it to the entries with this undeclared query, in its canonical form; empty for those without one.
+    pub fn query(self, query: &str) -> Self {
+        self.with(|w| w.query = Some(query.into()))
+    }
+
     /// Narrows it to a status.
     pub fn status(self, status: StatusCode) -> Self {
         self.with(|w| w.status = Some(status.as_u16()))
