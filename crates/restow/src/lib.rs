@@ -6,6 +6,7 @@ extern crate self as restow;
 
 mod answer;
 mod cache;
+pub mod client;
 mod clock;
 mod coalesce;
 pub mod codec;
@@ -27,6 +28,7 @@ pub mod store;
 
 pub use answer::{Answer, BoxFuture, BoxStream};
 pub use cache::{Cache, CacheBuilder, connect};
+pub use client::{Fetch, Fetched, Got};
 pub use clock::{Clock, Millis, SystemClock, TestClock};
 pub use codec::{Binary, Codec, Json, Text};
 pub use endpoint::{

@@ -247,7 +247,11 @@ async fn a_migrated_table_is_as_declared(subject: &dyn Subject) -> Kept {
     let t = reopened(t, &spec).await?;
     let listed = t.store.tables().await?;
     let fields: Vec<_> = listed.iter().map(|s| s.fields.clone()).collect();
-    same!(fields, vec![spec.fields.clone()], "fields of the tables listed");
+    same!(
+        fields,
+        vec![spec.fields.clone()],
+        "fields of the tables listed"
+    );
     let plain = TableSpec {
         on_schema_change: OnSchemaChange::Refuse,
         ..spec

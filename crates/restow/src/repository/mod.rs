@@ -26,6 +26,7 @@ use crate::{
     Endpoint, Error, ErrorKind, Millis, Mode, Result, SystemClock,
     context::{Context, Defaults, Mount},
     entry::Partition,
+    exchange::Exchange,
     store::{Stats, Store},
 };
 use std::{
@@ -226,6 +227,19 @@ impl<E> Repository<E> {
         &self.mount
     }
 
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.ctx
+    }
+
+    /// Returns an exchange for calls whose repository is known.
+    pub(crate) fn exchange(&self) -> Exchange {
+        Exchange::new(
+            self.ctx.clone(),
+            Arc::default(),
+            self.whose.named().cloned(),
+        )
+    }
+
     fn seen_by(&self, whose: Whose) -> Self {
         Self {
             whose,
@@ -234,11 +248,11 @@ impl<E> Repository<E> {
     }
 
     /// The partition of its keys.
-    fn partition(&self) -> Partition {
+    pub(crate) fn partition(&self) -> Partition {
         self.whose.of_a_key(self.mount.rules().share)
     }
 
-    fn check_open(&self) -> Result<()> {
+    pub(crate) fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) {
             return Err(self.named(Error::new(
                 ErrorKind::Closed,

@@ -1,0 +1,328 @@
+//! The reqwest client, from a request to the repository and back.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use http::{HeaderValue, StatusCode};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
+use restow::{
+    Cache, ErrorKind, Json, Millis, Mode, RouteEndpoint, Scope, TestClock, Text,
+    client::Got,
+    exchange::{Answered, Missed, OutcomeKind, Saved, Staleness},
+};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// Where TLS is built into the workspace's reqwest, a client cannot be made before a provider is chosen.
+fn http_client() -> reqwest::Client {
+    _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
+type Answer = http::Response<String>;
+
+/// An API in the place of the network: it answers by a function, and counts.
+#[derive(Clone)]
+struct Api {
+    answer: Arc<Mutex<dyn FnMut(&reqwest::Request) -> Result<Answer, &'static str> + Send>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Api {
+    fn new(
+        answer: impl FnMut(&reqwest::Request) -> Result<Answer, &'static str> + Send + 'static,
+    ) -> Self {
+        Self {
+            answer: Arc::new(Mutex::new(answer)),
+            asked: Arc::default(),
+        }
+    }
+
+    fn client(&self) -> ClientWithMiddleware {
+        ClientBuilder::new(http_client()).with(self.clone()).build()
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait::async_trait]
+impl Middleware for Api {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        _: &mut http::Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        match (self.answer.lock().unwrap())(&request) {
+            Ok(answer) => {
+                let (parts, body) = answer.into_parts();
+                let mut response = http::Response::builder();
+                response = reqwest::ResponseBuilderExt::url(response, request.url().clone());
+                let mut response = response.status(parts.status).body(body).unwrap();
+                *response.headers_mut() = parts.headers;
+                Ok(response.into())
+            }
+            Err(why) => Err(reqwest_middleware::Error::Middleware(anyhow::anyhow!(why))),
+        }
+    }
+}
+
+fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Answer {
+    let mut answer = http::Response::new(body.to_owned());
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+    for (name, value) in headers {
+        answer
+            .headers_mut()
+            .append(*name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+fn outcome(response: &reqwest::Response) -> OutcomeKind {
+    response
+        .extensions()
+        .get::<Answered>()
+        .unwrap()
+        .outcome
+        .kind
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+const URL: &str = "https://api.example.com/items/1";
+
+async fn cache(clock: &TestClock) -> (Cache, restow::Repository<RouteEndpoint<String, Text>>) {
+    let cache = Cache::builder()
+        .url("memory:")
+        .clock(clock.clone())
+        .mode(Mode::Live)
+        .build()
+        .await
+        .unwrap();
+    let items =
+        RouteEndpoint::<String, Text>::get("items", "https://api.example.com/items/{id}").unwrap();
+    let items = cache
+        .create_repository(items.negative(StatusCode::NOT_FOUND, DAY))
+        .await
+        .unwrap();
+    (cache, items)
+}
+
+#[tokio::test]
+async fn a_fetched_answer_is_kept_whole_and_answers_the_next_request() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, items) = cache(&clock).await;
+    let api = Api::new(|_| {
+        Ok(answer(
+            203,
+            &[
+                ("link", "<a>"),
+                ("link", "<b>"),
+                ("x-empty", ""),
+                ("connection", "close"),
+            ],
+            "one",
+        ))
+    });
+    let client = cache.client(api.client());
+
+    let first = client.get(URL).send().await.unwrap();
+    assert_eq!(outcome(&first), OutcomeKind::Miss(Missed::Absent));
+    let answered = first.extensions().get::<Answered>().unwrap().clone();
+    assert_eq!(first.text().await.unwrap(), "one");
+    assert_eq!(answered.saved(), Some(&Saved::Stored));
+    assert_eq!(items.get("1").await.unwrap().as_deref(), Some("one"));
+
+    clock.advance(Duration::from_secs(90));
+    let hit = client.get(URL).send().await.unwrap();
+    assert_eq!(outcome(&hit), OutcomeKind::Hit);
+    assert_eq!(hit.status(), 203);
+    assert_eq!(hit.url().as_str(), URL);
+    assert_eq!(
+        hit.headers().get_all("link").iter().collect::<Vec<_>>(),
+        ["<a>", "<b>"]
+    );
+    assert_eq!(hit.headers()["x-empty"], "");
+    assert_eq!(hit.headers()["age"], "90");
+    assert!(!hit.headers().contains_key("connection"));
+    assert_eq!(hit.text().await.unwrap(), "one");
+    assert_eq!(api.asked(), 1);
+}
+
+#[tokio::test]
+async fn an_expired_answer_is_confirmed_by_a_304_and_keeps_its_body() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, items) = cache(&clock).await;
+    let api = Api::new(|request| match request.headers().get("if-none-match") {
+        Some(tag) if tag == "unquoted" => {
+            Ok(answer(304, &[("etag", "unquoted"), ("x-new", "2")], ""))
+        }
+        Some(_) => Err("another tag"),
+        None => Ok(answer(200, &[("etag", "unquoted"), ("x-new", "1")], "one")),
+    });
+    let client = cache.client(api.client());
+    client.get(URL).send().await.unwrap().text().await.unwrap();
+    clock.advance(8 * DAY);
+    assert_eq!(items.count(Scope::Live).await.unwrap(), 0);
+    let validated = client.get(URL).send().await.unwrap();
+    assert_eq!(outcome(&validated), OutcomeKind::Validated);
+    assert_eq!(validated.headers()["x-new"], "2");
+    assert_eq!(validated.text().await.unwrap(), "one");
+    assert_eq!(items.count(Scope::Live).await.unwrap(), 1);
+    assert_eq!(
+        outcome(&client.get(URL).send().await.unwrap()),
+        OutcomeKind::Hit
+    );
+    assert_eq!(api.asked(), 2);
+}
+
+#[tokio::test]
+async fn where_the_api_fails_an_expired_answer_stands_in_within_its_window() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, _) = cache(&clock).await;
+    let mut calls = 0;
+    let api = Api::new(move |_| {
+        calls += 1;
+        match calls {
+            1 => Ok(answer(200, &[], "one")),
+            2 => Ok(answer(503, &[], "down")),
+            3 => Err("no route to host"),
+            _ => Ok(answer(500, &[], "down")),
+        }
+    });
+    for client in [
+        cache.client(api.client()),
+        ClientBuilder::new(http_client())
+            .with(cache.middleware())
+            .with(api.clone())
+            .build(),
+    ] {
+        clock.set(Millis(1_800_000_000_000));
+        client.get(URL).send().await.unwrap().text().await.unwrap();
+        clock.advance(8 * DAY);
+        let stale = client.get(URL).send().await.unwrap();
+        assert_eq!(outcome(&stale), OutcomeKind::Stale(Staleness::Error));
+        assert_eq!(stale.text().await.unwrap(), "one");
+    }
+    clock.advance(7 * DAY);
+    let failed = cache.client(api.client()).get(URL).send().await.unwrap();
+    assert_eq!(failed.status(), 500);
+}
+
+#[tokio::test]
+async fn modes_say_what_may_be_asked_and_stored() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, items) = cache(&clock).await;
+    let api = Api::new(|_| Ok(answer(200, &[], "one")));
+    let client = cache.client(api.client());
+    let get = |mode: Mode| client.get(URL).with_extension(mode).send();
+    assert_eq!(
+        get(Mode::Offline).await.unwrap().status(),
+        StatusCode::GATEWAY_TIMEOUT
+    );
+    assert_eq!(
+        get(Mode::ReadOnly).await.unwrap().text().await.unwrap(),
+        "one"
+    );
+    assert_eq!(
+        get(Mode::Bypass).await.unwrap().text().await.unwrap(),
+        "one"
+    );
+    assert!(!items.contains("1").await.unwrap());
+    assert_eq!(get(Mode::Live).await.unwrap().text().await.unwrap(), "one");
+    assert_eq!(
+        get(Mode::Refresh).await.unwrap().text().await.unwrap(),
+        "one"
+    );
+    assert_eq!(api.asked(), 4);
+    clock.advance(20 * DAY);
+    let offline = get(Mode::Offline).await.unwrap();
+    assert_eq!(outcome(&offline), OutcomeKind::Stale(Staleness::Offline));
+    cache.set_mode(Mode::Offline);
+    let error = items
+        .get_or_fetch(&"2".to_string(), &api.client())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Offline);
+    assert_eq!(api.asked(), 4);
+}
+
+#[tokio::test]
+async fn many_keys_are_answered_in_order_and_one_failure_does_not_lose_the_others() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, items) = cache(&clock).await;
+    let api = Api::new(|request| match request.url().path() {
+        "/items/missing" => Ok(answer(404, &[], "no")),
+        "/items/broken" => Err("no route to host"),
+        path => Ok(answer(200, &[], path)),
+    });
+    let inner = api.client();
+    items.save("held", &"held".to_string()).await.unwrap();
+    let keys = ["a", "held", "missing", "broken", "a", ".."].map(String::from);
+    // Through a client that caches too: the fetch is this call's own, and is not waited for twice.
+    let caching = cache.client(inner.clone());
+    let got = items
+        .get_or_fetch_many(&keys, &caching)
+        .concurrency(2)
+        .await
+        .unwrap();
+    assert!(
+        matches!(&got[0], Got::Fetched(v) if v == "/items/a"),
+        "{got:?}"
+    );
+    assert!(matches!(&got[1], Got::Hit(v) if v == "held"), "{got:?}");
+    assert!(
+        matches!(&got[2], Got::Negative(StatusCode::NOT_FOUND)),
+        "{got:?}"
+    );
+    assert!(
+        matches!(&got[3], Got::Failed(e) if e.kind() == ErrorKind::Upstream),
+        "{got:?}"
+    );
+    assert!(
+        matches!(&got[5], Got::Failed(e) if e.kind() == ErrorKind::Key),
+        "{got:?}"
+    );
+    assert_eq!(got[4..].len(), 2);
+    assert_eq!(api.asked(), 3);
+    let again = items.get_or_fetch_many(&keys[..3], &inner).await.unwrap();
+    assert!(
+        matches!(&again[..], [Got::Hit(_), Got::Hit(_), Got::Negative(_)]),
+        "{again:?}"
+    );
+    assert_eq!(api.asked(), 3);
+}
+
+#[tokio::test]
+async fn an_error_page_with_status_200_is_not_stored_and_reaches_its_caller() {
+    let cache = Cache::builder()
+        .url("memory:")
+        .mode(Mode::Live)
+        .build()
+        .await
+        .unwrap();
+    let items = RouteEndpoint::<String, Json<serde_json::Value>>::get(
+        "items",
+        "https://api.example.com/items/{id}",
+    )
+    .unwrap();
+    let items = cache
+        .create_repository(items.require("/id").reject("/error"))
+        .await
+        .unwrap();
+    let bodies = ["<html>", "{}", r#"{"id":1,"error":"x"}"#, r#"{"id":1}"#];
+    let mut next = bodies.into_iter();
+    let api = Api::new(move |_| Ok(answer(200, &[], next.next().unwrap())));
+    let client = cache.client(api.client());
+    for (i, body) in bodies.into_iter().enumerate() {
+        let response = client.get(URL).send().await.unwrap();
+        assert_eq!(response.text().await.unwrap(), body);
+        assert_eq!(items.contains("1").await.unwrap(), i == 3, "{body}");
+    }
+}
