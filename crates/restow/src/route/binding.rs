@@ -64,9 +64,15 @@ pub(super) fn bindings(
         ));
     }
     let mut bindings = Vec::with_capacity(fields.len());
-    for field in fields {
-        let variable = template.variables().position(|v| v.name() == field.name());
-        let default = rules.default_of(field.name()).cloned();
+    for (at, field) in fields.iter().enumerate() {
+        let name = field.name();
+        if fields.iter().take(at).any(|f| f.name() == name) {
+            return fail(format_args!(
+                "the field {name:?} is there twice; rename one"
+            ));
+        }
+        let variable = template.variables().position(|v| v.name() == name);
+        let default = rules.default_of(name).cloned();
         let place = variable.and_then(|index| template.variables.get(index));
         if let Err(what) = check(field, place, default.as_ref()) {
             return fail(format_args!("{what}"));

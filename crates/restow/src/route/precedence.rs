@@ -61,7 +61,9 @@ fn undecided(a: &[Pattern], b: &[Pattern], alike: &mut bool) -> bool {
         if x == y {
             return true;
         }
-        if !x.overlaps(y) || (*alike && x.rank() != y.rank()) {
+        // Overlap last: it takes the longest, and mostly one of the others has decided.
+        let both_literal = x.literal().is_some() && y.literal().is_some();
+        if both_literal || (*alike && x.rank() != y.rank()) || !x.overlaps(y) {
             return false;
         }
         *alike = false;

@@ -63,6 +63,8 @@ impl<T> Router<T> {
 
     /// Adds a route for requests of `method`; one of `GET` answers `HEAD` too.
     ///
+    /// It is compared with every route there is: adding is for the start of a program, finding for every request.
+    ///
     /// # Errors
     /// [`ErrorKind::Route`] that names both where another route matches one of its requests and neither is more specific.
     pub fn insert(&mut self, method: Method, route: Route, value: T) -> Result<()> {

@@ -274,6 +274,12 @@ fn fields_that_do_not_fit_a_template_are_refused_by_name() {
             "the field \"x\" is not in the template; add {x} or {?x}, or give it a default",
         ),
         (
+            "https://h/{id}",
+            vec![id.clone(), id.clone()],
+            rules(&[], &[]),
+            "the field \"id\" is there twice; rename one",
+        ),
+        (
             "https://h/{id:int}",
             vec![id.clone()],
             rules(&[], &[]),
