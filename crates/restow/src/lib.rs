@@ -10,6 +10,7 @@ pub mod client;
 mod clock;
 mod coalesce;
 pub mod codec;
+pub mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod context;
@@ -31,6 +32,7 @@ pub use cache::{Cache, CacheBuilder, connect};
 pub use client::{Fetch, Fetched, Got};
 pub use clock::{Clock, Millis, SystemClock, TestClock};
 pub use codec::{Binary, Codec, Json, Text};
+pub use config::{Config, Secret};
 pub use endpoint::{
     AnyEndpoint, Credentials, Declaration, DeclaredEndpoint, Endpoint, RequestHead, RouteEndpoint,
 };

@@ -5,7 +5,7 @@ use super::{
     declaration::Declaration,
     form::{
         DefaultValue, FieldText, Many, Origin, Pairs, Pointer, RouteText, Size, Status, Text,
-        is_false,
+        Whole, is_false,
     },
     rules::Rules,
 };
@@ -33,7 +33,7 @@ pub(crate) struct EndpointFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     codec: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    fields: Option<Vec<FieldText>>,
+    fields: Option<Many<FieldText>>,
     #[serde(skip_serializing_if = "Pairs::is_empty")]
     defaults: Pairs<Box<str>, DefaultValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,9 +79,9 @@ pub(crate) struct EndpointFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_bytes: Option<Size>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    max_entries: Option<u64>,
+    max_entries: Option<Whole<u64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    max_variants: Option<u16>,
+    max_variants: Option<Whole<u16>>,
 }
 
 /// What is wrong with a table whose values are right one by one, and the key to look at.
@@ -103,7 +103,7 @@ impl EndpointFile {
         })?;
         let (method, templates) = routes(self.method, self.route, self.routes)?;
         let fields = match self.fields {
-            Some(fields) => fields.into_iter().map(|f| f.0).collect(),
+            Some(fields) => fields.0.into_iter().map(|f| f.0).collect(),
             None => fields_of(&method, &templates),
         };
         let defaults = Rules::default();
@@ -149,9 +149,9 @@ impl EndpointFile {
                 on_schema_change: self.on_schema_change.map(|t| t.0).unwrap_or_default(),
                 budget: Budget {
                     bytes: self.max_bytes.map(|s| s.0),
-                    entries: self.max_entries,
+                    entries: self.max_entries.map(|n| n.0),
                 },
-                max_variants: self.max_variants.unwrap_or(defaults.max_variants),
+                max_variants: self.max_variants.map_or(defaults.max_variants, |n| n.0),
             },
             templates,
             query: QueryRules {
@@ -221,7 +221,7 @@ impl From<&Declaration> for EndpointFile {
                 .iter()
                 .map(|c| (c.name.clone(), pointer(&c.pointer)))
                 .collect(),
-            label: d.label.iter().map(pointer).collect(),
+            label: d.label.iter().map(|p| pointer(p)).collect(),
             freshness: None,
             expire_after: rules.expire_after.map(Text),
             keep: rules.keep.map(Text),
@@ -240,8 +240,8 @@ impl From<&Declaration> for EndpointFile {
                 .iter()
                 .map(|(s, e)| (Status(*s), Text(*e)))
                 .collect(),
-            require: rules.require.iter().map(pointer).collect(),
-            reject: rules.reject.iter().map(pointer).collect(),
+            require: rules.require.iter().map(|p| pointer(p)).collect(),
+            reject: rules.reject.iter().map(|p| pointer(p)).collect(),
             max_body: (rules.max_body != Rules::MAX_BODY).then_some(Size(rules.max_body)),
             credentials: rules.credentials.clone(),
             share: rules.share,
@@ -253,9 +253,9 @@ impl From<&Declaration> for EndpointFile {
                 .collect(),
             on_schema_change: unless_default(rules.on_schema_change),
             max_bytes: rules.budget.bytes.map(Size),
-            max_entries: rules.budget.entries,
+            max_entries: rules.budget.entries.map(Whole),
             max_variants: (rules.max_variants != Rules::default().max_variants)
-                .then_some(rules.max_variants),
+                .then_some(Whole(rules.max_variants)),
         }
     }
 }
@@ -342,8 +342,8 @@ fn pointers(list: Many<Text<Pointer>>) -> Vec<Box<str>> {
     list.0.into_iter().map(|p| p.0.0).collect()
 }
 
-fn pointer(text: &Box<str>) -> Text<Pointer> {
-    Text(Pointer(text.clone()))
+fn pointer(text: &str) -> Text<Pointer> {
+    Text(Pointer(text.into()))
 }
 
 fn unless_default<T: Default + PartialEq>(value: T) -> Option<Text<T>> {

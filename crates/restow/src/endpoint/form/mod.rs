@@ -7,7 +7,7 @@ mod text;
 
 pub(crate) use field::FieldText;
 pub(crate) use many::{Many, Pairs};
-pub(crate) use number::{DefaultValue, Size, Status};
+pub(crate) use number::{DefaultValue, Size, Status, Whole};
 pub(crate) use text::{Origin, Pointer, RouteText};
 
 use crate::{Error, ErrorKind, Result};

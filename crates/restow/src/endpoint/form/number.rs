@@ -7,7 +7,7 @@ use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{self, Visitor},
 };
-use std::fmt;
+use std::{fmt, marker::PhantomData};
 
 /// A number of bytes: an integer, or text such as `"16 MiB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -46,6 +46,41 @@ impl<'de> Deserialize<'de> for Size {
         }
 
         deserializer.deserialize_any(Reader)
+    }
+}
+
+/// A whole number.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Whole<T>(pub(crate) T);
+
+impl<'de, T: TryFrom<u64>> Deserialize<'de> for Whole<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+
+        impl<T: TryFrom<u64>> Visitor<'_> for Reader<T> {
+            type Value = Whole<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match size_of::<T>() {
+                    2 => f.write_str("a whole number from 0 to 65535"),
+                    _ => f.write_str("a whole number from 0"),
+                }
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Whole<T>, E> {
+                let wrong = |_| E::invalid_value(de::Unexpected::Unsigned(number), &self);
+                T::try_from(number).map(Whole).map_err(wrong)
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Whole<T>, E> {
+                let whole = u64::try_from(number).ok().and_then(|n| T::try_from(n).ok());
+                let wrong = || E::invalid_value(de::Unexpected::Signed(number), &self);
+                whole.map(Whole).ok_or_else(wrong)
+            }
+        }
+
+        deserializer.deserialize_any(Reader(PhantomData))
     }
 }
 

@@ -186,7 +186,7 @@ impl Written for OnSchemaChange {
     const EXPECTED: &'static str = "\"refuse\", \"migrate\" or \"set-aside\"";
 
     fn read(text: &str) -> Result<Self> {
-        choice(&SCHEMA_CHANGES, text, "what to do on a schema change")
+        choice(&SCHEMA_CHANGES, text)
     }
 
     fn write(&self) -> String {
@@ -204,7 +204,7 @@ impl Written for Undeclared {
     const EXPECTED: &'static str = "\"key\", \"ignore\" or \"bypass\"";
 
     fn read(text: &str) -> Result<Self> {
-        choice(&UNDECLARED, text, "what undeclared parameters mean")
+        choice(&UNDECLARED, text)
     }
 
     fn write(&self) -> String {
@@ -218,17 +218,12 @@ const UNDECLARED: [(&str, Undeclared); 3] = [
     ("bypass", Undeclared::Bypass),
 ];
 
-fn choice<T: Copy>(all: &[(&str, T)], text: &str, what: &str) -> Result<T> {
-    all.iter()
-        .find(|(name, _)| *name == text)
-        .map(|(_, value)| *value)
-        .ok_or_else(|| {
-            let names: Vec<_> = all.iter().map(|(name, _)| format!("{name:?}")).collect();
-            wrong(format!(
-                "{text:?} is not {what}; write {}",
-                names.join(", ")
-            ))
-        })
+fn choice<T: Copy>(all: &[(&str, T)], text: &str) -> Result<T> {
+    let found = all.iter().find(|(name, _)| *name == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|(name, _)| format!("{name:?}")).collect();
+        wrong(format!("{text:?} is not one of {}", names.join(", ")))
+    })
 }
 
 fn named<T: PartialEq>(all: &[(&str, T)], value: &T) -> String {
