@@ -1,0 +1,25 @@
+//! Servers for tests, each on a loopback port of its own and gone with its handle. Nothing here sleeps: what has to be
+//! awaited is awaited.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "where a server of a test fails, the test has to"
+)]
+
+mod client;
+mod environment;
+mod gate;
+pub mod github;
+pub mod httpbin;
+mod origin;
+mod raw;
+mod relay;
+
+pub use client::http_client;
+pub use gate::Gate;
+pub use origin::{Call, Origin, Reply};
+pub use raw::RawOrigin;
+pub use relay::Relay;
