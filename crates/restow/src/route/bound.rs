@@ -82,7 +82,7 @@ impl Route {
     /// that has a default may be missing from the template: it is always the default then.
     ///
     /// # Errors
-    /// [`ErrorKind::Route`] where fields and variables are not the same, a kind or a default does not fit, or a variable names a credential.
+    /// [`ErrorKind::Route`](crate::ErrorKind::Route) where fields and variables are not the same, a kind or a default does not fit, or a variable names a credential.
     pub fn new(mut template: Template, fields: &[Field], rules: QueryRules) -> Result<Self> {
         let bindings = bindings(&template, fields, &rules)?;
         for (index, variable) in template.variables.iter_mut().enumerate() {
@@ -121,7 +121,7 @@ impl Route {
     /// Returns the key that a request made of `key` has: defaults filled in, values of the host in lower case.
     ///
     /// # Errors
-    /// [`ErrorKind::Key`] where it is longer than [`MAX_KEY_BYTES`](crate::key::MAX_KEY_BYTES).
+    /// [`ErrorKind::Key`](crate::ErrorKind::Key) where it is longer than [`MAX_KEY_BYTES`](crate::key::MAX_KEY_BYTES).
     pub fn canonical(&self, key: RawKey) -> Result<RawKey> {
         let canonical_field =
             |binding: &Binding, field: FieldRef<'_>| match (field, &binding.default) {
@@ -148,7 +148,7 @@ impl Route {
     /// Writes the absolute URL of a key; a request to it has the key that [`canonical`](Self::canonical) returns.
     ///
     /// # Errors
-    /// [`ErrorKind::Key`] where the key does not fit the fields, or no client would send its URL as it is: an empty segment, `.` or `..`, a
+    /// [`ErrorKind::Key`](crate::ErrorKind::Key) where the key does not fit the fields, or no client would send its URL as it is: an empty segment, `.` or `..`, a
     /// value that its neighbours in the segment would be read into.
     pub fn expand(&self, key: &RawKey) -> Result<String> {
         let key = self.canonical(key.clone())?;
