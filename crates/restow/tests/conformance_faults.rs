@@ -1,0 +1,421 @@
+//! The conformance suite notices a store that breaks a promise, and passes one that is wrapped.
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use restow::{
+    Answer, BoxFuture, BoxStream, FieldRef, Millis, RawKey, Result, Selection,
+    conformance::{self, Subject, Verdict},
+    entry::{Address, Entry, Found, Partition},
+    store::{
+        Capabilities, Change, Leases, MemoryStore, Parts, Renewal, Stats, Store, Table, TableName,
+        TableSpec, Write,
+    },
+};
+use std::{fmt, future::ready, sync::Arc, time::Duration};
+
+/// What a wrapper of the memory store does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    HidesExpired,
+    KeepsAMillisecondLonger,
+    ReversesBulkAnswers,
+    KeepsTheFirstDuplicate,
+    WritesOneByOne,
+    WritesWithAPause,
+    RenewsAnyGeneration,
+    CountsEveryDelete,
+    IgnoresTags,
+    IgnoresPartitionsOfSelections,
+    IgnoresLimits,
+    ScansTwice,
+    SweepsNothing,
+    FoldsCase,
+    ReadsAbsentAsEmpty,
+    LosesTags,
+    CutsBodies,
+    SharesPartitions,
+    ForgetsThatItClosed,
+    ChangesItsSecret,
+    Panics,
+}
+
+/// Which promise notices each fault.
+const NOTICED: &[(Fault, &str)] = &[
+    (Fault::HidesExpired, "lifetimes::an_expired_entry_is_read"),
+    (
+        Fault::KeepsAMillisecondLonger,
+        "lifetimes::past_keep_an_entry_is_gone",
+    ),
+    (
+        Fault::ReversesBulkAnswers,
+        "bulk::bulk_answers_keep_order_and_number",
+    ),
+    (
+        Fault::KeepsTheFirstDuplicate,
+        "bulk::the_last_of_duplicates_stays",
+    ),
+    (Fault::WritesOneByOne, "bulk::a_write_is_all_or_none"),
+    (
+        Fault::WritesWithAPause,
+        "races::a_dropped_write_is_all_or_none",
+    ),
+    (
+        Fault::RenewsAnyGeneration,
+        "generations::a_late_renewal_is_not_applied",
+    ),
+    (Fault::CountsEveryDelete, "bulk::a_delete_counts_addresses"),
+    (Fault::IgnoresTags, "selections::a_selection_by_a_tag"),
+    (
+        Fault::IgnoresPartitionsOfSelections,
+        "partitions::selections_cover_one_partition_or_all",
+    ),
+    (
+        Fault::IgnoresLimits,
+        "selections::a_clear_stops_at_its_limit",
+    ),
+    (
+        Fault::ScansTwice,
+        "selections::a_scan_gives_each_entry_once",
+    ),
+    (
+        Fault::SweepsNothing,
+        "sweeping::a_sweep_removes_what_is_gone",
+    ),
+    (Fault::FoldsCase, "keys::texts_that_look_alike_are_apart"),
+    (Fault::ReadsAbsentAsEmpty, "keys::absent_is_not_empty"),
+    (Fault::LosesTags, "content::tags_come_back"),
+    (Fault::CutsBodies, "content::a_large_body_comes_back"),
+    (
+        Fault::SharesPartitions,
+        "partitions::nobody_reads_anothers_entry",
+    ),
+    (
+        Fault::ForgetsThatItClosed,
+        "lifecycle::a_closed_store_says_so",
+    ),
+    (Fault::ChangesItsSecret, "lifecycle::the_secret_stays"),
+    (Fault::Panics, "sweeping::numbers_are_of_what_is_retained"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_fault_is_noticed_by_its_promise() {
+    for (fault, name) in NOTICED {
+        let promise = conformance::promises().iter().find(|p| p.name() == *name);
+        let promise = promise.unwrap_or_else(|| panic!("there is no promise {name}"));
+        let verdict = promise.check(&subject(*fault)).await;
+        assert!(
+            matches!(verdict, Verdict::Broken(_)),
+            "{fault:?}: {verdict:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrapper_without_fault_keeps_every_promise() {
+    conformance::run(&subject(Fault::None)).await.assert();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_names_what_is_broken_and_how() {
+    let report = conformance::run(&subject(Fault::LosesTags)).await;
+    assert!(!report.is_clean());
+    let said = report.to_string();
+    assert!(
+        said.contains("BROKEN content::tags_come_back: Tags come back"),
+        "{said}"
+    );
+    assert!(said.contains("tags: got [], wanted"), "{said}");
+    assert!(said.contains("not made by this store"), "{said}");
+}
+
+#[test]
+fn every_promise_has_a_name_of_its_own_and_a_sentence() {
+    let mut names: Vec<_> = conformance::promises().iter().map(|p| p.name()).collect();
+    names.sort_unstable();
+    let number = names.len();
+    names.dedup();
+    assert_eq!(names.len(), number);
+    for promise in conformance::promises() {
+        assert!(
+            promise.doc().ends_with('.') && !promise.doc().contains('\n'),
+            "{promise:?}"
+        );
+    }
+}
+
+fn subject(fault: Fault) -> impl Subject {
+    move || {
+        let inner = MemoryStore::default();
+        ready(Ok(Arc::new(FaultyStore { inner, fault }) as Arc<dyn Store>))
+    }
+}
+
+#[derive(Debug)]
+struct FaultyStore {
+    inner: MemoryStore,
+    fault: Fault,
+}
+
+impl fmt::Display for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl Store for FaultyStore {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
+        Box::pin(async move {
+            let (inner, fault) = (self.inner.open(spec).await?, self.fault);
+            Ok(Arc::new(FaultyTable { inner, fault }) as Arc<dyn Table>)
+        })
+    }
+
+    fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>> {
+        self.inner.tables()
+    }
+
+    fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
+        self.inner.remove(table)
+    }
+
+    fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
+        if self.fault == Fault::ChangesItsSecret {
+            return Box::pin(async { MemoryStore::default().secret().await });
+        }
+        self.inner.secret()
+    }
+
+    fn leases(&self) -> Option<Arc<dyn Leases>> {
+        self.inner.leases()
+    }
+
+    fn changes(&self) -> Option<BoxStream<'static, Change>> {
+        self.inner.changes()
+    }
+
+    fn commit(&self) -> BoxFuture<'_, Result<()>> {
+        self.inner.commit()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        if self.fault == Fault::ForgetsThatItClosed {
+            return self.inner.commit();
+        }
+        self.inner.close()
+    }
+}
+
+#[derive(Debug)]
+struct FaultyTable {
+    inner: Arc<dyn Table>,
+    fault: Fault,
+}
+
+impl FaultyTable {
+    fn address(&self, at: &Address) -> Address {
+        let key = &at.key;
+        let (lower, fields): (Vec<_>, Vec<_>) = (
+            key.fields().map(|f| f.to_string().to_lowercase()).collect(),
+            key.fields().collect(),
+        );
+        let changed = fields.iter().zip(&lower).map(|(field, lower)| match field {
+            FieldRef::Text(_) if self.fault == Fault::FoldsCase => FieldRef::Text(lower),
+            FieldRef::Absent if self.fault == Fault::ReadsAbsentAsEmpty => FieldRef::Text(""),
+            field => *field,
+        });
+        // The third field is an integer, which cannot be empty.
+        let changed = changed.zip(&fields).enumerate();
+        let changed = changed.map(|(i, (new, old))| if i < 2 { new } else { *old });
+        let key = RawKey::new(changed, key.query()).unwrap();
+        let partition = match self.fault {
+            Fault::SharesPartitions => Partition::PUBLIC,
+            _ => at.partition.clone(),
+        };
+        Address { key, partition }
+    }
+
+    fn time(&self, now: Millis) -> Millis {
+        match self.fault {
+            Fault::KeepsAMillisecondLonger => now.minus(Duration::from_millis(1)),
+            _ => now,
+        }
+    }
+
+    fn found(&self, mut found: Found, now: Millis) -> Found {
+        if self.fault == Fault::HidesExpired {
+            found.retain(|e| e.is_live(now));
+        }
+        found
+    }
+
+    fn selection(&self, which: &Selection) -> Selection {
+        let mut which = which.clone();
+        match self.fault {
+            Fault::IgnoresTags => which.tag = None,
+            Fault::IgnoresPartitionsOfSelections => which.partition = None,
+            _ => {}
+        }
+        which
+    }
+
+    fn written(&self, write: &Write) -> Write {
+        let mut entry = Entry::clone(&write.entry);
+        entry.id.address = self.address(&entry.id.address);
+        match self.fault {
+            Fault::LosesTags => entry.meta.tags = Arc::new([]),
+            Fault::CutsBodies if entry.body.len() > 65_536 => {
+                entry.body = Bytes::copy_from_slice(&entry.body[..65_536]);
+            }
+            _ => {}
+        }
+        Write {
+            entry: Arc::new(entry),
+            fence: write.fence,
+        }
+    }
+}
+
+impl Table for FaultyTable {
+    fn spec(&self) -> &TableSpec {
+        self.inner.spec()
+    }
+
+    fn read<'a>(&'a self, at: &'a Address, parts: Parts, now: Millis) -> Answer<'a, Result<Found>> {
+        Answer::later(async move {
+            let found = self
+                .inner
+                .read(&self.address(at), parts, self.time(now))
+                .await?;
+            Ok(self.found(found, now))
+        })
+    }
+
+    fn read_many<'a>(
+        &'a self,
+        at: &'a [Address],
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Vec<Found>>> {
+        Answer::later(async move {
+            let at: Vec<_> = at.iter().map(|at| self.address(at)).collect();
+            let mut many = self.inner.read_many(&at, parts, self.time(now)).await?;
+            if self.fault == Fault::ReversesBulkAnswers {
+                many.reverse();
+            }
+            Ok(many
+                .into_iter()
+                .map(|found| self.found(found, now))
+                .collect())
+        })
+    }
+
+    fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>> {
+        Answer::later(async move {
+            let mut entries: Vec<_> = entries.iter().map(|w| self.written(w)).collect();
+            if self.fault == Fault::KeepsTheFirstDuplicate {
+                entries.reverse();
+            }
+            let size = match self.fault {
+                Fault::WritesOneByOne | Fault::WritesWithAPause => 1,
+                _ => entries.len().max(1),
+            };
+            for part in entries.chunks(size) {
+                self.inner.write(part, now).await?;
+                if self.fault == Fault::WritesWithAPause {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn renew<'a>(&'a self, renewals: &'a [Renewal], now: Millis) -> Answer<'a, Result<u64>> {
+        Answer::later(async move {
+            let mut renewals = renewals.to_vec();
+            for renewal in &mut renewals {
+                renewal.id.address = self.address(&renewal.id.address);
+                if self.fault == Fault::RenewsAnyGeneration {
+                    let found = self
+                        .inner
+                        .read(&renewal.id.address, Parts::Meta, now)
+                        .await?;
+                    let held = found.iter().find(|e| e.id == renewal.id);
+                    renewal.read = held.map_or(renewal.read, |e| e.generation);
+                }
+            }
+            self.inner.renew(&renewals, self.time(now)).await
+        })
+    }
+
+    fn delete<'a>(&'a self, at: &'a [Address], now: Millis) -> Answer<'a, Result<u64>> {
+        Answer::later(async move {
+            let many: Vec<_> = at.iter().map(|at| self.address(at)).collect();
+            let deleted = self.inner.delete(&many, self.time(now)).await?;
+            Ok(match self.fault {
+                Fault::CountsEveryDelete => at.len() as u64,
+                _ => deleted,
+            })
+        })
+    }
+
+    fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>> {
+        Answer::later(async move {
+            self.inner
+                .count(&self.selection(which), self.time(now))
+                .await
+        })
+    }
+
+    fn clear<'a>(
+        &'a self,
+        which: &'a Selection,
+        limit: u64,
+        now: Millis,
+    ) -> Answer<'a, Result<u64>> {
+        let limit = match self.fault {
+            Fault::IgnoresLimits => u64::MAX,
+            _ => limit,
+        };
+        Answer::later(async move { self.inner.clear(&self.selection(which), limit, now).await })
+    }
+
+    fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
+        match self.fault {
+            Fault::SweepsNothing => Answer::ready(Ok(0)),
+            _ => self.inner.sweep(limit, now),
+        }
+    }
+
+    fn scan<'a>(
+        &'a self,
+        which: &'a Selection,
+        parts: Parts,
+        now: Millis,
+    ) -> BoxStream<'a, Result<Arc<Entry>>> {
+        let times = if self.fault == Fault::ScansTwice {
+            2
+        } else {
+            1
+        };
+        let once = move || async move {
+            let which = self.selection(which);
+            let found: Vec<_> = self.inner.scan(&which, parts, now).try_collect().await?;
+            Ok::<_, restow::Error>(stream::iter(found.into_iter().map(Ok)))
+        };
+        Box::pin(stream::iter(0..times).then(move |_| once()).try_flatten())
+    }
+
+    fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
+        assert!(self.fault != Fault::Panics, "this store panics");
+        self.inner.stats(now)
+    }
+}
