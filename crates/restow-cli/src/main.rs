@@ -3,12 +3,17 @@
 mod args;
 mod cli;
 mod command;
+mod entries;
 mod exit;
+mod http;
 mod output;
 mod ranges;
 mod rate;
 mod redact;
 mod sample;
+mod select;
+mod session;
+mod target;
 
 use clap::Parser as _;
 use exit::{Exit, Failure};

@@ -115,7 +115,7 @@ pub(crate) fn note(text: impl fmt::Display) {
 
 /// Writes a size for people: `2.1 kB`.
 pub(crate) fn size(bytes: u64) -> String {
-    ByteSize::b(bytes).display().si_short().to_string()
+    ByteSize::b(bytes).display().si().to_string()
 }
 
 /// Writes a length of time for people, in its largest unit: `3 days`, `20 ms`.

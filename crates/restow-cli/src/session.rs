@@ -167,7 +167,7 @@ fn no_cache(path: &std::path::Path) -> Failure {
 }
 
 /// Returns the file of a SQLite URL; `None` for what is no file.
-fn file(url: &str) -> Option<PathBuf> {
+pub(crate) fn file(url: &str) -> Option<PathBuf> {
     let Some(rest) = url.strip_prefix("sqlite:") else {
         return (!url.contains("://") && !url.starts_with("memory:")).then(|| url.into());
     };

@@ -1,7 +1,17 @@
 //! The commands, one a file.
 
 mod completions;
+mod demo;
+mod explain;
+mod fetch;
+mod get;
+mod ls;
 mod man;
+mod purge;
+mod rm;
+mod routes;
+mod show;
+mod stats;
 
 use crate::{cli::Global, exit::Failure, output::Out};
 use clap::Subcommand;
@@ -9,17 +19,34 @@ use clap::Subcommand;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Writes the completions of a shell to stdout.
+    Demo(demo::Demo),
+    Fetch(fetch::Fetch),
+    Get(get::Get),
+    Show(show::Show),
+    Ls(ls::Ls),
+    Rm(rm::Rm),
+    Purge(purge::Purge),
+    Stats(stats::StatsCommand),
+    Explain(explain::Explain),
+    Routes(routes::Routes),
     Completions(completions::Completions),
-    /// Writes the manual pages: the program's to stdout, or all of them into a folder.
     Man(man::Man),
 }
 
 impl Command {
     /// Does it.
     pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
-        _ = global;
         match self {
+            Self::Demo(c) => c.run(global, out).await,
+            Self::Fetch(c) => c.run(global, out).await,
+            Self::Get(c) => c.run(global, out).await,
+            Self::Show(c) => c.run(global, out).await,
+            Self::Ls(c) => c.run(global, out).await,
+            Self::Rm(c) => c.run(global, out).await,
+            Self::Purge(c) => c.run(global, out).await,
+            Self::Stats(c) => c.run(global, out).await,
+            Self::Explain(c) => c.run(global, out).await,
+            Self::Routes(c) => c.run(global, out).await,
             Self::Completions(c) => c.run(out),
             Self::Man(c) => c.run(out),
         }

@@ -3,6 +3,7 @@
 //! `docs/CONFIG.md` lists every key. Every mistake is an error that names file, line, key and endpoint, and the way out.
 
 mod keys;
+mod open;
 mod places;
 mod read;
 mod secret;

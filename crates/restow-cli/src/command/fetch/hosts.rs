@@ -22,25 +22,25 @@ impl Hosts {
         }
     }
 
-    /// Sees to it that the requests of a URL's origin have a repository. Where that cannot be, they are fetched without one.
+    /// Sees to it that a URL has a repository. Where that cannot be, it is fetched without one.
     pub(super) async fn declare(&self, url: &Url) {
+        if !self.cache.mode().stores() || self.is_routed(url) {
+            return;
+        }
         let origin = url.origin().ascii_serialization();
         let mut seen = self.seen.lock().await;
         if seen.contains(&origin) {
             return;
         }
-        if !self.is_routed(url)
-            && let Err(error) = self.create(&origin).await
-        {
+        if let Err(error) = self.create(&origin).await {
             note(format_args!("note: the answers of {origin} are not kept: {error}"));
         }
         seen.insert(origin);
     }
 
-    /// Tells whether the whole origin has a repository already: one of the file may know a part of it.
+    /// Tells whether a repository takes it: a file may have declared ones too.
     fn is_routed(&self, url: &Url) -> bool {
-        let probe = format!("{}/restow/no/such/path", url.origin().ascii_serialization());
-        let request = http::Request::get(probe).body(());
+        let request = http::Request::get(url.as_str()).body(());
         request.is_ok_and(|request| self.cache.route(&request).is_some())
     }
 
