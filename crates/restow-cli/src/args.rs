@@ -2,10 +2,7 @@
 
 use crate::exit::Failure;
 use clap::Args;
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::AUTHORIZATION,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use restow::{Millis, Scope};
 use std::str::FromStr as _;
 
@@ -30,23 +27,35 @@ impl RequestArgs {
             let (name, value) = header
                 .split_once(':')
                 .ok_or_else(|| Failure::usage("a --header has no colon; write 'Name: value'"))?;
-            let name = HeaderName::from_str(name.trim())
-                .map_err(|_| Failure::usage(format!("{:?} is not the name of a header", name.trim())))?;
+            let name = HeaderName::from_str(name.trim()).map_err(|_| {
+                Failure::usage(format!("{:?} is not the name of a header", name.trim()))
+            })?;
             map.append(name.clone(), secret(value.trim(), name.as_str())?);
         }
         if let Some(variable) = &self.bearer_env {
-            let token = std::env::var(variable).ok().filter(|t| !t.trim().is_empty()).ok_or_else(|| {
-                Failure::usage(format!("the environment variable {variable:?} of --bearer-env is not set, or empty"))
-            })?;
-            map.insert(AUTHORIZATION, secret(&format!("Bearer {}", token.trim()), "authorization")?);
+            let token = std::env::var(variable)
+                .ok()
+                .filter(|t| !t.trim().is_empty())
+                .ok_or_else(|| {
+                    Failure::usage(format!(
+                        "the environment variable {variable:?} of --bearer-env is not set, or empty"
+                    ))
+                })?;
+            map.insert(
+                AUTHORIZATION,
+                secret(&format!("Bearer {}", token.trim()), "authorization")?,
+            );
         }
         Ok(map)
     }
 }
 
 fn secret(value: &str, name: &str) -> Result<HeaderValue, Failure> {
-    let mut value = HeaderValue::from_str(value)
-        .map_err(|_| Failure::usage(format!("the value of the header {name:?} holds characters that no header may hold")))?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        Failure::usage(format!(
+            "the value of the header {name:?} holds characters that no header may hold"
+        ))
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -108,7 +117,9 @@ impl SelectArgs {
             live,
         } = self;
         conditions.is_empty()
-            && [url, since, until, changed_since, tag].iter().all(|o| o.is_none())
+            && [url, since, until, changed_since, tag]
+                .iter()
+                .all(|o| o.is_none())
             && status.is_none()
             && !expired
             && !live
@@ -127,10 +138,16 @@ pub(crate) fn moment(option: &str, text: &str, now: Millis) -> Result<Millis, Fa
         return Ok(at.into());
     }
     if let Ok(date) = text.parse::<jiff::civil::DateTime>() {
-        let zoned = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
+        let zoned = date
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .map_err(|_| wrong())?;
         return Ok(zoned.timestamp().into());
     }
-    let span: jiff::Span = text.trim_end_matches("ago").trim().parse().map_err(|_| wrong())?;
+    let span: jiff::Span = text
+        .trim_end_matches("ago")
+        .trim()
+        .parse()
+        .map_err(|_| wrong())?;
     let before = now
         .timestamp()
         .to_zoned(jiff::tz::TimeZone::UTC)
@@ -145,7 +162,12 @@ mod tests {
 
     #[test]
     fn times_are_lengths_dates_or_moments() {
-        let now = Millis("2026-08-10T12:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond());
+        let now = Millis(
+            "2026-08-10T12:00:00Z"
+                .parse::<jiff::Timestamp>()
+                .unwrap()
+                .as_millisecond(),
+        );
         for (text, at) in [
             ("2 days", "2026-08-08T12:00:00Z"),
             ("2 days ago", "2026-08-08T12:00:00Z"),
@@ -155,18 +177,28 @@ mod tests {
             ("2026-08-01T06:00", "2026-08-01T06:00:00Z"),
             ("2026-08-01T06:00:00+02:00", "2026-08-01T04:00:00Z"),
         ] {
-            assert_eq!(moment("since", text, now).unwrap().to_string(), at, "{text}");
+            assert_eq!(
+                moment("since", text, now).unwrap().to_string(),
+                at,
+                "{text}"
+            );
         }
         for text in ["", "soon", "2026-13-01", "days", "2"] {
             let error = moment("since", text, now).unwrap_err().to_string();
-            assert!(error.contains("--since") && error.contains("2 days"), "{error}");
+            assert!(
+                error.contains("--since") && error.contains("2 days"),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn a_wrong_header_is_named_without_its_value() {
         for header in ["canary", "a b: canary", "x: can\u{7}ary"] {
-            let args = RequestArgs { headers: vec![header.to_owned()], bearer_env: None };
+            let args = RequestArgs {
+                headers: vec![header.to_owned()],
+                bearer_env: None,
+            };
             assert!(!args.headers().unwrap_err().to_string().contains("canary"));
         }
     }

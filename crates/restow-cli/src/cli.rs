@@ -25,7 +25,13 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE", env = "RESTOW_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Where answers are kept: a path or a URL such as sqlite://music.db or memory:. It goes before the configuration's; without either it is restow.db.
-    #[arg(long, global = true, value_name = "URL", env = "RESTOW_CACHE", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "RESTOW_CACHE",
+        hide_env_values = true
+    )]
     pub(crate) cache: Option<String>,
     /// Whose entries: the name of a user. Without it, requests with a credential have entries of their own, and the others are public.
     #[arg(long, global = true, value_name = "NAME", env = "RESTOW_PRINCIPAL")]

@@ -105,7 +105,9 @@ impl From<restow::Error> for Failure {
             | ErrorKind::RepositoryExists
             | ErrorKind::MixedRepositories
             | ErrorKind::Unsupported => Exit::Usage,
-            ErrorKind::NoSuchRepository | ErrorKind::NotRouted | ErrorKind::Offline => Exit::NotHeld,
+            ErrorKind::NoSuchRepository | ErrorKind::NotRouted | ErrorKind::Offline => {
+                Exit::NotHeld
+            }
             ErrorKind::Upstream => Exit::Upstream,
             _ => Exit::Store,
         };

@@ -20,7 +20,9 @@ use exit::{Exit, Failure};
 use output::{Format, Out};
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
@@ -37,8 +39,14 @@ fn run(cli: cli::Cli) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|e| Failure::new(Exit::Store, "the program cannot start its threads").because(e))?;
-    let mut out = Out::new(if cli.global.json { Format::Json } else { Format::Text });
+        .map_err(|e| {
+            Failure::new(Exit::Store, "the program cannot start its threads").because(e)
+        })?;
+    let mut out = Out::new(if cli.global.json {
+        Format::Json
+    } else {
+        Format::Text
+    });
     let done = runtime.block_on(cli.command.run(&cli.global, &mut out));
     // What was found out before a failure is still worth reading.
     let flushed = out.flush();
@@ -62,5 +70,8 @@ fn log(global: &cli::Global) {
     let targets = Targets::new()
         .with_default(LevelFilter::ERROR.min(level))
         .with_target("restow", level);
-    _ = tracing_subscriber::registry().with(lines).with(targets).try_init();
+    _ = tracing_subscriber::registry()
+        .with(lines)
+        .with(targets)
+        .try_init();
 }

@@ -123,7 +123,13 @@ pub(crate) fn duration(d: Duration) -> String {
     let millis = d.as_millis();
     let seconds = d.as_secs();
     let (count, unit) = match seconds {
-        0 => return if millis == 0 { format!("{} µs", d.as_micros()) } else { format!("{millis} ms") },
+        0 => {
+            return if millis == 0 {
+                format!("{} µs", d.as_micros())
+            } else {
+                format!("{millis} ms")
+            };
+        }
         1..10 => return format!("{:.1} s", d.as_secs_f64()),
         10..120 => return format!("{seconds} s"),
         120..7_200 => (seconds / 60, "minute"),
@@ -163,8 +169,18 @@ impl Columns {
     pub(crate) fn new(heading: &[&str]) -> Self {
         let right = |name: &&str| name.starts_with('>');
         Self {
-            right: heading.iter().enumerate().filter(|(_, n)| right(n)).map(|(i, _)| i).collect(),
-            rows: vec![heading.iter().map(|n| n.trim_start_matches('>').to_owned()).collect()],
+            right: heading
+                .iter()
+                .enumerate()
+                .filter(|(_, n)| right(n))
+                .map(|(i, _)| i)
+                .collect(),
+            rows: vec![
+                heading
+                    .iter()
+                    .map(|n| n.trim_start_matches('>').to_owned())
+                    .collect(),
+            ],
         }
     }
 
@@ -193,7 +209,11 @@ impl Columns {
                 line.push_str("  ");
             }
             let line = line.trim_end();
-            let line = if n == 0 { out.dim(line) } else { line.to_owned() };
+            let line = if n == 0 {
+                out.dim(line)
+            } else {
+                line.to_owned()
+            };
             out.line(line)?;
         }
         Ok(())
@@ -218,7 +238,10 @@ mod tests {
         }
         let now = Millis(86_400_000 * 10);
         assert_eq!(relative(Millis(0), now), "10 days ago");
-        assert_eq!(relative(now.plus(Duration::from_secs(7 * 86_400)), now), "in 7 days");
+        assert_eq!(
+            relative(now.plus(Duration::from_secs(7 * 86_400)), now),
+            "in 7 days"
+        );
         assert_eq!(relative(Millis::MAX, now), "never");
         assert_eq!(relative(now, now), "now");
     }

@@ -81,7 +81,10 @@ impl Part {
         };
         let step = numbers.next();
         if numbers.next().is_some() {
-            return Err(wrong(inside, "a range has at most a start, an end and a step"));
+            return Err(wrong(
+                inside,
+                "a range has at most a start, an end and a step",
+            ));
         }
         let number = |text: &str| {
             text.parse::<i64>()
@@ -96,9 +99,9 @@ impl Part {
             .checked_add(1)
             .ok_or_else(|| wrong(inside, "it is too long"))?;
         let step = i64::try_from(step).map_err(|_| wrong(inside, "the step is too large"))?;
-        let padded = [from, to]
-            .iter()
-            .any(|t| t.trim_start_matches('-').len() > 1 && t.trim_start_matches('-').starts_with('0'));
+        let padded = [from, to].iter().any(|t| {
+            t.trim_start_matches('-').len() > 1 && t.trim_start_matches('-').starts_with('0')
+        });
         Ok(Self::Range {
             from: first,
             step: if first <= last { step } else { -step },
@@ -167,7 +170,10 @@ mod tests {
         ];
         for (pattern, expected) in cases {
             assert_eq!(urls(pattern), *expected, "{pattern}");
-            assert_eq!(Pattern::parse(pattern).unwrap().len(), expected.len() as u64);
+            assert_eq!(
+                Pattern::parse(pattern).unwrap().len(),
+                expected.len() as u64
+            );
         }
     }
 
@@ -188,7 +194,10 @@ mod tests {
             ("/{1..", "has no }"),
             ("/1}", "has no {"),
             ("/{{1..2}}", "may not hold another"),
-            ("/{0..9223372036854775807}/{0..9223372036854775807}", "more URLs"),
+            (
+                "/{0..9223372036854775807}/{0..9223372036854775807}",
+                "more URLs",
+            ),
             ("/{}", "neither"),
         ] {
             let error = Pattern::parse(pattern).unwrap_err().to_string();

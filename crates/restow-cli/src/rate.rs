@@ -63,11 +63,20 @@ mod tests {
 
     #[test]
     fn rates_are_read_per_second_minute_and_hour() {
-        for (text, millis) in [("10/s", 100), ("10", 100), ("60/m", 1_000), ("1/min", 60_000), ("3600/h", 1_000), ("0.5/s", 2_000)] {
+        for (text, millis) in [
+            ("10/s", 100),
+            ("10", 100),
+            ("60/m", 1_000),
+            ("1/min", 60_000),
+            ("3600/h", 1_000),
+            ("0.5/s", 2_000),
+        ] {
             let rate: Rate = text.parse().unwrap();
             assert_eq!(rate.every, Duration::from_millis(millis), "{text}");
         }
-        for text in ["", "0/s", "-1/s", "x/s", "10/day", "1e30/s", "nan/s", "inf/s"] {
+        for text in [
+            "", "0/s", "-1/s", "x/s", "10/day", "1e30/s", "nan/s", "inf/s",
+        ] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
     }

@@ -62,10 +62,19 @@ mod tests {
         let credentials = Credentials::parse(["query:key"]).unwrap();
         for (url, shown) in [
             ("https://a.example/x?b=1", "https://a.example/x?b=1"),
-            ("https://a.example/x?b=1&key=s3", "https://a.example/x?b=1&key=…"),
+            (
+                "https://a.example/x?b=1&key=s3",
+                "https://a.example/x?b=1&key=…",
+            ),
             ("https://a.example/x?KEY=s3", "https://a.example/x?KEY=…"),
-            ("https://a.example/x?%6bey=s3&c", "https://a.example/x?%6bey=…&c"),
-            ("https://a.example/?access_token=s3", "https://a.example/?access_token=…"),
+            (
+                "https://a.example/x?%6bey=s3&c",
+                "https://a.example/x?%6bey=…&c",
+            ),
+            (
+                "https://a.example/?access_token=s3",
+                "https://a.example/?access_token=…",
+            ),
             ("https://u:s3@a.example/x@y", "https://…@a.example/x@y"),
             ("https://a.example/u@v", "https://a.example/u@v"),
             ("https://a.example/#access_token=s3", "https://a.example/#…"),

@@ -62,7 +62,8 @@ impl Registry {
         }
         let mut next = Mounts::clone(&current);
         next.by_name.insert(name.clone(), mount.clone());
-        next.rebuild().map_err(|e| e.in_repository(name.shared()))?;
+        next.add(mount)
+            .map_err(|e| e.in_repository(name.shared()))?;
         *current = Arc::new(next);
         Ok(())
     }
@@ -142,23 +143,31 @@ impl Mounts {
         })
     }
 
-    fn rebuild(&mut self) -> Result<()> {
-        self.router = Router::new();
-        let known: Vec<_> = self.by_name.values().cloned().collect();
-        for mount in known {
-            let declaration = mount.endpoint.declaration();
-            if declaration.templates.is_empty() {
-                if !self.unrouted.iter().any(|m| m.name() == mount.name()) {
-                    self.unrouted.push(mount.clone());
-                }
-                continue;
-            }
-            for route in declaration.routes(mount.credentials.parameters())? {
-                self.router
-                    .insert(declaration.method.clone(), route, mount.clone())?;
-            }
+    /// Adds the routes of one endpoint.
+    fn add(&mut self, mount: &Arc<Mount>) -> Result<()> {
+        let declaration = mount.endpoint.declaration();
+        if declaration.templates.is_empty() {
+            self.unrouted.push(mount.clone());
+        }
+        for route in declaration.routes(mount.credentials.parameters())? {
+            self.router
+                .insert(declaration.method.clone(), route, mount.clone())?;
         }
         Ok(())
+    }
+
+    /// Adds the routes of all that are left.
+    fn rebuild(&mut self) -> Result<()> {
+        self.router = Router::new();
+        let unrouted = std::mem::take(&mut self.unrouted);
+        let known: Vec<_> = self.by_name.values().cloned().collect();
+        let routed = known
+            .iter()
+            .filter(|m| !m.endpoint.declaration().templates.is_empty());
+        // Those without a route keep the order in which they came.
+        routed
+            .chain(unrouted.iter())
+            .try_for_each(|mount| self.add(mount))
     }
 }
 

@@ -6,7 +6,9 @@ use clap_complete::{Shell, generate};
 
 /// Writes the completions of a shell to stdout.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  restow completions bash > ~/.local/share/bash-completion/completions/restow\n  restow completions fish > ~/.config/fish/completions/restow.fish")]
+#[command(
+    after_help = "Examples:\n  restow completions bash > ~/.local/share/bash-completion/completions/restow\n  restow completions fish > ~/.config/fish/completions/restow.fish"
+)]
 pub(crate) struct Completions {
     /// The shell.
     shell: Shell,

@@ -1,6 +1,10 @@
 //! `restow man [DIR]`.
 
-use crate::{cli::Cli, exit::{Exit, Failure}, output::Out};
+use crate::{
+    cli::Cli,
+    exit::{Exit, Failure},
+    output::Out,
+};
 use clap::{Args, CommandFactory as _};
 use std::path::PathBuf;
 
@@ -21,7 +25,11 @@ impl Man {
         let written = std::fs::create_dir_all(&dir)
             .and_then(|()| clap_mangen::generate_to(Cli::command(), &dir));
         written.map_err(|e| {
-            Failure::new(Exit::Store, format!("the pages cannot be written into {}", dir.display())).because(e)
+            Failure::new(
+                Exit::Store,
+                format!("the pages cannot be written into {}", dir.display()),
+            )
+            .because(e)
         })
     }
 }

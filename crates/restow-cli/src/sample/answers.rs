@@ -58,7 +58,9 @@ pub(super) fn answer<B>(request: &Request<B>, limit: &Limit) -> Answer {
             .strip_prefix('/')
             .and_then(|id| id.parse().ok())
             .and_then(data::item)
-            .map_or_else(not_found, |item| found(headers, &item, "public, max-age=60")),
+            .map_or_else(not_found, |item| {
+                found(headers, &item, "public, max-age=60")
+            }),
         None if uri.path() == "/users/me" => me(headers),
         None => not_found(),
     }
@@ -102,7 +104,10 @@ fn me(headers: &HeaderMap) -> Answer {
 
 fn found(headers: &HeaderMap, value: &impl Serialize, cache_control: &str) -> Answer {
     let Ok(body) = serde_json::to_vec(value) else {
-        return problem(StatusCode::INTERNAL_SERVER_ERROR, "the data cannot be written");
+        return problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the data cannot be written",
+        );
     };
     let mut hash = DefaultHasher::new();
     hash.write(&body);
@@ -165,8 +170,14 @@ mod tests {
     fn an_entity_tag_is_confirmed_and_another_is_not() {
         let first = get("/items/7", &[]);
         let etag = first.headers()[ETAG].to_str().unwrap();
-        assert_eq!(get("/items/7", &[(IF_NONE_MATCH, etag)]).status(), StatusCode::NOT_MODIFIED);
-        assert_eq!(get("/items/8", &[(IF_NONE_MATCH, etag)]).status(), StatusCode::OK);
+        assert_eq!(
+            get("/items/7", &[(IF_NONE_MATCH, etag)]).status(),
+            StatusCode::NOT_MODIFIED
+        );
+        assert_eq!(
+            get("/items/8", &[(IF_NONE_MATCH, etag)]).status(),
+            StatusCode::OK
+        );
     }
 
     #[test]

@@ -10,7 +10,15 @@ pub(crate) const PER_PAGE: u64 = 25;
 pub(crate) const TOKEN: &str = "sample-token-of-ada";
 
 const KINDS: [&str; 5] = ["lamp", "chair", "kettle", "blanket", "clock"];
-const COLOURS: [&str; 7] = ["amber", "blue", "coral", "dark green", "ivory", "grey", "red"];
+const COLOURS: [&str; 7] = [
+    "amber",
+    "blue",
+    "coral",
+    "dark green",
+    "ivory",
+    "grey",
+    "red",
+];
 
 #[derive(Debug, Serialize)]
 pub(super) struct Item {
@@ -50,7 +58,10 @@ pub(super) fn item(id: u64) -> Option<Item> {
 
 /// Returns the items of a page; empty past the last.
 pub(super) fn page(page: u64) -> Vec<Item> {
-    let first = page.saturating_sub(1).saturating_mul(PER_PAGE).saturating_add(1);
+    let first = page
+        .saturating_sub(1)
+        .saturating_mul(PER_PAGE)
+        .saturating_add(1);
     let last = first.saturating_add(PER_PAGE).min(ITEMS + 1);
     (first..last).filter_map(item).collect()
 }
