@@ -6,3 +6,15 @@ mod support;
 
 #[path = "sqlite/contract.rs"]
 mod contract;
+#[path = "sqlite/damage.rs"]
+mod damage;
+#[path = "sqlite/files.rs"]
+mod files;
+#[path = "sqlite/layout.rs"]
+mod layout;
+#[path = "sqlite/names.rs"]
+mod names;
+#[path = "sqlite/processes.rs"]
+mod processes;
+#[path = "sqlite/schema.rs"]
+mod schema;

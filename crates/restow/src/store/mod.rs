@@ -13,6 +13,8 @@ pub use lease::{Fence, Lease, Leases};
 pub use memory::{MemoryOptions, MemoryStore};
 pub use schema::{FieldSource, Migration, SchemaChange};
 pub use spec::{Budget, Column, OnSchemaChange, TableName, TableSpec};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteOptions, SqliteStore};
 
 use crate::{
     Millis, Result, Selection,

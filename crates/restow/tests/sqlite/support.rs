@@ -93,3 +93,12 @@ pub(crate) async fn body(table: &dyn Table, address: &Address) -> Option<Bytes> 
 pub(crate) async fn open_tracks(store: &SqliteStore) -> Arc<dyn Table> {
     store.open(&tracks()).await.unwrap()
 }
+
+/// Opens the file as anybody else would.
+pub(crate) fn plain(path: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(path).unwrap()
+}
+
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}

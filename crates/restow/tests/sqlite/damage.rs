@@ -1,0 +1,97 @@
+//! Damaged entries are misses, never errors and never answers.
+
+use crate::support::*;
+use futures_util::TryStreamExt;
+use restow::{
+    Selection,
+    store::{Parts, Store},
+};
+use std::path::Path;
+
+/// Saves an entry, damages it, and says whether each kind of read still finds it.
+async fn read_after(path: &Path, damage: &str) -> [bool; 4] {
+    let store = open(path).await;
+    let table = open_tracks(&store).await;
+    save(&*table, at("1"), "{\"name\":\"a\"}").await;
+    save(&*table, at("2"), "{}").await;
+    assert_eq!(
+        plain(path)
+            .execute(&format!("{damage} WHERE id = '1'"), [])
+            .unwrap(),
+        1,
+        "{damage}"
+    );
+    let scanned: Vec<_> = table
+        .scan(&Selection::default(), Parts::Whole, T0)
+        .try_collect()
+        .await
+        .unwrap();
+    let mut found = [false; 4];
+    found[0] = scanned.len() == 2;
+    for (found, parts) in found
+        .iter_mut()
+        .skip(1)
+        .zip([Parts::Meta, Parts::Body, Parts::Whole])
+    {
+        // What an earlier read removed is not what this one says.
+        save(&*table, at("1"), "{\"name\":\"a\"}").await;
+        plain(path)
+            .execute(&format!("{damage} WHERE id = '1'"), [])
+            .unwrap();
+        *found = !table.read(&at("1"), parts, T0).await.unwrap().is_empty();
+        store.commit().await.unwrap();
+    }
+    let left: i64 = plain(path)
+        .query_row("SELECT count(*) FROM tracks WHERE id = '1'", [], |r| {
+            r.get(0)
+        })
+        .unwrap();
+    assert_eq!(left == 1, found[3], "what is damaged is removed: {damage}");
+    store.close().await.unwrap();
+    found
+}
+
+#[tokio::test]
+async fn whatever_is_damaged_is_a_miss() {
+    let folder = folder();
+    for (n, (damage, expected)) in [
+        // Scan, meta, body, whole: a read finds only what it can check.
+        ("UPDATE tracks SET body = '{\"name\":\"b\"}'", [false, true, false, false]),
+        ("UPDATE tracks SET body = substr(body, 2)", [false, true, false, false]),
+        ("UPDATE tracks SET body = x''", [false, true, false, false]),
+        ("UPDATE tracks SET body = 7", [false, true, false, false]),
+        ("UPDATE tracks SET headers = replace(headers, '1', '2')", [false, false, true, false]),
+        ("UPDATE tracks SET headers = ''", [false, false, true, false]),
+        ("UPDATE tracks SET url = 'https://evil.example.com/'", [false, false, true, false]),
+        ("UPDATE tracks SET url = NULL", [false, false, true, false]),
+        ("UPDATE tracks SET status = 500", [false, false, true, false]),
+        ("UPDATE tracks SET facts = substr(facts, 1, 40)", [false; 4]),
+        ("UPDATE tracks SET facts = x''", [false; 4]),
+        ("UPDATE tracks SET facts = x'09' || substr(facts, 2)", [false; 4]),
+        ("UPDATE tracks SET facts = CAST(substr(facts, 1, 3) || x'00' || substr(facts, 5) AS BLOB)", [false; 4]),
+        ("UPDATE tracks SET tags = '{'", [false; 4]),
+        ("UPDATE tracks SET variant = x'01'", [false; 4]),
+        ("UPDATE tracks SET label = x'ff'", [false; 4]),
+        ("UPDATE tracks SET used_at = 'x'", [true; 4]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = folder.path().join(format!("{n}.db"));
+        assert_eq!(read_after(&path, damage).await, expected, "{damage}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_entry_is_replaced_by_the_next_save() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    let store = open(&path).await;
+    let table = open_tracks(&store).await;
+    save(&*table, at("1"), "a").await;
+    plain(&path)
+        .execute("UPDATE tracks SET facts = x'ff', body = 'b'", [])
+        .unwrap();
+    save(&*table, at("1"), "c").await;
+    assert_eq!(body(&*table, &at("1")).await.unwrap(), "c");
+}
