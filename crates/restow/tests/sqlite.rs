@@ -4,6 +4,9 @@
 #[path = "sqlite/support.rs"]
 mod support;
 
+#[cfg(feature = "conformance")]
+#[path = "sqlite/conformance.rs"]
+mod conformance;
 #[path = "sqlite/contract.rs"]
 mod contract;
 #[path = "sqlite/damage.rs"]

@@ -188,3 +188,148 @@ async fn the_oldest_variant_goes_where_there_are_too_many() {
         1
     );
 }
+
+#[tokio::test]
+async fn keys_of_any_text_come_back_as_they_were() {
+    let store = memory().await;
+    let table = open_tracks(&store).await;
+    let long = "x".repeat(60_000);
+    let texts = [
+        "",
+        "\0",
+        "a\0b",
+        "12",
+        "012",
+        " ",
+        "%",
+        "É",
+        "é",
+        "e\u{301}",
+        "\u{1F980}",
+        "NULL",
+        "x''",
+        &long,
+    ];
+    let mut addresses: Vec<_> = texts.iter().map(|text| at(text)).collect();
+    addresses.extend(
+        texts
+            .iter()
+            .map(|text| at_market("m", FieldRef::Text(text))),
+    );
+    let entries: Vec<_> = addresses
+        .iter()
+        .map(|at| write(entry(at.clone(), format!("{at:?}"))))
+        .collect();
+    table.write(&entries, T0).await.unwrap();
+    for found in [
+        table.read_many(&addresses, Parts::Whole, T0).await.unwrap(),
+        table
+            .read_many(&addresses[..20], Parts::Whole, T0)
+            .await
+            .unwrap(),
+    ] {
+        for (found, address) in found.iter().zip(&addresses) {
+            assert_eq!(found.len(), 1, "{address:?}");
+            assert_eq!(found.iter().next().unwrap().body, format!("{address:?}"));
+        }
+    }
+    let mut scanned: Vec<_> = table
+        .scan(&Selection::default(), Parts::Meta, T0)
+        .map_ok(|e| e.id.address.clone())
+        .try_collect()
+        .await
+        .unwrap();
+    scanned.sort();
+    addresses.sort();
+    assert_eq!(scanned, addresses);
+}
+
+#[tokio::test]
+async fn a_write_that_fails_fails_alone_and_as_a_whole() {
+    let store = memory().await;
+    let table = open_tracks(&store).await;
+    let wrong = restow::entry::Address {
+        key: restow::RawKey::new([FieldRef::Integer(1), FieldRef::Absent], "").unwrap(),
+        ..at("1")
+    };
+    let mut saves = Vec::new();
+    for i in 0..50 {
+        let (table, wrong) = (table.clone(), wrong.clone());
+        saves.push(tokio::spawn(async move {
+            let mut entries = vec![write(entry(at(&i.to_string()), "x"))];
+            if i % 5 == 0 {
+                entries.push(write(entry(wrong, "x")));
+            }
+            table.write(&entries, T0).await
+        }));
+    }
+    let mut failed = 0;
+    for (i, save) in saves.into_iter().enumerate() {
+        let saved = save.await.unwrap();
+        assert_eq!(saved.is_err(), i % 5 == 0, "{i}");
+        failed += usize::from(saved.is_err_and(|e| e.kind() == ErrorKind::Key));
+        assert_eq!(
+            get(&*table, &at(&i.to_string())).await.len(),
+            usize::from(i % 5 != 0)
+        );
+    }
+    assert_eq!(failed, 10);
+}
+
+#[tokio::test]
+async fn a_scan_sees_each_entry_once_while_others_are_written() {
+    let store = memory().await;
+    let table = open_tracks(&store).await;
+    let all = |n: usize| {
+        (0..n)
+            .map(|i| write(entry(at(&i.to_string()), "x")))
+            .collect::<Vec<_>>()
+    };
+    table.write(&all(1_000), T0).await.unwrap();
+    let selection = Selection::default();
+    let mut scan = table.scan(&selection, Parts::Body, T0);
+    let mut seen = vec![scan.try_next().await.unwrap().unwrap()];
+    // Deleted and saved again, it has a new row behind all others.
+    table.delete(&[at("0"), at("999")], T0).await.unwrap();
+    table.write(&all(1_200), T0).await.unwrap();
+    while let Some(entry) = scan.try_next().await.unwrap() {
+        seen.push(entry);
+    }
+    let mut ids: Vec<_> = seen.iter().map(|e| e.id.clone()).collect();
+    ids.sort();
+    let n = ids.len();
+    ids.dedup();
+    assert_eq!(ids.len(), n, "an entry came twice");
+    assert!((998..=1_001).contains(&n), "{n}");
+}
+
+#[tokio::test]
+async fn the_file_shrinks_after_entries_were_removed() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    let store = open(&path).await;
+    let table = open_tracks(&store).await;
+    let body = "x".repeat(100_000);
+    let entries: Vec<_> = (0..100)
+        .map(|i| write(entry(at(&i.to_string()), body.clone())))
+        .collect();
+    table.write(&entries, T0).await.unwrap();
+    let pages = || {
+        plain(&path)
+            .query_row("PRAGMA page_count", [], |r| r.get::<_, i64>(0))
+            .unwrap()
+    };
+    let full = pages();
+    assert_eq!(
+        table
+            .clear(&Selection::default(), u64::MAX, T0)
+            .await
+            .unwrap(),
+        100
+    );
+    for _ in 0..10 {
+        table.sweep(10, T0).await.unwrap();
+    }
+    store.commit().await.unwrap();
+    assert!(pages() < full / 4, "{} of {full} pages are left", pages());
+}

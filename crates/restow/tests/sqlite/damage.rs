@@ -3,8 +3,11 @@
 use crate::support::*;
 use futures_util::TryStreamExt;
 use restow::{
-    Selection,
-    store::{Parts, Store},
+    ErrorKind, Selection,
+    store::{
+        Parts, Store,
+        sqlite::{SqliteOptions, SqliteStore},
+    },
 };
 use std::path::Path;
 
@@ -94,4 +97,64 @@ async fn a_damaged_entry_is_replaced_by_the_next_save() {
         .unwrap();
     save(&*table, at("1"), "c").await;
     assert_eq!(body(&*table, &at("1")).await.unwrap(), "c");
+}
+
+#[tokio::test]
+async fn a_garbled_or_truncated_file_is_a_typed_error_and_never_a_wrong_answer() {
+    let folder = folder();
+    let whole = folder.path().join("whole.db");
+    let store = open(&whole).await;
+    let table = open_tracks(&store).await;
+    let ids: Vec<_> = (0..200).map(|i| i.to_string()).collect();
+    let long = |id: &str| format!("{id} ").repeat(500);
+    let entries: Vec<_> = ids
+        .iter()
+        .map(|id| write(entry(at(id), long(id))))
+        .collect();
+    table.write(&entries, T0).await.unwrap();
+    store.close().await.unwrap();
+    let whole = std::fs::read(&whole).unwrap();
+    let mut errors = 0;
+    for round in 0..24_usize {
+        let path = folder.path().join(format!("{round}.db"));
+        let mut bytes = whole.clone();
+        if round % 2 == 0 {
+            bytes.truncate(whole.len() / 12 * (round / 2) + 1_000);
+        } else {
+            let page = bytes.len() / 24 / 16_384 * round * 16_384;
+            bytes[page + 20..page + 9_000]
+                .iter_mut()
+                .for_each(|b| *b ^= 0x5A);
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let expected = [
+            ErrorKind::Corrupt,
+            ErrorKind::Format,
+            ErrorKind::Store,
+            ErrorKind::NoSuchRepository,
+        ];
+        let opened = async {
+            let store = SqliteStore::open(SqliteOptions::file(&path)).await?;
+            let table = store.open(&tracks()).await?;
+            let mut found = Vec::new();
+            for id in &ids {
+                found.push(table.read(&at(id), Parts::Whole, T0).await.map(|f| (id, f)));
+            }
+            Ok::<_, restow::Error>(found)
+        };
+        let answers = match opened.await {
+            Ok(answers) => answers,
+            Err(error) => vec![Err(error)],
+        };
+        for answer in answers {
+            match answer {
+                Ok((id, found)) => found.iter().for_each(|e| assert_eq!(e.body, long(id))),
+                Err(error) => {
+                    assert!(expected.contains(&error.kind()), "{error:?}");
+                    errors += 1;
+                }
+            }
+        }
+    }
+    assert!(errors > 0, "nothing was damaged");
 }

@@ -282,7 +282,14 @@ async fn paths_are_taken_as_they_are() {
         "日本.db",
     ] {
         let path = folder.path().join(name);
-        open(&path).await.close().await.unwrap();
+        let store = open(&path).await;
         assert!(path.exists(), "{name}");
+        let url = store.to_string();
+        assert_eq!(
+            SqliteOptions::parse(&url).unwrap(),
+            SqliteOptions::file(&path),
+            "{url}"
+        );
+        store.close().await.unwrap();
     }
 }

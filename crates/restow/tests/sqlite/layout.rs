@@ -210,3 +210,36 @@ async fn every_common_question_has_an_index() {
         assert_eq!(explain(&conn, sql), index);
     }
 }
+
+/// Every query of the page about the format runs, and finds what it says.
+#[tokio::test]
+async fn the_queries_of_the_format_page_work() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    two_entries(&path).await;
+    let conn = plain(&path);
+    let page = include_str!("../../../../docs/FORMAT.md");
+    let sql = page
+        .split("```sql")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let mut rows = Vec::new();
+    for statement in sql.split(';').filter(|s| !s.trim().is_empty()) {
+        let mut statement = conn.prepare(statement).unwrap();
+        let mut found = statement.query([]).unwrap();
+        let mut n = 0;
+        while found.next().unwrap().is_some() {
+            n += 1;
+        }
+        rows.push(n);
+    }
+    // T0 has passed by a clock of today: only what never expires, or late, is fresh.
+    assert_eq!(rows, [2, 0, 1, 1, 1, 2, 0, 1, 0]);
+    let left: i64 = conn
+        .query_row("SELECT count(*) FROM tracks", [], |r| r.get(0))
+        .unwrap();
+    assert_eq!(left, 1);
+}

@@ -101,7 +101,7 @@ async fn added_columns_are_empty_and_remembered_until_they_are_filled() {
     let mut written = entry(key(&["6"]), "body");
     written.meta.columns = [FieldValue::from("a"), FieldValue::from(1999)].into();
     table.write(&[write(written)], T0).await.unwrap();
-    assert!(store.pending_columns(&spec.name).await.unwrap().is_empty());
+    assert!(table.pending_columns().await.unwrap().is_empty());
     spec.columns = [
         column("genre", "/genre"),
         column("year", "/year"),
@@ -122,11 +122,14 @@ async fn added_columns_are_empty_and_remembered_until_they_are_filled() {
     );
     store.close().await.unwrap();
     let store = open(&path).await;
-    let pending = store.pending_columns(&spec.name).await.unwrap();
-    assert_eq!(pending, ["artist".into(), "genre".into()]);
-    store.columns_filled(&spec.name).await.unwrap();
-    assert!(store.pending_columns(&spec.name).await.unwrap().is_empty());
     let table = store.open(&spec).await.unwrap();
+    let pending = table.pending_columns().await.unwrap();
+    assert_eq!(pending, ["artist".into(), "genre".into()]);
+    table
+        .columns_filled(&["artist".into(), "genre".into()])
+        .await
+        .unwrap();
+    assert!(table.pending_columns().await.unwrap().is_empty());
     let year = Selection::new(Scope::Live).eq("year", 1999);
     assert_eq!(table.count(&year, T0).await.unwrap(), 1);
 }

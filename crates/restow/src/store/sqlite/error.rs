@@ -24,11 +24,6 @@ impl Fault {
         }
     }
 
-    /// Tells whether the path could not be opened at all.
-    pub(super) fn cannot_open(&self) -> bool {
-        matches!(self, Self::Sql(e) if e.sqlite_error_code() == Some(ErrorCode::CannotOpen))
-    }
-
     /// Makes the error that callers see; `place` says where.
     pub(super) fn at(self, place: &str) -> Error {
         let source = match self {
@@ -70,7 +65,7 @@ impl Fault {
             Some(C::CannotOpen) => (
                 ErrorKind::Store,
                 format!(
-                    "{place} cannot be opened; check that it is a file and that its folder can be written to"
+                    "{place} cannot be opened; it has to be a file, in a folder where SQLite may make those that end in -wal and -shm"
                 ),
             ),
             _ => (ErrorKind::Store, format!("{place} failed")),

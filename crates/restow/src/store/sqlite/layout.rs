@@ -81,8 +81,9 @@ impl Layout {
             .collect();
         // Without a type, so that the integer 1 and the text "1" stay two values.
         let columns: String = self.columns.iter().map(|c| format!("{c}, ")).collect();
+        // A number given twice would let a scan meet an entry twice: removed, and saved again further on.
         format!(
-            "CREATE TABLE {} (entry_id INTEGER PRIMARY KEY, {fields}\
+            "CREATE TABLE {} (entry_id INTEGER PRIMARY KEY AUTOINCREMENT, {fields}\
              query TEXT NOT NULL, partition TEXT NOT NULL, variant BLOB NOT NULL, generation INTEGER NOT NULL, \
              label TEXT, status INTEGER NOT NULL, url TEXT, stored_at INTEGER NOT NULL, checked_at INTEGER NOT NULL, \
              changed_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, used_at INTEGER NOT NULL, size INTEGER NOT NULL, \

@@ -61,7 +61,15 @@ impl Source {
         };
         let place = path.as_deref().map_or_else(
             || "sqlite::memory:".to_owned(),
-            |p| format!("sqlite://{}", p.display()),
+            |p| {
+                // As a URL that opens the same file again.
+                let path = p
+                    .display()
+                    .to_string()
+                    .replace('%', "%25")
+                    .replace('?', "%3F");
+                format!("sqlite://{path}")
+            },
         );
         if let Some(path) = &path {
             match access {

@@ -19,7 +19,7 @@ use std::sync::{
     Arc, Mutex, PoisonError, TryLockError,
     atomic::{AtomicBool, Ordering::SeqCst},
 };
-use writer::Writer;
+use writer::{Started, Writer};
 
 /// Everything that a store and its tables share.
 #[derive(Debug)]
@@ -34,24 +34,12 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) async fn open(options: SqliteOptions) -> Result<Self> {
-        let source = Arc::new(Source::prepare(options)?);
         let uses = Arc::<Uses>::default();
-        let (writer, link) = if source.is_read_only() {
-            (None, None)
-        } else {
-            let (writer, link) = Writer::start(source.clone(), uses.clone()).await?;
-            (Some(writer), Some(link))
-        };
-        let only = link.filter(|_| source.is_memory());
-        let readers = Readers::open(&source, only).map_err(|fault| {
-            let hint = fault.cannot_open() && source.is_read_only();
-            let error = fault.at(source.place());
-            if hint {
-                unwritable_folder(error, source.place())
-            } else {
-                error
-            }
-        })?;
+        let Started {
+            source,
+            readers,
+            writer,
+        } = Writer::start(options, uses.clone()).await?;
         Ok(Self {
             source,
             readers,
@@ -173,11 +161,4 @@ impl Link {
     fn take(&self) -> Option<Connection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
-}
-
-fn unwritable_folder(error: crate::Error, place: &str) -> crate::Error {
-    let message = format!(
-        "{place} cannot be opened for reading; its folder must let SQLite make the files that end in -wal and -shm"
-    );
-    crate::Error::new(error.kind(), message).with_source(error)
 }

@@ -1,11 +1,15 @@
 //! The one thread that writes: it gathers what is asked for at about the same time into one transaction.
 
 use super::{
-    super::error::{Attempt, Fault, closed},
+    super::{
+        error::{Attempt, Fault, closed},
+        options::SqliteOptions,
+    },
     Link, Source,
+    readers::Readers,
     uses::Uses,
 };
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use rusqlite::Connection;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -19,34 +23,49 @@ const QUEUE: usize = 1_024;
 #[derive(Debug)]
 pub(super) struct Writer(mpsc::Sender<Message>);
 
+/// What there is once a store is open.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) source: Arc<Source>,
+    pub(super) readers: Readers,
+    /// None where the store may only be read.
+    pub(super) writer: Option<Writer>,
+}
+
 enum Message {
     Work(Box<dyn Job>),
     Close(oneshot::Sender<Result<()>>),
 }
 
 impl Writer {
-    /// Starts the thread, which opens the connection; where that fails the thread has ended.
-    pub(super) async fn start(source: Arc<Source>, uses: Arc<Uses>) -> Result<(Self, Link)> {
-        let (sender, receiver) = mpsc::channel(QUEUE);
+    /// Opens everything on the thread that will write, since files may be slow; where that fails the thread has ended.
+    pub(super) async fn start(options: SqliteOptions, uses: Arc<Uses>) -> Result<Started> {
+        let (sender, queue) = mpsc::channel(QUEUE);
         let (ready, opened) = oneshot::channel();
-        let place = source.place().to_owned();
-        std::thread::Builder::new()
-            .name("restow-sqlite-write".to_owned())
+        let thread = std::thread::Builder::new().name("restow-sqlite-write".to_owned());
+        thread
             .spawn(move || {
-                let link = match source.writer() {
-                    Ok(conn) => Link::new(conn),
-                    Err(fault) => {
-                        let _ = ready.send(Err(fault.at(source.place())));
+                let (source, readers, link) = match open(options) {
+                    Ok(opened) => opened,
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
                         return;
                     }
                 };
-                if ready.send(Ok(link.clone())).is_ok() {
-                    serve(receiver, &link, &uses, &source);
+                let started = Started {
+                    source: source.clone(),
+                    readers,
+                    writer: link.is_some().then_some(Self(sender)),
+                };
+                // Nobody waits for it any more, or nothing may be written.
+                if let (Ok(()), Some(link)) = (ready.send(Ok(started)), link) {
+                    serve(queue, &link, &uses, &source);
                 }
             })
-            .map_err(|e| Fault::Ours(no_thread(e)).at(&place))?;
-        let link = opened.await.map_err(|_| closed())??;
-        Ok((Self(sender), link))
+            .map_err(|e| {
+                Error::new(ErrorKind::Store, "the store's thread cannot be started").with_source(e)
+            })?;
+        opened.await.map_err(|_| closed())?
     }
 
     /// Runs `work` in a transaction and answers after its commit. Once it is queued it happens, whoever waits for it.
@@ -175,21 +194,32 @@ fn serve(mut queue: mpsc::Receiver<Message>, link: &Link, uses: &Arc<Uses>, sour
 
 /// Runs a group in one transaction; where that as a whole fails, each of it alone.
 fn commit(conn: &Connection, group: &mut [Box<dyn Job>], place: &str) {
-    if group.is_empty() || together(conn, group, place) {
-        return;
+    // A deferred transaction would fail on upgrade when two writers race; take the lock now.
+    let mut begun = conn.execute_batch("BEGIN IMMEDIATE");
+    if group.len() > 1 && begun.is_ok() {
+        if together(conn, group, place) {
+            return;
+        }
+        begun = conn.execute_batch("BEGIN IMMEDIATE");
     }
     for job in group {
-        if let Err(fault) = alone(conn, job.as_mut(), place) {
-            job.fail(fault.at(place));
+        let done = match begun {
+            Ok(()) => alone(conn, job.as_mut(), place),
+            // Each job would wait as long, and in vain.
+            Err(ref e) => Err(copy(e)),
+        };
+        if let Err(e) = done {
+            job.fail(Fault::from(e).at(place));
+        }
+        if begun.is_ok() {
+            begun = conn.execute_batch("BEGIN IMMEDIATE");
         }
     }
+    roll_back(conn);
 }
 
-/// Returns whether all of the group got its answer.
+/// Runs all of a group and commits; returns whether all of it got its answer. Ends the transaction.
 fn together(conn: &Connection, group: &mut [Box<dyn Job>], place: &str) -> bool {
-    if group.len() < 2 || conn.execute_batch("BEGIN IMMEDIATE").is_err() {
-        return false;
-    }
     for job in group.iter_mut() {
         let mut well = conn.execute_batch("SAVEPOINT job").is_ok();
         if well && !job.run(conn, place) {
@@ -201,25 +231,20 @@ fn together(conn: &Connection, group: &mut [Box<dyn Job>], place: &str) -> bool 
             return false;
         }
     }
-    if conn.execute_batch("COMMIT").is_err() {
-        roll_back(conn);
-        return false;
-    }
-    true
+    let committed = conn.execute_batch("COMMIT").is_ok();
+    roll_back(conn);
+    committed
 }
 
-fn alone(conn: &Connection, job: &mut dyn Job, place: &str) -> Attempt<()> {
-    // A deferred transaction would fail on upgrade when two writers race; take the lock now.
-    conn.execute_batch("BEGIN IMMEDIATE")?;
-    if !job.run(conn, place) {
-        roll_back(conn);
-        return Ok(());
-    }
-    if let Err(e) = conn.execute_batch("COMMIT") {
-        roll_back(conn);
-        return Err(e.into());
-    }
-    Ok(())
+/// Runs one job and commits. Ends the transaction.
+fn alone(conn: &Connection, job: &mut dyn Job, place: &str) -> rusqlite::Result<()> {
+    let committed = if job.run(conn, place) {
+        conn.execute_batch("COMMIT")
+    } else {
+        Ok(())
+    };
+    roll_back(conn);
+    committed
 }
 
 fn roll_back(conn: &Connection) {
@@ -229,17 +254,35 @@ fn roll_back(conn: &Connection) {
 }
 
 fn end(conn: Connection, uses: &Uses) -> Attempt<()> {
+    conn.execute_batch("BEGIN IMMEDIATE")?;
     let flushed = uses.flush(&conn);
+    conn.execute_batch("COMMIT")?;
+    // The others who have the file open keep their log.
     let checkpointed = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     conn.close().map_err(|(_, e)| e)?;
     flushed?;
     Ok(checkpointed?)
 }
 
-fn no_thread(e: std::io::Error) -> Error {
-    Error::new(
-        crate::ErrorKind::Store,
-        "the store's thread cannot be started",
-    )
-    .with_source(e)
+fn open(options: SqliteOptions) -> Result<(Arc<Source>, Readers, Option<Link>)> {
+    let source = Arc::new(Source::prepare(options)?);
+    let at = |fault: Fault| fault.at(source.place());
+    let link = if source.is_read_only() {
+        None
+    } else {
+        Some(Link::new(source.writer().map_err(at)?))
+    };
+    let only = link.clone().filter(|_| source.is_memory());
+    let readers = Readers::open(&source, only).map_err(at)?;
+    Ok((source, readers, link))
+}
+
+/// An error with the same code and message: SQLite's are told to one caller only.
+fn copy(e: &rusqlite::Error) -> rusqlite::Error {
+    match e {
+        rusqlite::Error::SqliteFailure(code, message) => {
+            rusqlite::Error::SqliteFailure(*code, message.clone())
+        }
+        other => rusqlite::Error::ToSqlConversionFailure(other.to_string().into()),
+    }
 }
