@@ -28,6 +28,9 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// The environment variable that sets the mode of a cache whose program does not; it wins over a configuration file.
+    pub const ENV: &'static str = "RESTOW_MODE";
+
     /// All modes.
     pub const ALL: [Self; 6] = [
         Self::Live,

@@ -2,10 +2,12 @@
 
 use http::{Method, Uri};
 use restow::{
-    Config, DeclaredEndpoint, Error, ErrorKind, Expiry, FieldValue, Mode, Secret,
+    Config, Declaration, DeclaredEndpoint, Error, ErrorKind, Expiry, FieldValue, Json, Millis,
+    Mode, Scope, Secret, TestClock,
     codec::Binary,
     route::{Matched, Router, Target, Undeclared},
 };
+use serde_json::{Value, json};
 use std::{error::Error as _, fs, path::PathBuf, time::Duration};
 
 /// An endpoint on the lines 1 to 3.
@@ -733,4 +735,137 @@ fn documents() -> Vec<(String, String)> {
     }
     assert!(out.len() > 6, "the examples are not found");
     out
+}
+
+#[tokio::test]
+async fn a_configuration_opens_as_a_cache() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        r#"
+        cache = "sqlite://{}"
+        name = "music"
+        principal = "me"
+        mode = "offline"
+        expire_after = "2 days"
+        keep = "3 days"
+        max_bytes = "1 MiB"
+
+        [[endpoint]]
+        name = "tracks"
+        route = "https://api.example.com/v1/tracks/{{id}}{{?market}}"
+        codec = "json"
+
+        [[endpoint]]
+        name = "albums"
+        route = "https://api.example.com/v1/albums/{{id}}"
+        keep = "forever"
+        max_bytes = "2 MiB"
+        "#,
+        folder.path().join("music.db").display()
+    );
+    let config = Config::parse(&text, "restow.toml").unwrap();
+    let cache = config.open().await.unwrap();
+    assert_eq!(
+        (cache.name(), cache.mode(), cache.len()),
+        ("music", Mode::Offline, 2)
+    );
+    assert_eq!(cache.expire_after(), "2 days".parse().unwrap());
+
+    let tracks = cache
+        .typed::<(String, Option<String>), Json<Value>>("tracks")
+        .unwrap();
+    let key = ("6fWo".to_owned(), None);
+    tracks.save(&key, &json!({"id": "6fWo"})).await.unwrap();
+    assert_eq!(tracks.get(&key).await.unwrap(), Some(json!({"id": "6fWo"})));
+    // What was saved belongs to the principal of the file.
+    assert_eq!(
+        cache
+            .principal("me")
+            .unwrap()
+            .repository("tracks")
+            .unwrap()
+            .count(Scope::Live)
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(
+        cache
+            .principal("you")
+            .unwrap()
+            .repository("tracks")
+            .unwrap()
+            .count(Scope::Live)
+            .await
+            .unwrap(),
+        0
+    );
+
+    let mut tables = cache.store().tables().await.unwrap();
+    tables.sort_by_key(|t| t.name.clone());
+    let [albums, tracks] = tables.as_slice() else {
+        panic!("{tables:?}")
+    };
+    assert_eq!(
+        (albums.keep, albums.budget.bytes),
+        (Duration::from_millis(i64::MAX as u64), Some(2 << 20))
+    );
+    assert_eq!(
+        (tracks.keep, tracks.budget.bytes),
+        (Duration::from_secs(3 * 86_400), Some(1 << 20))
+    );
+    assert_eq!(
+        Declaration::from_json(&tracks.declaration).as_ref().ok(),
+        config.endpoint("tracks")
+    );
+    cache.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_configuration_without_a_store_says_so() {
+    let error = Config::parse(TRACKS, "restow.toml")
+        .unwrap()
+        .open()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(
+        error.to_string(),
+        "restow.toml: there is no cache; write one at the top, such as cache = \"sqlite://cache.db\""
+    );
+}
+
+#[tokio::test]
+async fn what_is_kept_forever_is_there_a_thousand_years_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite://{}", folder.path().join("a.db").display());
+    for url in ["memory:", &file] {
+        let text = format!(
+            "cache = '{url}'\n{TRACKS}expire_after = '1 day'\nkeep = 'forever'\ndefaults = {{ limit = 20 }}"
+        );
+        let config = Config::parse(&text, "restow.toml").unwrap();
+        let clock = TestClock::at(Millis(0));
+        let cache = config
+            .builder()
+            .unwrap()
+            .clock(clock.clone())
+            .build()
+            .await
+            .unwrap();
+        let endpoint =
+            DeclaredEndpoint::from_declaration(config.endpoints()[0].clone(), Binary).unwrap();
+        cache.create_repository(endpoint).await.unwrap();
+        let tracks = cache
+            .typed::<(String, Option<String>, Option<i64>), Binary>("tracks")
+            .unwrap();
+        tracks
+            .save(&("a".to_owned(), None, None), &"body".into())
+            .await
+            .unwrap();
+        clock.advance(Duration::from_secs(1000 * 365 * 86_400));
+        assert_eq!(tracks.sweep().await.unwrap(), 0, "{url}");
+        assert_eq!(tracks.count(Scope::Live).await.unwrap(), 0, "{url}");
+        assert_eq!(tracks.count(Scope::Expired).await.unwrap(), 1, "{url}");
+        cache.close().await.unwrap();
+    }
 }

@@ -10,8 +10,7 @@ use crate::{
 use http::StatusCode;
 use std::{sync::Arc, time::Duration};
 
-/// The variable of the environment that sets the mode of a cache whose program does not.
-const MODE: &str = "RESTOW_MODE";
+const MODE: &str = Mode::ENV;
 
 /// Opens a cache at a store's URL, with the default settings.
 ///

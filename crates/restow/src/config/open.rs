@@ -1,13 +1,15 @@
 //! From a configuration to an open cache.
 
 use super::Config;
-use crate::{Binary, Cache, CacheBuilder, DeclaredEndpoint, Result};
+use crate::{Binary, Cache, CacheBuilder, DeclaredEndpoint, Error, ErrorKind, Mode, Result};
 
 impl Config {
-    /// Starts to build the cache that the file describes, without its endpoints: what is set on the builder afterwards wins.
+    /// Returns a builder with everything the file says but the endpoints: for a program that adds a clock, or sets another store.
+    ///
+    /// The mode of the file is left out where the environment variable `RESTOW_MODE` sets one.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) where a secret comes from an environment variable or a file that is not there.
+    /// As [`cache_url`](Self::cache_url).
     pub fn builder(&self) -> Result<CacheBuilder> {
         let mut builder = Cache::builder();
         if let Some(url) = self.cache_url()? {
@@ -19,7 +21,7 @@ impl Config {
         if let Some(principal) = self.principal()? {
             builder = builder.principal(principal);
         }
-        if let Some(mode) = self.mode() {
+        if let Some(mode) = self.mode.filter(|_| !is_set(Mode::ENV)) {
             builder = builder.mode(mode);
         }
         let inherited = self.defaults.clone();
@@ -35,7 +37,7 @@ impl Config {
         if let Some(window) = inherited.stale_while_revalidate {
             builder = builder.stale_while_revalidate(window);
         }
-        if let Some(statuses) = &inherited.error_statuses {
+        if let Some(statuses) = inherited.error_statuses {
             builder = builder.error_statuses(statuses.iter().copied());
         }
         if let Some(credentials) = inherited.credentials {
@@ -44,37 +46,53 @@ impl Config {
         Ok(builder)
     }
 
-    /// Opens the cache with all its endpoints.
+    /// Opens the cache and the repositories of all endpoints.
     ///
-    /// # Errors
-    /// As [`builder`](Self::builder), [`CacheBuilder::build`] and [`Cache::create_repository`].
-    ///
-    /// # Cancel safety
-    /// Dropped, nothing is open.
+    /// Their values are bytes; [`Cache::typed`] gives a repository its types.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> restow::Result<()> {
-    /// use restow::Config;
+    /// use restow::{Config, Json};
     /// let config = Config::parse(
     ///     r#"
     ///     cache = "memory:"
     ///     [[endpoint]]
     ///     name = "tracks"
-    ///     route = "GET https://api.example.com/v1/tracks/{id}"
+    ///     route = "https://api.example.com/v1/tracks/{id}"
+    ///     codec = "json"
     ///     "#,
     ///     "restow.toml",
     /// )?;
     /// let cache = config.open().await?;
-    /// assert!(cache.contains_repository("tracks"));
+    /// let tracks = cache.typed::<String, Json<serde_json::Value>>("tracks")?;
+    /// assert_eq!(tracks.get(&"6fWo".to_owned()).await?, None);
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where the file names no store, and as [`CacheBuilder::build`] and [`Cache::create_repository`].
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing is open; tables that were made stay.
     pub async fn open(&self) -> Result<Cache> {
+        if self.cache.is_none() {
+            let message = format!(
+                "{}: there is no cache; write one at the top, such as cache = \"sqlite://cache.db\"",
+                self.origin
+            );
+            return Err(Error::new(ErrorKind::Config, message));
+        }
         let cache = self.builder()?.build().await?;
-        for declaration in self.endpoints() {
-            cache.create_repository(DeclaredEndpoint::from_declaration(declaration.clone(), Binary)?).await?;
+        for declaration in &self.endpoints {
+            let endpoint = DeclaredEndpoint::from_declaration(declaration.clone(), Binary)?;
+            cache.create_repository(endpoint).await?;
         }
         Ok(cache)
     }
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
