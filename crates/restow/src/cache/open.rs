@@ -37,6 +37,7 @@ impl Cache {
     /// As [`create_repository`](Self::create_repository).
     pub async fn open_or_get<E: Endpoint>(&self, endpoint: E) -> Result<Repository<E>> {
         let _one_at_a_time = self.shared.opening.lock().await;
+        self.shared.ctx.check_open()?;
         let name = endpoint.declaration().name.clone();
         let Some(mount) = self.mount(name.as_str()) else {
             return self.create(Arc::new(endpoint)).await;

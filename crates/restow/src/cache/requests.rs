@@ -82,11 +82,8 @@ impl Cache {
         let Place::At(mount, at) = self.place(&self.shared.registry.mounts(), message) else {
             return Ok(None);
         };
-        let found = mount
-            .table
-            .read(&at, Parts::Whole, self.shared.ctx.now())
-            .await
-            .map_err(|e| named(&mount, e))?;
+        let now = self.shared.ctx.now();
+        let found = self.over(&mount).find(&at, Parts::Whole, now).await?;
         Ok(self.pick(&mount, &found, message))
     }
 
@@ -106,21 +103,13 @@ impl Cache {
         let Some(mount) = mount else {
             return Ok(messages.iter().map(|_| None).collect());
         };
-        let asked: Vec<Address> = places.iter().filter_map(|p| p.address().cloned()).collect();
-        let found = mount
-            .table
-            .read_many(&asked, Parts::Whole, self.shared.ctx.now())
-            .await
-            .map_err(|e| named(&mount, e))?;
-        let mut found = found.into_iter();
-        let answer = |(place, message): (&Place, &M)| {
-            self.pick(
-                &mount,
-                &place.address().and_then(|_| found.next())?,
-                message,
-            )
-        };
-        Ok(places.iter().zip(messages).map(answer).collect())
+        let at: Vec<_> = places.iter().map(|p| p.address().cloned()).collect();
+        let now = self.shared.ctx.now();
+        let found = self.over(&mount).find_many(&at, Parts::Whole, now).await?;
+        let answers = found.iter().zip(messages);
+        Ok(answers
+            .map(|(found, message)| self.pick(&mount, found, message))
+            .collect())
     }
 
     /// Stores the answer to a request in the repository it belongs to, where the endpoint's rules and those of HTTP let it.
@@ -341,8 +330,4 @@ fn response(mount: &Mount, entry: &Entry) -> http::Response<Bytes> {
         partition,
     ));
     response
-}
-
-fn named(mount: &Mount, error: Error) -> Error {
-    mount.endpoint.declaration().named(error)
 }

@@ -19,15 +19,24 @@ pub(crate) async fn open_mount(
     ctx: &Context,
     endpoint: Arc<dyn AnyEndpoint>,
 ) -> Result<Arc<Mount>> {
-    let mount = Mount::open(ctx, endpoint).await?;
+    filled(ctx, Mount::open(ctx, endpoint).await?).await
+}
+
+/// Opens a table as the store has it, without changing its declaration.
+pub(crate) async fn open_stored(
+    ctx: &Context,
+    endpoint: Arc<dyn AnyEndpoint>,
+    spec: &TableSpec,
+) -> Result<Arc<Mount>> {
+    filled(ctx, Mount::open_as(ctx, endpoint, spec).await?).await
+}
+
+async fn filled(ctx: &Context, mount: Arc<Mount>) -> Result<Arc<Mount>> {
     let declaration = mount.endpoint.declaration();
-    if !declaration.columns.is_empty()
-        && !keeps_out(ctx.mode())
-        && !ctx.store.capabilities().read_only
-    {
-        fill(&mount, ctx.now())
-            .await
-            .map_err(|e| declaration.named(e))?;
+    let writes = !keeps_out(ctx.mode()) && !ctx.store.capabilities().read_only;
+    if writes && !declaration.columns.is_empty() {
+        let done = fill(&mount, ctx.now()).await;
+        done.map_err(|e| declaration.named(e))?;
     }
     Ok(mount)
 }
@@ -42,15 +51,6 @@ async fn fill(mount: &Mount, now: Millis) -> Result<()> {
     mount.table.columns_filled(&pending).await?;
     tracing::info!(target: "restow", repository = mount.name(), filled, "the added columns were filled in");
     Ok(())
-}
-
-/// Opens a table as it is held, without changing its declaration.
-pub(crate) async fn open_stored(
-    ctx: &Context,
-    endpoint: Arc<dyn AnyEndpoint>,
-    spec: &TableSpec,
-) -> Result<Arc<Mount>> {
-    Mount::open_as(ctx, endpoint, spec).await
 }
 
 /// Takes the columns out of every stored body again; returns of how many.

@@ -111,6 +111,12 @@ impl<E: Endpoint<Key = String>> Locate<E> for str {
     }
 }
 
+impl<E: Endpoint<Key = String>> Locate<E> for &str {
+    fn locate(&self, finder: &Finder<'_, E>) -> Result<Option<Address>> {
+        (**self).locate(finder)
+    }
+}
+
 macro_rules! locate_by_message {
     ($(($($generic:tt)*) $t:ty),+ $(,)?) => {$(
         impl<E: Endpoint, $($generic)*> Locate<E> for $t {

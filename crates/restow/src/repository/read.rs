@@ -179,7 +179,7 @@ impl<E: Endpoint> Repository<E> {
         at.iter().map(|at| at.locate(&Finder(self))).collect()
     }
 
-    async fn find(&self, at: &Address, parts: Parts, now: Millis) -> Result<Found> {
+    pub(crate) async fn find(&self, at: &Address, parts: Parts, now: Millis) -> Result<Found> {
         let found = match self.whose {
             Whose::Unnamed | Whose::Principal(_) => self.mount.table.read(at, parts, now).await,
             Whose::Everyone => self.find_everyones(&at.key, parts, now).await,
@@ -187,7 +187,7 @@ impl<E: Endpoint> Repository<E> {
         found.map_err(|e| self.named(e))
     }
 
-    async fn find_many(
+    pub(crate) async fn find_many(
         &self,
         at: &[Option<Address>],
         parts: Parts,

@@ -2,11 +2,9 @@
 
 use super::Repository;
 use crate::{
-    Endpoint, FieldValue, Millis, Result, Selection, endpoint::ValueOf, entry::Entry,
+    BoxStream, Endpoint, FieldValue, Millis, Result, Selection, endpoint::ValueOf, entry::Entry,
     selection::Scope, store::Parts,
 };
-use futures_core::Stream;
-use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use std::sync::Arc;
 
@@ -129,40 +127,24 @@ impl<E: Endpoint> Select<E> {
     ///
     /// # Errors
     /// As [`Repository::stream`]; a selection that cannot be answered is the only item.
-    pub fn stream(&self) -> impl Stream<Item = Result<(E::Key, ValueOf<E>)>> + Send + use<E> {
-        match self.check() {
-            Ok(()) => self
-                .repository
-                .stream_selected(self.which.clone())
-                .left_stream(),
-            Err(error) => only(error).right_stream(),
-        }
+    pub fn stream(&self) -> BoxStream<'static, Result<(E::Key, ValueOf<E>)>> {
+        self.repository.stream_selected(self.which.clone())
     }
 
     /// Streams the entries selected, without their bodies.
     ///
     /// # Errors
     /// As [`stream`](Self::stream).
-    pub fn entries(&self) -> impl Stream<Item = Result<Arc<Entry>>> + Send + use<E> {
-        self.scanned(Parts::Meta)
+    pub fn entries(&self) -> BoxStream<'static, Result<Arc<Entry>>> {
+        self.repository.scan(self.which.clone(), Parts::Meta)
     }
 
     /// Streams the entries selected, with their bodies.
     ///
     /// # Errors
     /// As [`stream`](Self::stream).
-    pub fn whole_entries(&self) -> impl Stream<Item = Result<Arc<Entry>>> + Send + use<E> {
-        self.scanned(Parts::Whole)
-    }
-
-    fn scanned(&self, parts: Parts) -> impl Stream<Item = Result<Arc<Entry>>> + Send + use<E> {
-        match self.check() {
-            Ok(()) => self
-                .repository
-                .scan(self.which.clone(), parts)
-                .left_stream(),
-            Err(error) => only(error).right_stream(),
-        }
+    pub fn whole_entries(&self) -> BoxStream<'static, Result<Arc<Entry>>> {
+        self.repository.scan(self.which.clone(), Parts::Whole)
     }
 
     fn check(&self) -> Result<()> {
@@ -173,8 +155,4 @@ impl<E: Endpoint> Select<E> {
         change(&mut self.which);
         self
     }
-}
-
-fn only<T>(error: crate::Error) -> impl Stream<Item = Result<T>> {
-    stream::once(std::future::ready(Err(error)))
 }

@@ -2,18 +2,18 @@
 
 use super::Repository;
 use crate::{
-    Codec, Endpoint, Key, Result, Selection, endpoint::ValueOf, entry::Entry, selection::Scope,
-    store::Parts,
+    BoxStream, Codec, Endpoint, Key, Result, Selection, endpoint::ValueOf, entry::Entry,
+    key::Shape, selection::Scope, store::Parts,
 };
 use async_stream::try_stream;
-use futures_core::Stream;
 use futures_util::StreamExt;
 use std::sync::Arc;
 
 impl<E: Endpoint> Repository<E> {
     /// Streams the keys and values in `scope` that the handle sees, in no order, each read when it is asked for.
     ///
-    /// Answers without a 2xx status are left out. A key has several values where `Vary` made variants of it, or where the handle is everyone's.
+    /// Answers without a 2xx status are left out, and so are those to requests with undeclared query parameters, which no typed key
+    /// addresses. A key has several values where `Vary` made variants of it, or where the handle is everyone's.
     ///
     /// # Errors
     /// An item is an error where a key or a body does not decode ([`Key`](crate::ErrorKind::Key), [`Codec`](crate::ErrorKind::Codec)); the
@@ -22,12 +22,12 @@ impl<E: Endpoint> Repository<E> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> restow::Result<()> {
-    /// use futures_util::{StreamExt, TryStreamExt};
+    /// use futures_util::TryStreamExt;
     /// # use restow::{RouteEndpoint, Scope, Text};
     /// # let cache = restow::connect("memory:").await?;
     /// # let pages = cache.create_repository(RouteEndpoint::<String, Text>::get("pages", "https://example.com/pages/{id}")?).await?;
     /// # pages.save("home", &"Welcome".to_string()).await?;
-    /// let mut stream = pages.stream(Scope::Live).boxed();
+    /// let mut stream = pages.stream(Scope::Live);
     /// while let Some((key, page)) = stream.try_next().await? {
     ///     println!("{key}: {page}");
     /// }
@@ -35,10 +35,7 @@ impl<E: Endpoint> Repository<E> {
     /// # }
     /// ```
     #[doc(alias = "__aiter__")]
-    pub fn stream(
-        &self,
-        scope: Scope,
-    ) -> impl Stream<Item = Result<(E::Key, ValueOf<E>)>> + Send + use<E> {
+    pub fn stream(&self, scope: Scope) -> BoxStream<'static, Result<(E::Key, ValueOf<E>)>> {
         self.stream_selected(self.selection(scope))
     }
 
@@ -46,38 +43,47 @@ impl<E: Endpoint> Repository<E> {
     ///
     /// # Errors
     /// The stream ends after [`Closed`](crate::ErrorKind::Closed) or [`Store`](crate::ErrorKind::Store).
-    pub fn entries(&self, scope: Scope) -> impl Stream<Item = Result<Arc<Entry>>> + Send + use<E> {
+    pub fn entries(&self, scope: Scope) -> BoxStream<'static, Result<Arc<Entry>>> {
         self.scan(self.selection(scope), Parts::Meta)
     }
 
     pub(super) fn stream_selected(
         &self,
         which: Selection,
-    ) -> impl Stream<Item = Result<(E::Key, ValueOf<E>)>> + Send + use<E> {
+    ) -> BoxStream<'static, Result<(E::Key, ValueOf<E>)>> {
         let this = self.clone();
-        self.scan(which, Parts::Body).filter_map(move |entry| {
+        let pairs = self.scan(which, Parts::Body).filter_map(move |entry| {
             let item = match entry {
-                Ok(entry) if !entry.meta.head.status().is_success() => None,
+                Ok(entry) if !this.has_pair(&entry) => None,
                 Ok(entry) => Some(this.pair(&entry)),
                 Err(error) => Some(Err(error)),
             };
             std::future::ready(item)
-        })
+        });
+        pairs.boxed()
     }
 
     pub(super) fn scan(
         &self,
         which: Selection,
         parts: Parts,
-    ) -> impl Stream<Item = Result<Arc<Entry>>> + Send + use<E> {
+    ) -> BoxStream<'static, Result<Arc<Entry>>> {
         let this = self.clone();
-        try_stream! {
+        let entries = try_stream! {
             this.check_open()?;
+            which.check(this.mount.table.spec())?;
             let mut entries = this.mount.table.scan(&which, parts, this.ctx.now());
             while let Some(entry) = entries.next().await {
                 yield entry.map_err(|e| this.named(e))?;
             }
-        }
+        };
+        entries.boxed()
+    }
+
+    fn has_pair(&self, entry: &Entry) -> bool {
+        // Two requests that only an undeclared parameter tells apart would be one typed key.
+        let addressed = entry.id.address.key.query().is_empty() || E::Key::shape() == Shape::Any;
+        addressed && entry.meta.head.status().is_success()
     }
 
     fn pair(&self, entry: &Entry) -> Result<(E::Key, ValueOf<E>)> {

@@ -7,7 +7,7 @@ use crate::{
     endpoint::{AnyEndpoint, RequestHead},
     route::Route,
 };
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A repository without its types: raw keys, and payloads as bytes. The endpoint's rules hold all the same.
 pub type AnyRepository = Repository<Untyped>;
@@ -15,33 +15,36 @@ pub type AnyRepository = Repository<Untyped>;
 /// An endpoint whose types are not known: its keys are raw, its values are payloads.
 #[derive(Debug)]
 pub struct Untyped {
-    inner: Arc<dyn AnyEndpoint>,
-    route: Option<Route>,
+    mount: Arc<Mount>,
+    /// The canonical route, once a key was asked for.
+    route: OnceLock<Option<Route>>,
 }
 
 impl Untyped {
     /// Returns the endpoint itself.
     pub fn inner(&self) -> &Arc<dyn AnyEndpoint> {
-        &self.inner
+        &self.mount.endpoint
+    }
+
+    fn route(&self) -> Option<&Route> {
+        let first = || {
+            let declaration = self.mount.endpoint.declaration();
+            // It was checked when the repository was opened.
+            let routes = declaration.routes(self.mount.credentials.parameters());
+            let first = routes.unwrap_or_default().into_iter().next();
+            first.filter(|_| !declaration.has_body_field())
+        };
+        self.route.get_or_init(first).as_ref()
     }
 }
 
 impl AnyRepository {
     pub(crate) fn over(mount: &Arc<Mount>, ctx: &Arc<Context>, whose: Whose) -> Self {
-        let declaration = mount.endpoint.declaration();
-        // It was checked when the repository was opened.
-        let routes = declaration
-            .routes(mount.credentials.parameters())
-            .unwrap_or_default();
-        let route = routes
-            .into_iter()
-            .next()
-            .filter(|_| !declaration.has_body_field());
-        let endpoint = Arc::new(Untyped {
-            inner: mount.endpoint.clone(),
-            route,
-        });
-        Self::new(endpoint, mount.clone(), ctx.clone(), whose)
+        let endpoint = Untyped {
+            mount: mount.clone(),
+            route: OnceLock::new(),
+        };
+        Self::new(Arc::new(endpoint), mount.clone(), ctx.clone(), whose)
     }
 }
 
@@ -50,7 +53,7 @@ impl Endpoint for Untyped {
     type Codec = Binary;
 
     fn declaration(&self) -> &Declaration {
-        self.inner.declaration()
+        self.inner().declaration()
     }
 
     fn codec(&self) -> &Binary {
@@ -58,17 +61,17 @@ impl Endpoint for Untyped {
     }
 
     fn key(&self, request: &RequestHead<'_>) -> Option<RawKey> {
-        self.inner.raw_key(request)
+        self.inner().raw_key(request)
     }
 
     fn canonical(&self, key: &RawKey) -> Result<RawKey> {
-        match &self.route {
+        match self.route() {
             Some(route) => route.canonical(key.clone()),
             None => Ok(key.clone()),
         }
     }
 
     fn request(&self, key: &RawKey) -> Result<http::Request<()>> {
-        self.inner.request(key)
+        self.inner().request(key)
     }
 }
