@@ -4,6 +4,7 @@ use super::form::Many;
 use crate::{Error, ErrorKind, Result};
 
 use http::HeaderName;
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, str::FromStr};
 
@@ -116,6 +117,23 @@ impl Credentials {
         &self.parameters
     }
 
+    /// Returns a URL without its user, its fragment, and the parameters that are credentials: what may be stored.
+    pub(crate) fn strip(&self, url: &str) -> String {
+        let url = url.split_once('#').map_or(url, |(url, _)| url);
+        let (place, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut out = without_user(place);
+        let mut mark = '?';
+        for pair in query.split('&').filter(|p| !p.is_empty()) {
+            let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+            if !self.is_parameter(&percent_decode_str(name).decode_utf8_lossy()) {
+                out.push(mark);
+                out.push_str(pair);
+                mark = '&';
+            }
+        }
+        out
+    }
+
     /// Tells whether a header is one that usually holds a secret.
     pub(crate) fn is_known_secret(name: &str) -> bool {
         HEADERS
@@ -131,6 +149,17 @@ impl Credentials {
     pub(crate) fn cookies(&self) -> &Cookies {
         &self.cookies
     }
+}
+
+fn without_user(place: &str) -> String {
+    let Some((scheme, rest)) = place.split_once("://") else {
+        return place.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
 }
 
 impl Default for Credentials {
@@ -178,6 +207,29 @@ mod tests {
                 && default.is_header("cookie")
                 && !default.is_header("accept")
         );
+    }
+
+    #[test]
+    fn a_url_loses_what_is_secret_and_nothing_else() {
+        let credentials = Credentials::default();
+        for (url, left) in [
+            ("https://a.example/x?b=1&a=2", "https://a.example/x?b=1&a=2"),
+            ("https://a.example/x?token=s&a=2", "https://a.example/x?a=2"),
+            (
+                "https://a.example/x?a=2&api%5Fkey=s&b",
+                "https://a.example/x?a=2&b",
+            ),
+            ("https://a.example/x?token=s", "https://a.example/x"),
+            (
+                "https://me:s@a.example:8080/x@y?a=2",
+                "https://a.example:8080/x@y?a=2",
+            ),
+            ("https://me@a.example", "https://a.example"),
+            ("https://a.example/x#access_token=s", "https://a.example/x"),
+            ("https://a.example/x?", "https://a.example/x"),
+        ] {
+            assert_eq!(credentials.strip(url), left, "{url}");
+        }
     }
 
     #[test]

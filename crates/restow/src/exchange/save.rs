@@ -99,10 +99,15 @@ pub(crate) fn entry(
         // What everyone may read must not hand out one user's session.
         restow_policy::drop_cookies(headers.to_mut());
     }
+    // A URL may name a user or carry a token.
+    let url = arrived
+        .url
+        .as_deref()
+        .map(|url| mount.credentials.strip(url));
     let head = Head::new(
         arrived.status,
         &headers,
-        arrived.url.as_deref(),
+        url.as_deref(),
         asked.at,
         arrived.at,
     );

@@ -1,5 +1,9 @@
 use crate::support::{answer, asked_with, every_store, every_store_with, get, key, track, tracks};
-use restow::{ErrorKind, Principal, Scope, exchange::Saved};
+use http::{HeaderMap, StatusCode};
+use restow::{
+    ErrorKind, Principal, Scope,
+    exchange::{Background, Begin, Landing, Saved},
+};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -260,6 +264,38 @@ async fn no_credential_is_stored() {
         assert!(
             !format!("{entry:?}").contains("sesame"),
             "{}: {entry:?}",
+            at.url
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_credential_of_a_fetched_url_is_stored() {
+    for at in every_store().await {
+        let tracks = at.cache.create_repository(tracks()).await.unwrap();
+        let request = get("https://api.example.com/tracks/a?access_token=sesame", &[]);
+        let Begin::Fetch(ticket) = at
+            .cache
+            .exchange()
+            .begin((&request).into(), Background::Impossible)
+            .await
+        else {
+            panic!("{}: it is held", at.url)
+        };
+        let url = "https://api.example.com/tracks/a?access_token=sesame&page=1";
+        let Landing::Collect(mut body, _) = ticket
+            .head(StatusCode::OK, HeaderMap::new(), Some(url.to_owned()))
+            .await
+        else {
+            panic!("{}: it is not to be stored", at.url)
+        };
+        assert!(body.push(track("a").to_string().as_bytes()), "{}", at.url);
+        assert_eq!(body.finish().await, Saved::Stored, "{}", at.url);
+        let entry = tracks.entry(&request).await.unwrap().unwrap();
+        assert_eq!(
+            entry.meta.head.url(),
+            Some("https://api.example.com/tracks/a?page=1"),
+            "{}",
             at.url
         );
     }
