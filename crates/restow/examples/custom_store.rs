@@ -33,6 +33,14 @@ async fn main() {
 /// The entries of a table, each with the time at which it was used last.
 type Rows = BTreeMap<EntryId, (Arc<Entry>, Millis)>;
 
+/// A table: its spec, its entries, and the added columns that the older ones have no values for yet.
+#[derive(Clone, Debug)]
+struct Held {
+    spec: TableSpec,
+    rows: Rows,
+    pending: Vec<Box<str>>,
+}
+
 /// A store that holds everything in one map; its clones are one store.
 #[derive(Clone, Debug, Default)]
 struct MapStore(Arc<Mutex<Shared>>);
@@ -41,7 +49,7 @@ struct MapStore(Arc<Mutex<Shared>>);
 struct Shared {
     closed: bool,
     secret: Option<[u8; 32]>,
-    tables: BTreeMap<TableName, (TableSpec, Rows)>,
+    tables: BTreeMap<TableName, Held>,
 }
 
 impl MapStore {
@@ -66,28 +74,38 @@ impl Shared {
     /// Makes the table as it is declared, from the one that is held, if one is.
     fn prepare(&mut self, spec: &TableSpec) -> Result<()> {
         spec.check()?;
-        let empty = || (spec.clone(), Rows::new());
-        let (held, mut rows) = self.tables.get(&spec.name).cloned().unwrap_or_else(empty);
-        match spec.change_from(&held)? {
+        let mut held = self
+            .tables
+            .get(&spec.name)
+            .cloned()
+            .unwrap_or_else(|| Held {
+                spec: spec.clone(),
+                rows: Rows::new(),
+                pending: Vec::new(),
+            });
+        match spec.change_from(&held.spec)? {
             SchemaChange::None => {}
             SchemaChange::SetAside => {
-                let name = TableName::new(&format!("old {}", self.tables.len()))?;
-                let old = TableSpec {
-                    name: name.clone(),
-                    ..held
-                };
-                self.tables.insert(name, (old, std::mem::take(&mut rows)));
+                let mut old = held.clone();
+                old.spec.name = TableName::new(&format!("old {}", self.tables.len()))?;
+                self.tables.insert(old.spec.name.clone(), old);
+                held.rows.clear();
+                held.pending.clear();
             }
             SchemaChange::Migrate(migration) => {
-                for (_, (mut entry, used)) in std::mem::take(&mut rows) {
+                for (_, (mut entry, used)) in std::mem::take(&mut held.rows) {
                     let new = Arc::make_mut(&mut entry);
                     new.id.address.key = migration.key(&new.id.address.key)?;
                     new.meta.columns = migration.columns(&new.meta.columns);
-                    rows.insert(new.id.clone(), (entry, used));
+                    held.rows.insert(new.id.clone(), (entry, used));
                 }
+                held.pending.extend(migration.added_columns(spec));
+                let declared = |name: &Box<str>| spec.columns.iter().any(|c| c.name == *name);
+                held.pending.retain(declared);
             }
         }
-        self.tables.insert(spec.name.clone(), (spec.clone(), rows));
+        held.spec = spec.clone();
+        self.tables.insert(spec.name.clone(), held);
         Ok(())
     }
 
@@ -129,7 +147,7 @@ impl Store for MapStore {
             Ok(shared
                 .tables
                 .values()
-                .map(|(spec, _)| spec.clone())
+                .map(|held| held.spec.clone())
                 .collect())
         })
     }
@@ -177,16 +195,18 @@ impl MapTable {
     ) -> Answer<'a, Result<T>> {
         let mut keys = keys.into_iter();
         let checked = keys.try_for_each(|at| self.0.check_key(&at.key));
-        Answer::ready(checked.and_then(|()| {
-            self.1
-                .with_now(|shared| match shared.tables.get_mut(&self.0.name) {
-                    Some((_, rows)) => Ok(work(rows)),
-                    None => Err(Error::new(
-                        ErrorKind::NoSuchRepository,
-                        "the table was removed",
-                    )),
-                })
-        }))
+        Answer::ready(checked.and_then(|()| self.held(|held| work(&mut held.rows))))
+    }
+
+    fn held<T>(&self, work: impl FnOnce(&mut Held) -> T) -> Result<T> {
+        self.1
+            .with_now(|shared| match shared.tables.get_mut(&self.0.name) {
+                Some(held) => Ok(work(held)),
+                None => Err(Error::new(
+                    ErrorKind::NoSuchRepository,
+                    "the table was removed",
+                )),
+            })
     }
 
     fn retains(&self, meta: &Meta, now: Millis) -> bool {
@@ -350,6 +370,14 @@ impl Table for MapTable {
             Ok(entries) => stream::iter(entries.into_iter().map(Ok).collect::<Vec<_>>()),
             Err(error) => stream::iter(vec![Err(error)]),
         }))
+    }
+
+    fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
+        Answer::ready(self.held(|held| held.pending.clone()))
+    }
+
+    fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
+        Answer::ready(self.held(|held| held.pending.retain(|name| !columns.contains(name))))
     }
 
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {

@@ -414,6 +414,14 @@ impl Table for FaultyTable {
         Box::pin(stream::iter(0..times).then(move |_| once()).try_flatten())
     }
 
+    fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
+        self.inner.pending_columns()
+    }
+
+    fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
+        self.inner.columns_filled(columns)
+    }
+
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
         assert!(self.fault != Fault::Panics, "this store panics");
         self.inner.stats(now)

@@ -149,6 +149,8 @@ async fn a_table_of_a_closed_store_says_so(subject: &dyn Subject) -> Kept {
     fails(table.count(&which, T0).await, closed, "count")?;
     fails(table.clear(&which, 10, T0).await, closed, "clear")?;
     fails(table.sweep(10, T0).await, closed, "sweep")?;
+    fails(table.pending_columns().await, closed, "pending_columns")?;
+    fails(table.columns_filled(&[]).await, closed, "columns_filled")?;
     fails(table.stats(T0).await, closed, "stats")?;
     match table.scan(&which, Parts::Whole, T0).next().await {
         Some(first) => fails(first, closed, "scan").map(drop),

@@ -18,6 +18,10 @@ promises! {
     a_dropped_field_is_not_migrated: "With Migrate, a dropped field is a mismatch: keys would become alike.",
     added_columns_are_migrated: "With Migrate, an added column is absent in older entries and the others keep their values.",
     dropped_columns_are_migrated: "With Migrate, a dropped column is gone and the others keep their values.",
+    a_new_table_waits_for_no_columns: "A table that was made or opened as it is has no pending columns.",
+    added_columns_are_pending: "Added columns, and those that come from elsewhere in the body now, are pending until they are said to be filled.",
+    a_dropped_column_is_not_pending: "A column that is dropped before it was filled is not pending any more.",
+    pending_columns_outlive_a_close: "Reopened, a durable store still has the columns pending that were not filled.",
     a_migrated_table_is_as_declared: "A migrated table is listed as declared, opened so again, and takes writes.",
     a_table_set_aside_is_still_there: "With SetAside, the new table is empty and the old one is listed under another name with its entries.",
     tables_are_set_aside_again_and_again: "With SetAside, a second change keeps both older tables.",
@@ -236,6 +240,87 @@ async fn dropped_columns_are_migrated(subject: &dyn Subject) -> Kept {
         t.count(&Selection::default().eq("year", 1), T0).await?,
         1,
         "entries of the year"
+    );
+    Ok(())
+}
+
+async fn pending(t: &Trial) -> Kept<Vec<Box<str>>> {
+    let mut names = t.table.pending_columns().await?;
+    names.sort();
+    Ok(names)
+}
+
+/// A table in which `year` comes from elsewhere and two columns are added.
+async fn with_pending(subject: &dyn Subject) -> Kept<Trial> {
+    let t = Trial::start(subject).await?;
+    t.write(T0, [entry("a")?.columns("x", 1)]).await?;
+    let columns = [
+        column("artist", "/artist"),
+        column("year", "/album/year"),
+        column("genre", "/genre"),
+        column("it's", "/its"),
+    ];
+    reopened(t, &with_columns(&columns, OnSchemaChange::Migrate)?).await
+}
+
+async fn a_new_table_waits_for_no_columns(subject: &dyn Subject) -> Kept {
+    let t = Trial::start(subject).await?;
+    same!(pending(&t).await?.len(), 0, "pending columns");
+    let t = reopened(t, &spec()?).await?;
+    same!(pending(&t).await?.len(), 0, "pending columns");
+    t.table.columns_filled(&["artist".into()]).await?;
+    Ok(())
+}
+
+async fn added_columns_are_pending(subject: &dyn Subject) -> Kept {
+    let t = with_pending(subject).await?;
+    same!(
+        pending(&t).await?,
+        ["genre", "it's", "year"].map(Box::from),
+        "pending columns"
+    );
+    // Writing an entry says nothing about the others.
+    t.write(T0, [entry("b")?]).await?;
+    t.table
+        .columns_filled(&["it's".into(), "year".into()])
+        .await?;
+    same!(
+        pending(&t).await?,
+        ["genre"].map(Box::from),
+        "pending columns"
+    );
+    let spec = t.table.spec().clone();
+    let t = reopened(t, &spec).await?;
+    same!(
+        pending(&t).await?,
+        ["genre"].map(Box::from),
+        "pending columns, opened again"
+    );
+    t.table.columns_filled(&["genre".into()]).await?;
+    same!(pending(&t).await?.len(), 0, "pending columns");
+    Ok(())
+}
+
+async fn a_dropped_column_is_not_pending(subject: &dyn Subject) -> Kept {
+    let t = with_pending(subject).await?;
+    let columns = [column("artist", "/artist"), column("genre", "/genre")];
+    let t = reopened(t, &with_columns(&columns, OnSchemaChange::Migrate)?).await?;
+    same!(
+        pending(&t).await?,
+        ["genre"].map(Box::from),
+        "pending columns"
+    );
+    Ok(())
+}
+
+async fn pending_columns_outlive_a_close(subject: &dyn Subject) -> Kept {
+    let t = with_pending(subject).await?;
+    t.table.columns_filled(&["year".into()]).await?;
+    let t = t.reopen(subject).await?;
+    same!(
+        pending(&t).await?,
+        ["genre", "it's"].map(Box::from),
+        "pending columns"
     );
     Ok(())
 }

@@ -136,8 +136,10 @@ impl Shelf {
 
     /// Moves what it holds to a new shelf with other fields and columns.
     pub(super) fn migrate(&self, spec: &TableSpec, migration: &Migration, totals: &Totals) -> Self {
-        let mut moved = State::default();
-        moved.pending = std::mem::take(&mut self.lock().pending);
+        let mut moved = State {
+            pending: std::mem::take(&mut self.lock().pending),
+            ..State::default()
+        };
         moved.pending.extend(migration.added_columns(spec));
         moved
             .pending
