@@ -17,7 +17,7 @@ struct AlbumsKey {
     artist: ArtistId,
     /// Without a market is not the same as with an empty one.
     market: Option<String>,
-    /// An integer: `offset=020` and `offset=20` are one key, and `offset=x` is none.
+    /// An integer: a request with `offset=x` has no key.
     offset: i64,
 }
 
