@@ -14,6 +14,7 @@ pub(crate) fn key(declaration: &Declaration, key: &RawKey) -> String {
     let fields: Vec<String> = match declaration.fields.len() {
         // One field needs no name.
         1 => fields.map(|(_, value)| shown(value)).collect(),
+        0 => vec!["(no fields)".to_owned()],
         _ => fields.map(|(field, value)| format!("{}={}", field.name(), shown(value))).collect(),
     };
     let fields = fields.join(", ");

@@ -61,6 +61,11 @@ impl Out {
         Ok(self.writer.write_all(bytes)?)
     }
 
+    /// Tells whether people look at it.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.writer.get_ref().is_terminal()
+    }
+
     /// Gives what was written to the reader.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.writer.flush()?)
@@ -122,6 +127,8 @@ pub(crate) fn size(bytes: u64) -> String {
 pub(crate) fn duration(d: Duration) -> String {
     let millis = d.as_millis();
     let seconds = d.as_secs();
+    // To the nearest: six days and 23 hours are seven days.
+    let nearest = |unit: u64| (seconds + unit / 2) / unit;
     let (count, unit) = match seconds {
         0 => {
             return if millis == 0 {
@@ -132,9 +139,9 @@ pub(crate) fn duration(d: Duration) -> String {
         }
         1..10 => return format!("{:.1} s", d.as_secs_f64()),
         10..120 => return format!("{seconds} s"),
-        120..7_200 => (seconds / 60, "minute"),
-        7_200..172_800 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
+        120..7_200 => (nearest(60), "minute"),
+        7_200..172_800 => (nearest(3_600), "hour"),
+        _ => (nearest(86_400), "day"),
     };
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
@@ -230,7 +237,8 @@ mod tests {
             (20, "20 ms"),
             (1_500, "1.5 s"),
             (61_000, "61 s"),
-            (150_000, "2 minutes"),
+            (140_000, "2 minutes"),
+            (7 * 86_400_000 - 5_000, "7 days"),
             (3 * 3_600_000, "3 hours"),
             (3 * 86_400_000, "3 days"),
         ] {

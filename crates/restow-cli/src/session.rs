@@ -20,6 +20,7 @@ pub(crate) struct Session {
     pub(crate) config: Option<Config>,
     /// Whether a principal is named.
     pub(crate) named: bool,
+    place: String,
 }
 
 /// What a command does to a cache that is not there, and to endpoints that have no table yet.
@@ -46,10 +47,14 @@ impl Session {
             (None, Some(config)) => config.cache_url()?.unwrap_or_else(|| DEFAULT_CACHE.to_owned()),
             (None, None) => DEFAULT_CACHE.to_owned(),
         };
+        let mut place = None;
         if let Some(path) = file(&url).filter(|p| !p.exists()) {
             match access {
                 Access::Create => {}
-                Access::Imagine => url = "memory:".to_owned(),
+                Access::Imagine => {
+                    place = Some(format!("{}, which is not there yet,", path.display()));
+                    url = "memory:".to_owned();
+                }
                 Access::Existing => return Err(no_cache(&path)),
             }
         }
@@ -65,8 +70,11 @@ impl Session {
         if let Some(name) = &principal {
             builder = builder.principal(name);
         }
+        let cache = builder.build().await?;
         let session = Self {
-            cache: builder.build().await?,
+            // The store says where it is without a password.
+            place: place.unwrap_or_else(|| cache.store().to_string()),
+            cache,
             config,
             named: principal.is_some(),
         };
@@ -98,10 +106,12 @@ impl Session {
     pub(crate) fn repository(&self, name: &str) -> Result<AnyRepository, Failure> {
         self.cache.repository(name).ok_or_else(|| {
             let names: Vec<String> = self.cache.iter().map(|r| r.name().to_owned()).collect();
-            Failure::not_held(match nearest(name, &names) {
-                Some(near) => format!("there is no repository {name:?} in {}; did you mean {near:?}?", self.place()),
-                None => format!("there is no repository {name:?} in {}, which is empty", self.place()),
-            })
+            let way_out = match nearest(name, &names) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None if names.is_empty() => "it is empty".to_owned(),
+                None => format!("there are {}", names.join(", ")),
+            };
+            Failure::not_held(format!("there is no repository {name:?} in {}; {way_out}", self.place))
         })
     }
 
@@ -123,8 +133,8 @@ impl Session {
     }
 
     /// Says where the cache is, without a password.
-    pub(crate) fn place(&self) -> String {
-        self.cache.store().to_string()
+    pub(crate) fn place(&self) -> &str {
+        &self.place
     }
 
     /// Makes what was written durable, and lets go.
@@ -146,14 +156,16 @@ pub(crate) async fn declarations(global: &Global) -> Result<(Vec<Declaration>, S
     }
     let session = Session::open(global, Access::Existing, None).await?;
     let stored = session.cache.iter().map(|r| r.endpoint().inner().declaration().clone()).collect();
-    let place = session.place();
+    let place = session.place().to_owned();
     session.close().await?;
     Ok((stored, place))
 }
 
-/// Returns the name that is most like another.
-pub(crate) fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
-    names.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)))
+/// Returns the name that is most like another, where one is like it at all.
+fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
+    let alike = |other: &str| strsim::jaro_winkler(other, name);
+    let near = names.iter().filter(|n| alike(n) > 0.8);
+    near.max_by(|a, b| alike(a).total_cmp(&alike(b)))
 }
 
 fn no_cache(path: &std::path::Path) -> Failure {

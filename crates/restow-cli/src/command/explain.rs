@@ -83,7 +83,7 @@ impl Explain {
             return session.close().await;
         }
         out.line(out.bold(url))?;
-        for line in lines(&place, if held.is_some() { &[] } else { &near }, &session.place(), out) {
+        for line in lines(&place, if held.is_some() { &[] } else { &near }, session.place(), out) {
             out.line(line)?;
         }
         let line = |out: &mut Out, name: &str, value: String| {

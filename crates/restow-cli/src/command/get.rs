@@ -45,6 +45,10 @@ impl Get {
             out.json(&object)?;
         } else {
             out.bytes(&entry.body)?;
+            // A shell's prompt belongs on a line of its own; a pipe gets the body and nothing else.
+            if out.is_terminal() && !entry.body.ends_with(b"\n") {
+                out.line("")?;
+            }
         }
         session.close().await
     }

@@ -22,23 +22,43 @@ pub(super) fn nearest<'a>(
     method: &Method,
     target: &Target<'_>,
 ) -> Vec<Near> {
-    let url = origin(target) + target.path;
-    let mut near: Vec<(f64, Near)> = routes
+    let mut near: Vec<(i64, Near)> = routes
         .map(|(of, route, declaration)| {
             let template = route.template().to_string();
-            let likeness = strsim::jaro_winkler(place_of(&template), &url);
-            let why = why(of, method, route, &template, target);
             let near = Near {
                 endpoint: declaration.name.to_string(),
                 shown: format!("{} ({of} {template})", declaration.name),
+                why: why(of, method, route, &template, target),
                 route: template,
-                why,
             };
-            (likeness, near)
+            (likeness(of, method, &near.route, target), near)
         })
         .collect();
-    near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    near.sort_by_key(|(likeness, _)| std::cmp::Reverse(*likeness));
     near.into_iter().take(SHOWN).map(|(_, n)| n).collect()
+}
+
+/// How much of a template a request has: its method, its origin, then segment by segment, literals before variables.
+fn likeness(of: &Method, method: &Method, template: &str, target: &Target<'_>) -> i64 {
+    // `a{/rest*}` has two segments.
+    let template = template.replace("{/", "/{");
+    let (host, path) = split(place_of(&template));
+    let wanted: Vec<&str> = path.split('/').skip(1).collect();
+    let given: Vec<&str> = target.path.split('/').skip(1).collect();
+    let mut score = 0;
+    score += if host.eq_ignore_ascii_case(&origin(target)) { 10 } else { 0 };
+    score += if of == method { 2 } else { 0 };
+    for (wanted, given) in wanted.iter().zip(&given) {
+        score += match (wanted.contains('{'), wanted == given) {
+            (true, _) => 2,
+            (false, true) => 3,
+            // A word mistyped is nearer than another word.
+            (false, false) if strsim::jaro_winkler(wanted, given) > 0.8 => 1,
+            (false, false) => -3,
+        };
+    }
+    let differ = wanted.len().abs_diff(given.len());
+    score - i64::try_from(differ).unwrap_or(i64::MAX).saturating_mul(2)
 }
 
 /// Says the first thing that keeps a request from matching.
@@ -46,7 +66,8 @@ fn why(of: &Method, method: &Method, route: &Route, template: &str, target: &Tar
     if of != method && !(of == Method::GET && method == Method::HEAD) {
         return format!("the method is {method}, not {of}");
     }
-    let (host, path) = split(place_of(template));
+    let template = template.replace("{/", "/{");
+    let (host, path) = split(place_of(&template));
     let asked = origin(target);
     if !host.contains('{') && !host.eq_ignore_ascii_case(&asked) {
         return format!("the origin is {asked}, not {host}");
@@ -68,7 +89,7 @@ fn why(of: &Method, method: &Method, route: &Route, template: &str, target: &Tar
         }
     }
     if given.len() != wanted.len() && !(has_rest && given.len() > wanted.len()) {
-        return format!("the path has {}, not {}", segments(given.len()), segments(wanted.len()));
+        return format!("the path has {}, not {}", segments(given.len()), wanted.len());
     }
     let given = |name: &str| target.query.unwrap_or("").split('&').any(|pair| pair.split('=').next() == Some(name));
     let mut missing = route.template().variables().filter(|v| v.place() == Place::Query && v.is_required() && !given(v.name()));
@@ -97,9 +118,7 @@ fn place_of(template: &str) -> &str {
 fn split(place: &str) -> (&str, &str) {
     let start = place.find("://").map_or(0, |i| i + 3);
     let path = place.get(start..).and_then(|rest| rest.find('/').map(|i| start + i));
-    // `{/path*}` stands right behind the host.
-    let rest = place.find("{/");
-    place.split_at(path.into_iter().chain(rest).min().unwrap_or(place.len()))
+    place.split_at(path.unwrap_or(place.len()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,9 @@
+//! The program, run as a user runs it: what it writes, what it keeps, and how it ends.
+
+mod demo;
+mod explain;
+mod fetch;
+mod held;
+mod secrets;
+mod support;
+mod usage;
