@@ -1,6 +1,9 @@
 //! Entries as text and as JSON, the same in every command.
 
-use crate::{output::{Out, duration, iso, relative, size}, redact::redact};
+use crate::{
+    output::{Out, duration, iso, relative, size},
+    redact::redact,
+};
 use http::header::SET_COOKIE;
 use restow::{
     AnyRepository, Credentials, Declaration, FieldRef, FieldValue, Millis, RawKey,
@@ -15,7 +18,9 @@ pub(crate) fn key(declaration: &Declaration, key: &RawKey) -> String {
         // One field needs no name.
         1 => fields.map(|(_, value)| shown(value)).collect(),
         0 => vec!["(no fields)".to_owned()],
-        _ => fields.map(|(field, value)| format!("{}={}", field.name(), shown(value))).collect(),
+        _ => fields
+            .map(|(field, value)| format!("{}={}", field.name(), shown(value)))
+            .collect(),
     };
     let fields = fields.join(", ");
     match key.query() {
@@ -35,7 +40,11 @@ fn shown(value: FieldRef<'_>) -> String {
 /// Writes a key as an object of its fields.
 pub(crate) fn key_json(declaration: &Declaration, key: &RawKey) -> Value {
     let fields = declaration.fields.iter().zip(key.fields());
-    Value::Object(fields.map(|(f, v)| (f.name().to_owned(), value_json(v))).collect::<Map<_, _>>())
+    Value::Object(
+        fields
+            .map(|(f, v)| (f.name().to_owned(), value_json(v)))
+            .collect::<Map<_, _>>(),
+    )
 }
 
 fn value_json(value: FieldRef<'_>) -> Value {
@@ -54,7 +63,12 @@ pub(crate) fn credentials(declaration: &Declaration) -> Credentials {
 /// Returns the URL of an entry, without secrets: where it came from, else what its key makes.
 pub(crate) fn url(repository: &AnyRepository, entry: &Entry) -> Option<String> {
     let endpoint = repository.endpoint().inner();
-    let made = || endpoint.request(&entry.id.address.key).ok().map(|r| r.uri().to_string());
+    let made = || {
+        endpoint
+            .request(&entry.id.address.key)
+            .ok()
+            .map(|r| r.uri().to_string())
+    };
     let url = entry.meta.head.url().map(str::to_owned).or_else(made)?;
     Some(redact(&url, &credentials(endpoint.declaration())))
 }
@@ -74,7 +88,8 @@ pub(crate) fn json(repository: &AnyRepository, entry: &Entry, now: Millis) -> Ma
         .map(|(c, v)| (c.name.to_string(), value_json(FieldValue::as_ref(v))))
         .collect();
     let query = Some(address.key.query()).filter(|q| !q.is_empty());
-    let variant = (entry.id.variant != Variant::NONE).then(|| format!("{:032x}", entry.id.variant.0));
+    let variant =
+        (entry.id.variant != Variant::NONE).then(|| format!("{:032x}", entry.id.variant.0));
     let object = json!({
         "repository": repository.name(),
         "key": key_json(declaration, &address.key),
@@ -105,19 +120,30 @@ pub(crate) fn headers(entry: &Entry) -> Vec<(String, String)> {
     let headers = entry.meta.head.headers();
     let lines = headers.iter().map(|(name, value)| {
         let secret = *name == SET_COOKIE || name.as_str() == "set-cookie2";
-        let value = if secret { "…".into() } else { String::from_utf8_lossy(value.as_bytes()) };
+        let value = if secret {
+            "…".into()
+        } else {
+            String::from_utf8_lossy(value.as_bytes())
+        };
         (name.to_string(), value.into_owned())
     });
     lines.collect()
 }
 
 /// Writes the times, sizes and facts of an entry for people, one a line.
-pub(crate) fn facts(out: &Out, repository: &AnyRepository, entry: &Entry, now: Millis) -> Vec<String> {
+pub(crate) fn facts(
+    out: &Out,
+    repository: &AnyRepository,
+    entry: &Entry,
+    now: Millis,
+) -> Vec<String> {
     let meta = &entry.meta;
     let facts = meta.head.facts();
     let took = Millis(facts.received_at).since(Millis(facts.requested_at));
     let mut lines = Vec::new();
-    let mut line = |name: &str, value: String| lines.push(format!("  {}  {value}", out.dim(format!("{name:11}"))));
+    let mut line = |name: &str, value: String| {
+        lines.push(format!("  {}  {value}", out.dim(format!("{name:11}"))))
+    };
     let time = |at: Millis| match iso(at) {
         Some(iso) => format!("{iso}  ({})", relative(at, now)),
         None => "never".to_owned(),
@@ -139,14 +165,32 @@ pub(crate) fn facts(out: &Out, repository: &AnyRepository, entry: &Entry, now: M
     if meta.changed_at != meta.stored_at {
         line("changed", time(meta.changed_at));
     }
-    line(if meta.is_live(now) { "expires" } else { "expired" }, time(meta.expires_at));
+    line(
+        if meta.is_live(now) {
+            "expires"
+        } else {
+            "expired"
+        },
+        time(meta.expires_at),
+    );
     line("body", size(meta.seal.len));
     if !took.is_zero() {
         line("took", duration(took));
     }
     let validator = meta.head.etag().or_else(|| meta.head.last_modified());
-    line("validator", validator.map_or("none: once expired it is fetched anew".to_owned(), |v| String::from_utf8_lossy(v).into_owned()));
-    let columns = repository.endpoint().inner().declaration().columns.iter().zip(meta.columns.iter());
+    line(
+        "validator",
+        validator.map_or("none: once expired it is fetched anew".to_owned(), |v| {
+            String::from_utf8_lossy(v).into_owned()
+        }),
+    );
+    let columns = repository
+        .endpoint()
+        .inner()
+        .declaration()
+        .columns
+        .iter()
+        .zip(meta.columns.iter());
     for (column, value) in columns {
         line(&column.name, shown(value.as_ref()));
     }

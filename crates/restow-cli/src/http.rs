@@ -21,10 +21,13 @@ pub(crate) fn builder() -> reqwest::ClientBuilder {
 }
 
 /// Makes a client whose requests keep to a pace. It lies beneath the cache: what is held costs no turn.
-pub(crate) fn client(builder: reqwest::ClientBuilder, pace: Pace) -> std::result::Result<ClientWithMiddleware, Failure> {
-    let client = builder
-        .build()
-        .map_err(|e| Failure::new(Exit::Upstream, "the HTTP client cannot be made").because(e.without_url()))?;
+pub(crate) fn client(
+    builder: reqwest::ClientBuilder,
+    pace: Pace,
+) -> std::result::Result<ClientWithMiddleware, Failure> {
+    let client = builder.build().map_err(|e| {
+        Failure::new(Exit::Upstream, "the HTTP client cannot be made").because(e.without_url())
+    })?;
     Ok(ClientBuilder::new(client).with(Paced(pace)).build())
 }
 
@@ -35,7 +38,11 @@ pub(crate) fn reason(error: Error) -> String {
             let error = error.without_url();
             chain(&error)
         }
-        Error::Middleware(error) => error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "),
+        Error::Middleware(error) => error
+            .chain()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": "),
     }
 }
 
@@ -57,7 +64,12 @@ struct Paced(Pace);
 
 #[async_trait::async_trait]
 impl Middleware for Paced {
-    async fn handle(&self, request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
         self.0.turn().await;
         next.run(request, extensions).await
     }

@@ -7,7 +7,10 @@ use crate::{
     target,
 };
 use http::HeaderMap;
-use restow::{AnyRepository, Clock as _, FieldKind, FieldValue, Millis, RawKey, SystemClock, repository::{Select, Untyped}};
+use restow::{
+    AnyRepository, Clock as _, FieldKind, FieldValue, Millis, RawKey, SystemClock,
+    repository::{Select, Untyped},
+};
 
 /// A selection in each of some repositories.
 pub(crate) async fn select(
@@ -16,26 +19,48 @@ pub(crate) async fn select(
     args: &SelectArgs,
 ) -> Result<Vec<(AnyRepository, Select<Untyped>)>, Failure> {
     let of_url = match &args.url {
-        Some(url) => Some(target::route(session, &target::request(url, HeaderMap::new())?)?),
+        Some(url) => Some(target::route(
+            session,
+            &target::request(url, HeaderMap::new())?,
+        )?),
         None => None,
     };
     let mut repositories = session.repositories(repository)?;
     if let Some((of_url, _)) = &of_url {
         repositories.retain(|r| r.name() == of_url.name());
         if repositories.is_empty() {
-            return Err(Failure::usage(format!("the URL is one of {:?}, not of {:?}", of_url.name(), repository.unwrap_or_default())));
+            return Err(Failure::usage(format!(
+                "the URL is one of {:?}, not of {:?}",
+                of_url.name(),
+                repository.unwrap_or_default()
+            )));
         }
     }
-    let conditions: Vec<(&str, Option<&str>)> = args.conditions.iter().map(|c| match c.split_once('=') {
-        Some((name, value)) => (name.trim(), Some(value)),
-        None => (c.trim(), None),
-    }).collect();
+    let conditions: Vec<(&str, Option<&str>)> = args
+        .conditions
+        .iter()
+        .map(|c| match c.split_once('=') {
+            Some((name, value)) => (name.trim(), Some(value)),
+            None => (c.trim(), None),
+        })
+        .collect();
     if repository.is_none() && !conditions.is_empty() {
         // Without a name: those that have what the conditions speak of.
-        let having: Vec<AnyRepository> = repositories.iter().filter(|r| conditions.iter().all(|(name, _)| kind_of(r, name).is_some())).cloned().collect();
+        let having: Vec<AnyRepository> = repositories
+            .iter()
+            .filter(|r| {
+                conditions
+                    .iter()
+                    .all(|(name, _)| kind_of(r, name).is_some())
+            })
+            .cloned()
+            .collect();
         if having.is_empty() {
             let names: Vec<String> = conditions.iter().map(|(n, _)| format!("{n:?}")).collect();
-            return Err(Failure::usage(format!("no repository has the fields or columns {}", names.join(", "))));
+            return Err(Failure::usage(format!(
+                "no repository has the fields or columns {}",
+                names.join(", ")
+            )));
         }
         repositories = having;
     }
@@ -43,7 +68,13 @@ pub(crate) async fn select(
     repositories
         .into_iter()
         .map(|r| {
-            let selected = narrow(&session.seen(&r), args, &conditions, of_url.as_ref().map(|(_, key)| key), now)?;
+            let selected = narrow(
+                &session.seen(&r),
+                args,
+                &conditions,
+                of_url.as_ref().map(|(_, key)| key),
+                now,
+            )?;
             Ok((r, selected))
         })
         .collect()
@@ -61,11 +92,18 @@ fn narrow(
     for (name, value) in conditions {
         let value = match (value, kind_of(repository, name)) {
             (None, _) => FieldValue::Absent,
-            (Some(value), Some(Kind::Integer)) => FieldValue::Integer(value.parse().map_err(|_| {
-                Failure::usage(format!("--where {name}={value}: {name:?} is a whole number in {:?}", repository.name()))
-            })?),
+            (Some(value), Some(Kind::Integer)) => {
+                FieldValue::Integer(value.parse().map_err(|_| {
+                    Failure::usage(format!(
+                        "--where {name}={value}: {name:?} is a whole number in {:?}",
+                        repository.name()
+                    ))
+                })?)
+            }
             // A column has whatever the JSON has: a number is selected as a number.
-            (Some(value), Some(Kind::Any)) => value.parse().map_or_else(|_| (*value).into(), FieldValue::Integer),
+            (Some(value), Some(Kind::Any)) => value
+                .parse()
+                .map_or_else(|_| (*value).into(), FieldValue::Integer),
             (Some(value), _) => (*value).into(),
         };
         select = select.eq(name, value);
@@ -78,7 +116,8 @@ fn narrow(
         select = select.query(key.query());
     }
     if let Some(status) = args.status {
-        let status = http::StatusCode::from_u16(status).map_err(|_| Failure::usage(format!("{status} is no status")))?;
+        let status = http::StatusCode::from_u16(status)
+            .map_err(|_| Failure::usage(format!("{status} is no status")))?;
         select = select.status(status);
     }
     if let Some(tag) = &args.tag {
@@ -106,9 +145,17 @@ enum Kind {
 fn kind_of(repository: &AnyRepository, name: &str) -> Option<Kind> {
     let declaration = repository.endpoint().inner().declaration();
     let field = declaration.fields.iter().find(|f| f.name() == name);
-    let column = || declaration.columns.iter().any(|c| *c.name == *name).then_some(Kind::Any);
-    field.map(|f| match f.kind() {
-        FieldKind::Integer => Kind::Integer,
-        _ => Kind::Text,
-    }).or_else(column)
+    let column = || {
+        declaration
+            .columns
+            .iter()
+            .any(|c| *c.name == *name)
+            .then_some(Kind::Any)
+    };
+    field
+        .map(|f| match f.kind() {
+            FieldKind::Integer => Kind::Integer,
+            _ => Kind::Text,
+        })
+        .or_else(column)
 }

@@ -5,7 +5,9 @@ use crate::{
     exit::{Exit, Failure},
 };
 use percent_encoding::percent_decode_str;
-use restow::{AnyRepository, Binary, Cache, Config, Declaration, DeclaredEndpoint, ErrorKind, Mode};
+use restow::{
+    AnyRepository, Binary, Cache, Config, Declaration, DeclaredEndpoint, ErrorKind, Mode,
+};
 use std::path::PathBuf;
 
 /// The cache where neither the command line nor a configuration names one.
@@ -36,7 +38,11 @@ pub(crate) enum Access {
 
 impl Session {
     /// Opens the cache, the endpoints of the configuration, and whatever else is stored.
-    pub(crate) async fn open(global: &Global, access: Access, mode: Option<Mode>) -> Result<Self, Failure> {
+    pub(crate) async fn open(
+        global: &Global,
+        access: Access,
+        mode: Option<Mode>,
+    ) -> Result<Self, Failure> {
         let config = config(global)?;
         let mut builder = match &config {
             Some(config) => config.builder()?,
@@ -44,7 +50,9 @@ impl Session {
         };
         let mut url = match (&global.cache, &config) {
             (Some(url), _) => url.clone(),
-            (None, Some(config)) => config.cache_url()?.unwrap_or_else(|| DEFAULT_CACHE.to_owned()),
+            (None, Some(config)) => config
+                .cache_url()?
+                .unwrap_or_else(|| DEFAULT_CACHE.to_owned()),
             (None, None) => DEFAULT_CACHE.to_owned(),
         };
         let mut place = None;
@@ -92,7 +100,9 @@ impl Session {
             let endpoint = DeclaredEndpoint::from_declaration(declaration.clone(), Binary)?;
             match self.cache.create_repository(endpoint).await {
                 // What is stored can still be read and removed as it was declared then.
-                Err(error) if error.kind() == ErrorKind::SchemaMismatch && access != Access::Create => {
+                Err(error)
+                    if error.kind() == ErrorKind::SchemaMismatch && access != Access::Create =>
+                {
                     tracing::warn!(target: "restow", %error, "the table is read as it is stored");
                 }
                 end => end.map(drop)?,
@@ -111,7 +121,10 @@ impl Session {
                 None if names.is_empty() => "it is empty".to_owned(),
                 None => format!("there are {}", names.join(", ")),
             };
-            Failure::not_held(format!("there is no repository {name:?} in {}; {way_out}", self.place))
+            Failure::not_held(format!(
+                "there is no repository {name:?} in {}; {way_out}",
+                self.place
+            ))
         })
     }
 
@@ -155,7 +168,11 @@ pub(crate) async fn declarations(global: &Global) -> Result<(Vec<Declaration>, S
         return Ok((config.endpoints().to_vec(), config.origin().to_owned()));
     }
     let session = Session::open(global, Access::Existing, None).await?;
-    let stored = session.cache.iter().map(|r| r.endpoint().inner().declaration().clone()).collect();
+    let stored = session
+        .cache
+        .iter()
+        .map(|r| r.endpoint().inner().declaration().clone())
+        .collect();
     let place = session.place().to_owned();
     session.close().await?;
     Ok((stored, place))

@@ -38,7 +38,9 @@ impl TargetArgs {
         let shows_whose = session.named || !headers.is_empty();
         let (repository, key, mut entries) = if self.target.contains("://") {
             if !self.key.is_empty() {
-                return Err(Failure::usage("a URL has its key in it; leave out what follows"));
+                return Err(Failure::usage(
+                    "a URL has its key in it; leave out what follows",
+                ));
             }
             let request = request(&self.target, headers)?;
             let (repository, key) = route(session, &request)?;
@@ -58,7 +60,11 @@ impl TargetArgs {
             keep_one_user(&mut entries)?;
         }
         entries.sort_by_key(|e| std::cmp::Reverse((e.meta.stored_at, e.id.variant)));
-        Ok(Held { repository, key, entries })
+        Ok(Held {
+            repository,
+            key,
+            entries,
+        })
     }
 }
 
@@ -67,33 +73,56 @@ impl Held {
     pub(crate) fn missing(&self, what: &str) -> Failure {
         let declaration = self.repository.endpoint().inner().declaration();
         let key = entries::key(declaration, &self.key);
-        Failure::not_held(format!("repository {:?} holds {what} for {key}", self.repository.name()))
+        Failure::not_held(format!(
+            "repository {:?} holds {what} for {key}",
+            self.repository.name()
+        ))
     }
 }
 
 /// Makes the request of a URL.
 pub(crate) fn request(url: &str, headers: HeaderMap) -> Result<Request<()>, Failure> {
     // Parsed as a client would, so that the key is the one that a fetch has.
-    let wrong = || Failure::usage(format!("{:?} is not a URL; write it whole, as in https://api.example.com/v1/items", redact(url, &Credentials::default())));
+    let wrong = || {
+        Failure::usage(format!(
+            "{:?} is not a URL; write it whole, as in https://api.example.com/v1/items",
+            redact(url, &Credentials::default())
+        ))
+    };
     let parsed = reqwest::Url::parse(url).map_err(|_| wrong())?;
     if !matches!(parsed.scheme(), "http" | "https") {
         return Err(wrong());
     }
-    let mut request = Request::get(parsed.as_str()).body(()).map_err(|_| wrong())?;
+    let mut request = Request::get(parsed.as_str())
+        .body(())
+        .map_err(|_| wrong())?;
     *request.headers_mut() = headers;
     Ok(request)
 }
 
 /// Finds the repository and the key of a request.
-pub(crate) fn route(session: &Session, request: &Request<()>) -> Result<(AnyRepository, RawKey), Failure> {
+pub(crate) fn route(
+    session: &Session,
+    request: &Request<()>,
+) -> Result<(AnyRepository, RawKey), Failure> {
     let url = redact(&request.uri().to_string(), &Credentials::default());
     let repository = session.cache.route(request).ok_or_else(|| {
-        Failure::not_held(format!("{url} belongs to no repository in {}; `restow routes test URL` tells why", session.place()))
+        Failure::not_held(format!(
+            "{url} belongs to no repository in {}; `restow routes test URL` tells why",
+            session.place()
+        ))
     })?;
     let (parts, ()) = request.clone().into_parts();
-    let key = repository.endpoint().inner().raw_key(&RequestHead::from(&parts)).ok_or_else(|| {
-        Failure::usage(format!("{url} is one of {:?}, but has no key there; `restow routes test URL` tells why", repository.name()))
-    })?;
+    let key = repository
+        .endpoint()
+        .inner()
+        .raw_key(&RequestHead::from(&parts))
+        .ok_or_else(|| {
+            Failure::usage(format!(
+                "{url} is one of {:?}, but has no key there; `restow routes test URL` tells why",
+                repository.name()
+            ))
+        })?;
     Ok((repository, key))
 }
 
@@ -102,7 +131,11 @@ fn parse_key(repository: &AnyRepository, values: &[String]) -> Result<RawKey, Fa
     let fields = &repository.endpoint().inner().declaration().fields;
     let listed: Vec<String> = fields.iter().map(ToString::to_string).collect();
     let wrong = |why: String| {
-        Failure::usage(format!("{why}; the key of {:?} is ({})", repository.name(), listed.join(", ")))
+        Failure::usage(format!(
+            "{why}; the key of {:?} is ({})",
+            repository.name(),
+            listed.join(", ")
+        ))
     };
     let (values, query) = match values.split_last() {
         Some((query, values)) if query.starts_with('?') => (values, query.trim_start_matches('?')),
@@ -116,7 +149,9 @@ fn parse_key(repository: &AnyRepository, values: &[String]) -> Result<RawKey, Fa
         let value = values.get(i).map_or("-", String::as_str);
         parsed.push(match (value, field.kind()) {
             ("-", _) if field.is_optional() => FieldValue::Absent,
-            ("-", _) if values.get(i).is_none() => return Err(wrong(format!("there is no value for {:?}", field.name()))),
+            ("-", _) if values.get(i).is_none() => {
+                return Err(wrong(format!("there is no value for {:?}", field.name())));
+            }
             (value, FieldKind::Integer) => value
                 .parse::<i64>()
                 .map(FieldValue::Integer)
@@ -129,7 +164,10 @@ fn parse_key(repository: &AnyRepository, values: &[String]) -> Result<RawKey, Fa
 
 /// Where nobody is named: the public's entries, else those of the only user who has some.
 fn keep_one_user(entries: &mut Vec<Arc<Entry>>) -> Result<(), Failure> {
-    let users: BTreeSet<Partition> = entries.iter().map(|e| e.id.address.partition.clone()).collect();
+    let users: BTreeSet<Partition> = entries
+        .iter()
+        .map(|e| e.id.address.partition.clone())
+        .collect();
     let of = match users.first() {
         Some(first) if users.len() == 1 || first.is_public() => first.clone(),
         Some(_) => {

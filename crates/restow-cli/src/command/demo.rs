@@ -13,7 +13,9 @@ use crate::{
 };
 use clap::Args;
 use phases::{Ask, Phase, Runner};
-use restow::{Cache, Clock as _, Json, Mode, RawKey, RouteEndpoint, SystemClock, TestClock, store::TableName};
+use restow::{
+    Cache, Clock as _, Json, Mode, RawKey, RouteEndpoint, SystemClock, TestClock, store::TableName,
+};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -48,7 +50,12 @@ impl Demo {
         let url = global.cache.clone().unwrap_or_else(|| CACHE.to_owned());
         // The story begins eight days ago and ends now, so that the file it leaves is of today.
         let clock = TestClock::at(SystemClock.now().minus(LATER));
-        let cache = Cache::builder().url(&url).clock(clock.clone()).mode(Mode::Live).build().await?;
+        let cache = Cache::builder()
+            .url(&url)
+            .clock(clock.clone())
+            .mode(Mode::Live)
+            .build()
+            .await?;
         let warm = make_ready(&cache, self.keep).await?;
         if warm {
             clock.set(SystemClock.now());
@@ -69,24 +76,47 @@ impl Demo {
 }
 
 /// The whole story.
-async fn whole(cache: &Cache, clock: &TestClock, api: &mut SampleApi) -> Result<Vec<Phase>, Failure> {
+async fn whole(
+    cache: &Cache,
+    clock: &TestClock,
+    api: &mut SampleApi,
+) -> Result<Vec<Phase>, Failure> {
     let asks = asks();
     let one = vec![Ask::item(ITEMS); CROWD];
     let all = asks.len() as u64;
     let runner = runner(cache, api)?;
     let mut phases = vec![
-        runner.run("cold: nothing is held", &asks, JOBS, api).await.expecting("miss", all, all),
-        runner.run("again", &asks, JOBS, api).await.expecting("hit", all, 0),
+        runner
+            .run("cold: nothing is held", &asks, JOBS, api)
+            .await
+            .expecting("miss", all, all),
+        runner
+            .run("again", &asks, JOBS, api)
+            .await
+            .expecting("hit", all, 0),
         // One asks; who comes late finds the answer kept, which is as good as waiting for it.
-        runner.run("64 ask for one more at once", &one, CROWD, api).await.expecting("miss", 1, 1),
+        runner
+            .run("64 ask for one more at once", &one, CROWD, api)
+            .await
+            .expecting("miss", 1, 1),
     ];
     clock.advance(LATER);
     api.stop().await;
-    phases.push(runner.run("8 days later, the API is down", &asks, JOBS, api).await.expecting("stale", all, 0));
+    phases.push(
+        runner
+            .run("8 days later, the API is down", &asks, JOBS, api)
+            .await
+            .expecting("stale", all, 0),
+    );
     drop(runner);
     *api = SampleApi::start().await.map_err(cannot_listen)?;
     let runner = self::runner(cache, api)?;
-    phases.push(runner.run("the API is back: all confirmed", &asks, JOBS, api).await.expecting("validated", all, all));
+    phases.push(
+        runner
+            .run("the API is back: all confirmed", &asks, JOBS, api)
+            .await
+            .expecting("validated", all, all),
+    );
     Ok(phases)
 }
 
@@ -95,16 +125,22 @@ async fn again(cache: &Cache, api: &mut SampleApi) -> Result<Vec<Phase>, Failure
     let asks = asks();
     let all = asks.len() as u64;
     let runner = runner(cache, api)?;
-    let first = runner.run("what an earlier run left", &asks, JOBS, api).await;
+    let first = runner
+        .run("what an earlier run left", &asks, JOBS, api)
+        .await;
     api.stop().await;
-    let down = runner.run("the API is down", &asks, JOBS, api).await.expecting("hit", all, 0);
+    let down = runner
+        .run("the API is down", &asks, JOBS, api)
+        .await
+        .expecting("hit", all, 0);
     Ok(vec![first, down])
 }
 
 /// What the demo asks for: items, pages of the list, and who the user is.
 fn asks() -> Vec<Ask> {
     let items = (1..=FETCHED).map(Ask::item);
-    let pages = (1..=ITEMS.div_ceil(crate::sample::PER_PAGE)).map(|n| Ask::open(format!("http://{HOST}/items?page={n}")));
+    let pages = (1..=ITEMS.div_ceil(crate::sample::PER_PAGE))
+        .map(|n| Ask::open(format!("http://{HOST}/items?page={n}")));
     let me = Ask {
         url: format!("http://{HOST}/users/me"),
         token: Some(TOKEN),
@@ -114,13 +150,19 @@ fn asks() -> Vec<Ask> {
 
 /// Declares the endpoints of the sample.
 async fn declare(cache: &Cache) -> Result<(), Failure> {
-    let items = RouteEndpoint::<i64, Json<Value>>::get("items", &format!("http://{HOST}/items/{{id}}"))?
-        .label_at("/name")
-        .column("kind", "/kind")
-        .require("/id");
+    let items =
+        RouteEndpoint::<i64, Json<Value>>::get("items", &format!("http://{HOST}/items/{{id}}"))?
+            .label_at("/name")
+            .column("kind", "/kind")
+            .require("/id");
     // The first page has two names: /items is /items?page=1.
-    let pages = RouteEndpoint::<i64, Json<Vec<Value>>>::get("pages", &format!("http://{HOST}/items{{?page}}"))?.default("page", 1_i64);
-    let me = RouteEndpoint::<RawKey, Json<Value>>::get("me", &format!("http://{HOST}/users/me"))?.label_at("/name");
+    let pages = RouteEndpoint::<i64, Json<Vec<Value>>>::get(
+        "pages",
+        &format!("http://{HOST}/items{{?page}}"),
+    )?
+    .default("page", 1_i64);
+    let me = RouteEndpoint::<RawKey, Json<Value>>::get("me", &format!("http://{HOST}/users/me"))?
+        .label_at("/name");
     cache.create_repository(items).await?;
     cache.create_repository(pages).await?;
     cache.create_repository(me).await?;
@@ -130,7 +172,10 @@ async fn declare(cache: &Cache) -> Result<(), Failure> {
 /// Empties the repositories of an earlier run, or finds that they can be used; never touches anybody else's.
 async fn make_ready(cache: &Cache, keep: bool) -> Result<bool, Failure> {
     let tables = cache.store().tables().await?;
-    let named: Vec<_> = tables.iter().filter(|t| NAMES.contains(&t.name.as_str())).collect();
+    let named: Vec<_> = tables
+        .iter()
+        .filter(|t| NAMES.contains(&t.name.as_str()))
+        .collect();
     if let Some(other) = named.iter().find(|t| !t.declaration.contains(HOST)) {
         return Err(Failure::usage(format!(
             "{} has a repository {:?} that is not the demo's; name another file by --cache",
@@ -154,5 +199,9 @@ fn runner(cache: &Cache, api: &SampleApi) -> Result<Runner, Failure> {
 }
 
 fn cannot_listen(error: std::io::Error) -> Failure {
-    Failure::new(Exit::Upstream, "the sample API cannot listen on the loopback interface").because(error)
+    Failure::new(
+        Exit::Upstream,
+        "the sample API cannot listen on the loopback interface",
+    )
+    .because(error)
 }

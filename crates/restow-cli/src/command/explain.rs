@@ -51,7 +51,10 @@ impl Explain {
         let request = target::request(&self.url, self.request.headers()?)?;
         let (parts, ()) = request.clone().into_parts();
         let repositories: Vec<AnyRepository> = session.cache.iter().collect();
-        let declarations: Vec<Declaration> = repositories.iter().map(|r| r.endpoint().inner().declaration().clone()).collect();
+        let declarations: Vec<Declaration> = repositories
+            .iter()
+            .map(|r| r.endpoint().inner().declaration().clone())
+            .collect();
         let table = Table::new(&declarations)?;
         let at = Target::from(&parts.uri);
         let place = table.find(&Method::GET, &at);
@@ -61,7 +64,11 @@ impl Explain {
         let held = match session.cache.route(&request) {
             Some(repository) => {
                 let own = repository.variants(&request).await?;
-                let all = match repository.endpoint().inner().raw_key(&RequestHead::from(&parts)) {
+                let all = match repository
+                    .endpoint()
+                    .inner()
+                    .raw_key(&RequestHead::from(&parts))
+                {
                     Some(key) => repository.everyone().variants(&key).await?,
                     None => Vec::new(),
                 };
@@ -69,10 +76,17 @@ impl Explain {
             }
             None => None,
         };
-        let begin = session.cache.exchange().begin(RequestHead::from(&parts), Background::Possible).await;
+        let begin = session
+            .cache
+            .exchange()
+            .begin(RequestHead::from(&parts), Background::Possible)
+            .await;
         let verdict = verdict(begin, held.as_ref(), now, session.config.is_some());
 
-        let credentials = held.as_ref().map(|(r, ..)| entries::credentials(r.endpoint().inner().declaration())).unwrap_or_default();
+        let credentials = held
+            .as_ref()
+            .map(|(r, ..)| entries::credentials(r.endpoint().inner().declaration()))
+            .unwrap_or_default();
         let url = redact(&self.url, &credentials);
         if out.is_json() {
             let mut value = object(&url, &place, &near);
@@ -83,7 +97,12 @@ impl Explain {
             return session.close().await;
         }
         out.line(out.bold(url))?;
-        for line in lines(&place, if held.is_some() { &[] } else { &near }, session.place(), out) {
+        for line in lines(
+            &place,
+            if held.is_some() { &[] } else { &near },
+            session.place(),
+            out,
+        ) {
             out.line(line)?;
         }
         let line = |out: &mut Out, name: &str, value: String| {
@@ -122,29 +141,44 @@ type Held = (AnyRepository, Vec<Arc<Entry>>, Vec<Arc<Entry>>);
 /// Takes what the exchange says; a ticket that is dropped fetches nothing.
 fn verdict(begin: Begin, held: Option<&Held>, now: Millis, has_config: bool) -> Verdict {
     let (outcome, advice) = match begin {
-        Begin::Answer { entry, answered, .. } => {
+        Begin::Answer {
+            entry, answered, ..
+        } => {
             let until = relative(entry.meta.expires_at, now);
             let advice = match answered.outcome.kind {
-                OutcomeKind::Stale(Staleness::Window) => "it is served at once, and refreshed behind".to_owned(),
+                OutcomeKind::Stale(Staleness::Window) => {
+                    "it is served at once, and refreshed behind".to_owned()
+                }
                 OutcomeKind::Stale(_) => "it has expired, and is served all the same".to_owned(),
-                _ if entry.meta.expires_at == Millis::MAX => "it is a hit, and stays one".to_owned(),
+                _ if entry.meta.expires_at == Millis::MAX => {
+                    "it is a hit, and stays one".to_owned()
+                }
                 _ => format!("it is a hit; it expires {until}"),
             };
             (answered.outcome, advice)
         }
-        Begin::Refuse(answered) => (answered.outcome, "nothing is held, and the mode forbids asking; fetch it in the mode live".to_owned()),
+        Begin::Refuse(answered) => (
+            answered.outcome,
+            "nothing is held, and the mode forbids asking; fetch it in the mode live".to_owned(),
+        ),
         Begin::Fetch(ticket) => {
             let outcome = ticket.outcome();
             (outcome, miss(outcome, held))
         }
         Begin::Bypass(answered, _) => (answered.outcome, bypass(answered.outcome.kind, has_config)),
-        _ => (Outcome::new(OutcomeKind::Miss(Missed::Absent), None), String::new()),
+        _ => (
+            Outcome::new(OutcomeKind::Miss(Missed::Absent), None),
+            String::new(),
+        ),
     };
     Verdict { outcome, advice }
 }
 
 fn miss(outcome: Outcome, held: Option<&Held>) -> String {
-    let validator = |(_, own, _): &Held| own.iter().any(|e| e.meta.head.etag().is_some() || e.meta.head.last_modified().is_some());
+    let validator = |(_, own, _): &Held| {
+        own.iter()
+            .any(|e| e.meta.head.etag().is_some() || e.meta.head.last_modified().is_some())
+    };
     match outcome.kind {
         OutcomeKind::Miss(Missed::Expired) if held.is_some_and(validator) => {
             "the API is asked whether it has changed (its answer is a 304 where it has not); a longer expire_after makes it a hit for longer".to_owned()
@@ -174,7 +208,11 @@ fn bypass(kind: OutcomeKind, has_config: bool) -> String {
 
 fn described(entry: &Entry, now: Millis) -> String {
     let meta = &entry.meta;
-    let mut text = format!("{} stored {}", meta.head.status(), relative(meta.stored_at, now));
+    let mut text = format!(
+        "{} stored {}",
+        meta.head.status(),
+        relative(meta.stored_at, now)
+    );
     if meta.checked_at != meta.stored_at {
         text.push_str(&format!(", confirmed {}", relative(meta.checked_at, now)));
     }
@@ -183,7 +221,10 @@ fn described(entry: &Entry, now: Millis) -> String {
         (true, at) => format!(", expires {}", relative(at, now)),
         (false, at) => format!(", expired {} ago", duration(now.since(at))),
     });
-    text.push_str(&format!(", for {}", entries::owner(&entry.id.address.partition)));
+    text.push_str(&format!(
+        ", for {}",
+        entries::owner(&entry.id.address.partition)
+    ));
     if entry.id.variant != Variant::NONE {
         text.push_str(&format!(", varies on {}", meta.head.vary()));
     }
@@ -193,13 +234,21 @@ fn described(entry: &Entry, now: Millis) -> String {
 /// Who else has entries under the key.
 fn others(own: &[Arc<Entry>], all: &[Arc<Entry>]) -> Vec<String> {
     let own: BTreeSet<_> = own.iter().map(|e| &e.id.address.partition).collect();
-    let others: BTreeSet<_> = all.iter().map(|e| &e.id.address.partition).filter(|p| !own.contains(p)).collect();
+    let others: BTreeSet<_> = all
+        .iter()
+        .map(|e| &e.id.address.partition)
+        .filter(|p| !own.contains(p))
+        .collect();
     others.into_iter().map(entries::owner).collect()
 }
 
 fn facts(verdict: &Verdict, held: Option<&Held>, now: Millis) -> serde_json::Map<String, Value> {
     let (word, detail) = verdict.outcome.kind.as_strs();
-    let entries_of = |(repository, own, _): &Held| own.iter().map(|e| Value::Object(entries::json(repository, e, now))).collect::<Vec<_>>();
+    let entries_of = |(repository, own, _): &Held| {
+        own.iter()
+            .map(|e| Value::Object(entries::json(repository, e, now)))
+            .collect::<Vec<_>>()
+    };
     let value = json!({
         "outcome": word,
         "detail": detail,

@@ -19,7 +19,10 @@ use hosts::Hosts;
 use http::HeaderMap;
 use report::{Fetched, Report};
 use reqwest_middleware::ClientWithMiddleware;
-use restow::{Mode, exchange::{Answered, OutcomeKind}};
+use restow::{
+    Mode,
+    exchange::{Answered, OutcomeKind},
+};
 use std::time::Instant;
 
 /// Fetches URLs through the cache: what is held and fresh is not asked for again.
@@ -54,7 +57,8 @@ pub(crate) struct Fetch {
 }
 
 fn mode(text: &str) -> Result<Mode, String> {
-    text.parse().map_err(|e: restow::Error| e.message().to_owned())
+    text.parse()
+        .map_err(|e: restow::Error| e.message().to_owned())
 }
 
 impl Fetch {
@@ -63,8 +67,13 @@ impl Fetch {
         let (urls, count) = urls::urls(&self.urls, self.stdin)?;
         let session = Session::open(global, Access::Create, self.mode).await?;
         let fetcher = Fetcher {
-            hosts: session.config.is_none().then(|| Hosts::new(session.cache.clone())),
-            client: session.cache.client(client(builder(), Pace::new(self.rate))?),
+            hosts: session
+                .config
+                .is_none()
+                .then(|| Hosts::new(session.cache.clone())),
+            client: session
+                .cache
+                .client(client(builder(), Pace::new(self.rate))?),
             headers,
         };
         let mut report = Report::new(count, global, out);
@@ -89,7 +98,10 @@ impl Fetch {
         session.close().await?;
         report.summary(config.as_deref(), out)?;
         if interrupted {
-            return Err(Failure::new(Exit::SomeFailed, "interrupted; what was fetched is kept"));
+            return Err(Failure::new(
+                Exit::SomeFailed,
+                "interrupted; what was fetched is kept",
+            ));
         }
         report.verdict()
     }
@@ -108,21 +120,37 @@ impl Fetcher {
         let start = Instant::now();
         let parsed = match reqwest::Url::parse(&url) {
             Ok(parsed) if matches!(parsed.scheme(), "http" | "https") => parsed,
-            _ => return Fetched::failed(url, start.elapsed(), "it is not a whole URL, as https://api.example.com/v1/items is"),
+            _ => {
+                return Fetched::failed(
+                    url,
+                    start.elapsed(),
+                    "it is not a whole URL, as https://api.example.com/v1/items is",
+                );
+            }
         };
         if let Some(hosts) = &self.hosts {
             hosts.declare(&parsed).await;
         }
-        let response = match self.client.get(parsed).headers(self.headers.clone()).send().await {
+        let response = match self
+            .client
+            .get(parsed)
+            .headers(self.headers.clone())
+            .send()
+            .await
+        {
             Ok(response) => response,
             Err(error) => return Fetched::failed(url, start.elapsed(), reason(error)),
         };
         let status = response.status();
         let answered = response.extensions().get::<Answered>().cloned();
-        let refused = answered.as_ref().is_some_and(|a| a.outcome.kind == OutcomeKind::Refused);
+        let refused = answered
+            .as_ref()
+            .is_some_and(|a| a.outcome.kind == OutcomeKind::Refused);
         match response.bytes().await {
             Ok(_) if refused => Fetched::refused(url, start.elapsed(), answered),
-            Ok(body) => Fetched::answered(url, start.elapsed(), status, body.len() as u64, answered),
+            Ok(body) => {
+                Fetched::answered(url, start.elapsed(), status, body.len() as u64, answered)
+            }
             Err(error) => Fetched::failed(url, start.elapsed(), reason(error.into())),
         }
     }

@@ -58,6 +58,8 @@ fn body(bytes: &[u8]) -> Result<Value, Failure> {
     if let Ok(json) = serde_json::from_slice(bytes) {
         return Ok(json);
     }
-    let text = std::str::from_utf8(bytes).map_err(|e| Failure::usage("the body is neither JSON nor text; leave out --json").because(e))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        Failure::usage("the body is neither JSON nor text; leave out --json").because(e)
+    })?;
     Ok(text.into())
 }

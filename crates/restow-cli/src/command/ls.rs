@@ -11,7 +11,11 @@ use crate::{
 };
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use restow::{AnyRepository, Clock as _, Millis, SystemClock, entry::Entry, repository::{Select, Untyped}};
+use restow::{
+    AnyRepository, Clock as _, Millis, SystemClock,
+    entry::Entry,
+    repository::{Select, Untyped},
+};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -41,7 +45,10 @@ pub(crate) struct Ls {
 impl Ls {
     pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
         let session = Session::open(global, Access::Existing, None).await?;
-        let overview = self.repository.is_none() && self.select.is_everything() && !self.count && self.limit.is_none();
+        let overview = self.repository.is_none()
+            && self.select.is_everything()
+            && !self.count
+            && self.limit.is_none();
         if overview {
             repositories(&session, out).await?;
         } else {
@@ -55,7 +62,11 @@ impl Ls {
         session.close().await
     }
 
-    async fn entries(&self, selected: &[(AnyRepository, Select<Untyped>)], out: &mut Out) -> Result<(), Failure> {
+    async fn entries(
+        &self,
+        selected: &[(AnyRepository, Select<Untyped>)],
+        out: &mut Out,
+    ) -> Result<(), Failure> {
         let now = SystemClock.now();
         let limit = match self.limit {
             Some(0) => usize::MAX,
@@ -89,7 +100,9 @@ impl Ls {
         }
         if more && self.limit.is_none() {
             out.flush()?;
-            note(format_args!("note: there are more; --limit 0 lists all, --count counts them"));
+            note(format_args!(
+                "note: there are more; --limit 0 lists all, --count counts them"
+            ));
         }
         Ok(())
     }
@@ -98,8 +111,16 @@ impl Ls {
 fn table(repository: &AnyRepository, mut rows: Vec<Arc<Entry>>, now: Millis) -> Columns {
     rows.sort_by(|a, b| a.id.cmp(&b.id));
     let declaration = repository.endpoint().inner().declaration();
-    let names: Vec<String> = declaration.fields.iter().map(|f| f.name().to_uppercase()).collect();
-    let names = if names.is_empty() { "KEY".to_owned() } else { names.join(", ") };
+    let names: Vec<String> = declaration
+        .fields
+        .iter()
+        .map(|f| f.name().to_uppercase())
+        .collect();
+    let names = if names.is_empty() {
+        "KEY".to_owned()
+    } else {
+        names.join(", ")
+    };
     let whose = rows.iter().any(|e| !e.id.address.partition.is_public());
     let mut heading = vec![names.as_str(), "STATUS", ">SIZE", "STORED", "EXPIRES"];
     if whose {
@@ -125,7 +146,10 @@ fn table(repository: &AnyRepository, mut rows: Vec<Arc<Entry>>, now: Millis) -> 
     columns
 }
 
-async fn count(selected: &[(AnyRepository, Select<Untyped>)], out: &mut Out) -> Result<(), Failure> {
+async fn count(
+    selected: &[(AnyRepository, Select<Untyped>)],
+    out: &mut Out,
+) -> Result<(), Failure> {
     let mut total = 0;
     for (_, select) in selected {
         total += select.count().await?;
@@ -139,13 +163,24 @@ async fn count(selected: &[(AnyRepository, Select<Untyped>)], out: &mut Out) -> 
 
 async fn repositories(session: &Session, out: &mut Out) -> Result<(), Failure> {
     let now = SystemClock.now();
-    let mut columns = Columns::new(&["REPOSITORY", ">ENTRIES", ">EXPIRED", ">SIZE", "NEWEST", "ROUTE"]);
+    let mut columns = Columns::new(&[
+        "REPOSITORY",
+        ">ENTRIES",
+        ">EXPIRED",
+        ">SIZE",
+        "NEWEST",
+        "ROUTE",
+    ]);
     let mut any = false;
     for repository in session.cache.iter() {
         any = true;
         let stats = repository.stats().await?;
         let declaration = repository.endpoint().inner().declaration();
-        let routes: Vec<String> = declaration.templates.iter().map(ToString::to_string).collect();
+        let routes: Vec<String> = declaration
+            .templates
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         if out.is_json() {
             let fields: Vec<String> = declaration.fields.iter().map(ToString::to_string).collect();
             out.json(&json!({
@@ -169,7 +204,9 @@ async fn repositories(session: &Session, out: &mut Out) -> Result<(), Failure> {
             stats.expired.to_string(),
             size(stats.bytes),
             stats.newest.map_or("-".to_owned(), |at| relative(at, now)),
-            routes.first().map_or("-".to_owned(), |r| format!("{} {r}", declaration.method)),
+            routes
+                .first()
+                .map_or("-".to_owned(), |r| format!("{} {r}", declaration.method)),
         ]);
     }
     match (out.is_json(), any) {

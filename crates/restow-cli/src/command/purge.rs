@@ -21,9 +21,21 @@ pub(crate) struct Purge {
 impl Purge {
     pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
         if self.select.live {
-            return Err(Failure::usage("purge removes what has expired; `restow rm --live` removes what has not"));
+            return Err(Failure::usage(
+                "purge removes what has expired; `restow rm --live` removes what has not",
+            ));
         }
-        let select = SelectArgs { expired: true, ..self.select };
-        super::rm::remove(global, self.repository.as_deref(), &select, self.dry_run, out).await
+        let select = SelectArgs {
+            expired: true,
+            ..self.select
+        };
+        super::rm::remove(
+            global,
+            self.repository.as_deref(),
+            &select,
+            self.dry_run,
+            out,
+        )
+        .await
     }
 }

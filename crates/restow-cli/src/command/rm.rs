@@ -34,23 +34,46 @@ impl Rm {
     pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
         match (self.select.is_everything(), self.all) {
             (true, false) => {
-                return Err(Failure::usage("nothing says which entries; name some by --where, --url, --until and the like, or say --all"));
+                return Err(Failure::usage(
+                    "nothing says which entries; name some by --where, --url, --until and the like, or say --all",
+                ));
             }
-            (false, true) => return Err(Failure::usage("--all and a selection say two things; leave one out")),
+            (false, true) => {
+                return Err(Failure::usage(
+                    "--all and a selection say two things; leave one out",
+                ));
+            }
             _ => {}
         }
-        remove(global, self.repository.as_deref(), &self.select, self.dry_run, out).await
+        remove(
+            global,
+            self.repository.as_deref(),
+            &self.select,
+            self.dry_run,
+            out,
+        )
+        .await
     }
 }
 
 /// Removes a selection, or counts it, and says so: one line for each repository that had some.
-pub(super) async fn remove(global: &Global, repository: Option<&str>, args: &SelectArgs, dry_run: bool, out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn remove(
+    global: &Global,
+    repository: Option<&str>,
+    args: &SelectArgs,
+    dry_run: bool,
+    out: &mut Out,
+) -> Result<(), Failure> {
     let session = Session::open(global, Access::Existing, None).await?;
     let mut total = 0;
     let mut by_repository = serde_json::Map::new();
     let verb = if dry_run { "would remove" } else { "removed" };
     for (repository, select) in select(&session, repository, args).await? {
-        let count = if dry_run { select.count().await? } else { select.delete().await? };
+        let count = if dry_run {
+            select.count().await?
+        } else {
+            select.delete().await?
+        };
         total += count;
         if count > 0 && !out.is_json() {
             out.line(format!("{verb} {count} from {}", repository.name()))?;

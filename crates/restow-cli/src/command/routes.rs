@@ -29,7 +29,9 @@ pub(crate) struct Routes {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Shows the endpoint, the route and the key of each URL, and the URL that the key makes again; or why there is none.
-    #[command(after_help = "Example:\n  restow routes test --config examples/github.toml https://api.github.com/repos/rust-lang/rust/issues?page=2")]
+    #[command(
+        after_help = "Example:\n  restow routes test --config examples/github.toml https://api.github.com/repos/rust-lang/rust/issues?page=2"
+    )]
     Test {
         /// The URLs.
         #[arg(required = true, value_name = "URL")]
@@ -54,8 +56,13 @@ impl Routes {
                 }
                 match unrouted {
                     0 => Ok(()),
-                    _ if urls.len() == 1 => Err(Failure::not_held("the URL belongs to no endpoint, or has no key there")),
-                    n => Err(Failure::not_held(format!("{n} of {} URLs belong to no endpoint, or have no key there", urls.len()))),
+                    _ if urls.len() == 1 => Err(Failure::not_held(
+                        "the URL belongs to no endpoint, or has no key there",
+                    )),
+                    n => Err(Failure::not_held(format!(
+                        "{n} of {} URLs belong to no endpoint, or have no key there",
+                        urls.len()
+                    ))),
                 }
             }
             What::Check => check(global, out),
@@ -70,8 +77,16 @@ pub(super) struct Table<'a> {
 
 /// Where a request belongs.
 pub(super) enum Place<'a> {
-    At { declaration: &'a Declaration, route: &'a Route, key: RawKey },
-    NoKey { declaration: &'a Declaration, route: &'a Route, why: String },
+    At {
+        declaration: &'a Declaration,
+        route: &'a Route,
+        key: RawKey,
+    },
+    NoKey {
+        declaration: &'a Declaration,
+        route: &'a Route,
+        why: String,
+    },
     Nowhere,
 }
 
@@ -82,7 +97,9 @@ impl<'a> Table<'a> {
             let credentials = entries::credentials(declaration);
             for route in declaration.routes(credentials.parameters())? {
                 let named = |e: restow::Error| e.in_repository(declaration.name.shared());
-                router.insert(declaration.method.clone(), route, declaration).map_err(named)?;
+                router
+                    .insert(declaration.method.clone(), route, declaration)
+                    .map_err(named)?;
             }
         }
         Ok(Self { router })
@@ -92,24 +109,44 @@ impl<'a> Table<'a> {
         match self.router.find(method, target) {
             None => Place::Nowhere,
             Some(found) => match found.key {
-                Ok(key) => Place::At { declaration: found.value, route: found.route, key },
-                Err(why) => Place::NoKey { declaration: found.value, route: found.route, why: why.to_string() },
+                Ok(key) => Place::At {
+                    declaration: found.value,
+                    route: found.route,
+                    key,
+                },
+                Err(why) => Place::NoKey {
+                    declaration: found.value,
+                    route: found.route,
+                    why: why.to_string(),
+                },
             },
         }
     }
 
     /// Returns the routes most like a URL that matches none, each with what keeps it from matching.
     pub(super) fn near(&self, method: &Method, target: &Target<'_>) -> Vec<near::Near> {
-        near::nearest(self.router.iter().map(|(m, r, d)| (m, r, *d)), method, target)
+        near::nearest(
+            self.router.iter().map(|(m, r, d)| (m, r, *d)),
+            method,
+            target,
+        )
     }
 
     /// Says where a URL belongs; `false` where it has no key.
-    fn test(&self, url: &str, method: &Method, origin: &str, out: &mut Out) -> Result<bool, Failure> {
+    fn test(
+        &self,
+        url: &str,
+        method: &Method,
+        origin: &str,
+        out: &mut Out,
+    ) -> Result<bool, Failure> {
         let request = target::request(url, HeaderMap::new())?;
         let target = Target::from(request.uri());
         let place = self.find(method, &target);
         let shown = match &place {
-            Place::At { declaration, .. } | Place::NoKey { declaration, .. } => redact(url, &entries::credentials(declaration)),
+            Place::At { declaration, .. } | Place::NoKey { declaration, .. } => {
+                redact(url, &entries::credentials(declaration))
+            }
             Place::Nowhere => redact(url, &Credentials::default()),
         };
         let near = match place {
@@ -129,13 +166,25 @@ impl<'a> Table<'a> {
 }
 
 /// Writes a place for people, one fact a line.
-pub(super) fn lines(place: &Place<'_>, near: &[near::Near], origin: &str, out: &Out) -> Vec<String> {
+pub(super) fn lines(
+    place: &Place<'_>,
+    near: &[near::Near],
+    origin: &str,
+    out: &Out,
+) -> Vec<String> {
     let line = |name: &str, value: String| format!("  {}  {value}", out.dim(format!("{name:9}")));
     match place {
-        Place::At { declaration, route, key } => {
+        Place::At {
+            declaration,
+            route,
+            key,
+        } => {
             let mut lines = vec![
                 line("endpoint", declaration.name.to_string()),
-                line("route", format!("{} {}", declaration.method, route.template())),
+                line(
+                    "route",
+                    format!("{} {}", declaration.method, route.template()),
+                ),
                 line("key", entries::key(declaration, key)),
             ];
             if declaration.has_body_field() {
@@ -147,14 +196,26 @@ pub(super) fn lines(place: &Place<'_>, near: &[near::Near], origin: &str, out: &
             }
             lines
         }
-        Place::NoKey { declaration, route, why } => vec![
+        Place::NoKey {
+            declaration,
+            route,
+            why,
+        } => vec![
             line("endpoint", declaration.name.to_string()),
-            line("route", format!("{} {}", declaration.method, route.template())),
+            line(
+                "route",
+                format!("{} {}", declaration.method, route.template()),
+            ),
             line("key", format!("none: {why}; such a request is not kept")),
         ],
         Place::Nowhere => {
             let mut lines = vec![line("endpoint", format!("none of {origin} matches"))];
-            lines.extend(near.iter().map(|n| line("nearest", format!("{}  {}", n.shown, out.dim(format!("({})", n.why))))));
+            lines.extend(near.iter().map(|n| {
+                line(
+                    "nearest",
+                    format!("{}  {}", n.shown, out.dim(format!("({})", n.why))),
+                )
+            }));
             lines
         }
     }
@@ -162,9 +223,16 @@ pub(super) fn lines(place: &Place<'_>, near: &[near::Near], origin: &str, out: &
 
 /// Writes a place as JSON.
 pub(super) fn object(url: &str, place: &Place<'_>, near: &[near::Near]) -> serde_json::Value {
-    let near: Vec<_> = near.iter().map(|n| json!({ "endpoint": n.endpoint, "route": n.route, "why": n.why })).collect();
+    let near: Vec<_> = near
+        .iter()
+        .map(|n| json!({ "endpoint": n.endpoint, "route": n.route, "why": n.why }))
+        .collect();
     match place {
-        Place::At { declaration, route, key } => json!({
+        Place::At {
+            declaration,
+            route,
+            key,
+        } => json!({
             "url": url,
             "endpoint": declaration.name.as_str(),
             "route": route.template().to_string(),
@@ -173,7 +241,11 @@ pub(super) fn object(url: &str, place: &Place<'_>, near: &[near::Near]) -> serde
             "query": Some(key.query()).filter(|q| !q.is_empty()),
             "makes": route.expand(key).ok(),
         }),
-        Place::NoKey { declaration, route, why } => json!({
+        Place::NoKey {
+            declaration,
+            route,
+            why,
+        } => json!({
             "url": url,
             "endpoint": declaration.name.as_str(),
             "route": route.template().to_string(),
@@ -187,13 +259,20 @@ pub(super) fn object(url: &str, place: &Place<'_>, near: &[near::Near]) -> serde
 
 fn check(global: &Global, out: &mut Out) -> Result<(), Failure> {
     let Some(config) = config(global)? else {
-        return Err(Failure::usage("there is no configuration to check: no --config, no RESTOW_CONFIG, and no restow.toml here"));
+        return Err(Failure::usage(
+            "there is no configuration to check: no --config, no RESTOW_CONFIG, and no restow.toml here",
+        ));
     };
     for declaration in config.endpoints() {
         declaration.check()?;
     }
-    Table::new(config.endpoints()).map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", config.origin())))?;
-    let routes = config.endpoints().iter().map(|d| d.templates.len()).sum::<usize>();
+    Table::new(config.endpoints())
+        .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", config.origin())))?;
+    let routes = config
+        .endpoints()
+        .iter()
+        .map(|d| d.templates.len())
+        .sum::<usize>();
     if out.is_json() {
         let endpoints: Vec<_> = config.endpoints().iter().map(|d| {
             let routes: Vec<String> = d.templates.iter().map(ToString::to_string).collect();
@@ -202,5 +281,9 @@ fn check(global: &Global, out: &mut Out) -> Result<(), Failure> {
         }).collect();
         return out.json(&json!({ "config": config.origin(), "endpoints": endpoints, "routes": routes, "ok": true }));
     }
-    out.line(format!("{}: {} endpoints, {routes} routes, all is well", config.origin(), config.endpoints().len()))
+    out.line(format!(
+        "{}: {} endpoints, {routes} routes, all is well",
+        config.origin(),
+        config.endpoints().len()
+    ))
 }

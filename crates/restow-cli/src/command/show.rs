@@ -37,7 +37,8 @@ impl Show {
             let head = &entry.meta.head;
             if out.is_json() {
                 let mut object = entries::json(&held.repository, entry, now);
-                let text = |bytes: Option<&[u8]>| bytes.map(|b| String::from_utf8_lossy(b).into_owned());
+                let text =
+                    |bytes: Option<&[u8]>| bytes.map(|b| String::from_utf8_lossy(b).into_owned());
                 let facts = head.facts();
                 let more = json!({
                     "etag": text(head.etag()),
@@ -55,8 +56,16 @@ impl Show {
             if i > 0 {
                 out.line("")?;
             }
-            let name = out.bold(format!("{} {}", held.repository.name(), entries::key(declaration, &held.key)));
-            let state = if entry.is_live(now) { "live" } else { "expired" };
+            let name = out.bold(format!(
+                "{} {}",
+                held.repository.name(),
+                entries::key(declaration, &held.key)
+            ));
+            let state = if entry.is_live(now) {
+                "live"
+            } else {
+                "expired"
+            };
             out.line(format!("{name}  {}  {state}", head.status()))?;
             for line in entries::facts(out, &held.repository, entry, now) {
                 out.line(line)?;

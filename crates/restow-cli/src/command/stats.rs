@@ -21,7 +21,15 @@ impl StatsCommand {
     pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
         let session = Session::open(global, Access::Existing, None).await?;
         let now = SystemClock.now();
-        let mut columns = Columns::new(&["REPOSITORY", ">ENTRIES", ">LIVE", ">EXPIRED", ">SIZE", "OLDEST", "NEWEST"]);
+        let mut columns = Columns::new(&[
+            "REPOSITORY",
+            ">ENTRIES",
+            ">LIVE",
+            ">EXPIRED",
+            ">SIZE",
+            "OLDEST",
+            "NEWEST",
+        ]);
         let mut objects = Vec::new();
         let mut total = Stats::default();
         total.exact = true;

@@ -17,7 +17,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{net::TcpListener, task::JoinSet, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle, task::JoinSet};
 
 /// How long the API thinks about each request.
 pub(crate) const LATENCY: Duration = Duration::from_millis(20);

@@ -17,7 +17,10 @@ fn each_phase_comes_to_what_it_says() {
     assert_eq!(told(4), (&json!(221), &json!({ "validated": 221 })));
     // What is confirmed is not sent again.
     assert_eq!(phases[4]["api_bytes"], 0);
-    assert_eq!(story["repositories"][0], json!({ "repository": "items", "entries": 201, "bytes": story["repositories"][0]["bytes"], "route": "http://demo.example/items/{id}" }));
+    assert_eq!(
+        story["repositories"][0],
+        json!({ "repository": "items", "entries": 201, "bytes": story["repositories"][0]["bytes"], "route": "http://demo.example/items/{id}" })
+    );
     assert!(place.path("demo.db").exists());
 }
 
@@ -25,7 +28,12 @@ fn each_phase_comes_to_what_it_says() {
 fn the_commands_it_prints_work_as_printed_and_runs_repeat() {
     let place = Place::new();
     let text = place.ok(&["demo", "--cache", "my demo.db"]);
-    let commands: Vec<&str> = text.lines().skip_while(|l| *l != "Try:").skip(1).map(str::trim).collect();
+    let commands: Vec<&str> = text
+        .lines()
+        .skip_while(|l| *l != "Try:")
+        .skip(1)
+        .map(str::trim)
+        .collect();
     assert_eq!(commands.len(), 7, "{text}");
     for command in commands {
         let done = Done::of(place.command("sh").args(["-c", command]));
@@ -35,7 +43,10 @@ fn the_commands_it_prints_work_as_printed_and_runs_repeat() {
     let second = place.ok(&["demo", "--cache", "my demo.db"]);
     assert!(second.contains("221 miss"), "{second}");
     let kept = place.ok(&["demo", "--cache", "my demo.db", "--keep"]);
-    assert!(kept.contains("what an earlier run left") && kept.contains("221 hit"), "{kept}");
+    assert!(
+        kept.contains("what an earlier run left") && kept.contains("221 hit"),
+        "{kept}"
+    );
 }
 
 #[test]
@@ -43,7 +54,20 @@ fn it_leaves_others_repositories_alone() {
     let place = Place::new();
     place.write("restow.toml", "cache = \"mine.db\"\n[[endpoint]]\nname = \"items\"\nroute = \"GET http://127.0.0.1:9/{id}\"\n");
     // Makes the table, though nothing answers there.
-    place.fails(&["fetch", "-q", "http://127.0.0.1:9/1"], 5, "all 1 URLs failed");
-    place.fails(&["demo", "--cache", "mine.db"], 2, "has a repository \"items\" that is not the demo's");
-    assert_eq!(place.ok(&["demo", "--cache", "memory:"]).contains("Left in"), false);
+    place.fails(
+        &["fetch", "-q", "http://127.0.0.1:9/1"],
+        5,
+        "all 1 URLs failed",
+    );
+    place.fails(
+        &["demo", "--cache", "mine.db"],
+        2,
+        "has a repository \"items\" that is not the demo's",
+    );
+    assert_eq!(
+        place
+            .ok(&["demo", "--cache", "memory:"])
+            .contains("Left in"),
+        false
+    );
 }

@@ -28,35 +28,69 @@ async fn get_writes_the_body_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_held_is_exit_4_and_says_what_was_looked_for() {
     let (place, api) = filled().await;
-    place.fails(&["get", "items", "9"], 4, "repository \"items\" holds nothing for id=9, lang=-");
+    place.fails(
+        &["get", "items", "9"],
+        4,
+        "repository \"items\" holds nothing for id=9, lang=-",
+    );
     place.fails(&["get", &api.url("/items/9")], 4, "holds nothing");
     place.fails(&["show", "items", "9"], 4, "holds nothing");
     place.fails(&["get", "item", "9"], 4, "did you mean \"items\"?");
-    place.fails(&["get", "https://other.example/x"], 4, "belongs to no repository");
+    place.fails(
+        &["get", "https://other.example/x"],
+        4,
+        "belongs to no repository",
+    );
     place.fails(&["ls", "nothing"], 4, "there is no repository \"nothing\"");
-    place.fails(&["ls", "--cache", "none.db"], 4, "there is no cache at none.db");
+    place.fails(
+        &["ls", "--cache", "none.db"],
+        4,
+        "there is no cache at none.db",
+    );
     assert!(!place.path("none.db").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_does_not_fit_is_exit_2_and_shows_the_fields() {
     let (place, api) = filled().await;
-    place.fails(&["get", "items"], 2, "there is no value for \"id\"; the key of \"items\" is (id, lang?)");
+    place.fails(
+        &["get", "items"],
+        2,
+        "there is no value for \"id\"; the key of \"items\" is (id, lang?)",
+    );
     place.fails(&["get", "items", "1", "de", "x"], 2, "there are 3 values");
-    place.fails(&["get", &api.url("/items/1"), "1"], 2, "a URL has its key in it");
+    place.fails(
+        &["get", &api.url("/items/1"), "1"],
+        2,
+        "a URL has its key in it",
+    );
     place.fails(&["get", "ftp://a.example/x"], 2, "is not a URL");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_answers_are_written_only_when_asked_for() {
     let (place, api) = (Place::new(), api().await);
-    place.write("restow.toml", &config(&api).replace("codec =", "expire_after = \"0\"\ncodec ="));
+    place.write(
+        "restow.toml",
+        &config(&api).replace("codec =", "expire_after = \"0\"\ncodec ="),
+    );
     place.ok(&["fetch", "-q", &api.url("/items/1")]);
-    place.fails(&["get", "items", "1"], 4, "only an expired answer (--stale writes it)");
-    assert!(place.ok(&["get", "items", "1", "--stale"]).contains("Item 1"));
+    place.fails(
+        &["get", "items", "1"],
+        4,
+        "only an expired answer (--stale writes it)",
+    );
+    assert!(
+        place
+            .ok(&["get", "items", "1", "--stale"])
+            .contains("Item 1")
+    );
     assert_eq!(place.json(&["ls", "items", "--live"]).len(), 0);
     assert_eq!(place.json(&["ls", "items", "--expired"]).len(), 1);
-    assert_eq!(place.ok(&["purge", "--dry-run"]), "would remove 1 from items\n");
+    assert_eq!(
+        place.ok(&["purge", "--dry-run"]),
+        "would remove 1 from items\n"
+    );
     assert_eq!(place.ok(&["purge"]), "removed 1 from items\n");
     assert_eq!(place.ok(&["purge"]), "removed nothing\n");
 }
@@ -65,7 +99,16 @@ async fn expired_answers_are_written_only_when_asked_for() {
 async fn show_tells_head_times_and_validator() {
     let (place, _api) = filled().await;
     let text = place.ok(&["show", "items", "3"]);
-    for part in ["items id=3, lang=-  200 OK  live", "label        Item 3", "whose        public", "expires      20", "(in 7 days)", "validator    \"3\"", "kind         lamp", "etag: \"3\""] {
+    for part in [
+        "items id=3, lang=-  200 OK  live",
+        "label        Item 3",
+        "whose        public",
+        "expires      20",
+        "(in 7 days)",
+        "validator    \"3\"",
+        "kind         lamp",
+        "etag: \"3\"",
+    ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
     let object = &place.json(&["show", "items", "3"])[0];
@@ -73,7 +116,12 @@ async fn show_tells_head_times_and_validator() {
     assert_eq!(object["status"], 200);
     assert_eq!(object["live"], true);
     assert_eq!(object["columns"], json!({ "kind": "lamp" }));
-    assert!(object["headers"].as_array().unwrap().contains(&json!(["etag", "\"3\""])));
+    assert!(
+        object["headers"]
+            .as_array()
+            .unwrap()
+            .contains(&json!(["etag", "\"3\""]))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +143,13 @@ async fn a_file_says_all_without_its_configuration() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ls_lists_by_every_selection() {
     let (place, api) = filled().await;
-    place.ok(&["fetch", "-q", "--principal", "ada", &api.url("/items/1?lang=de")]);
+    place.ok(&[
+        "fetch",
+        "-q",
+        "--principal",
+        "ada",
+        &api.url("/items/1?lang=de"),
+    ]);
     let url = api.url("/items/2");
     for (selection, count) in [
         (&[][..], 6),
@@ -125,7 +179,11 @@ async fn ls_lists_by_every_selection() {
         assert_eq!(place.json(&arguments).len(), count, "{selection:?}");
         if !selection.contains(&"--limit") {
             arguments.push("--count");
-            assert_eq!(place.json(&arguments)[0], json!({ "count": count }), "{selection:?}");
+            assert_eq!(
+                place.json(&arguments)[0],
+                json!({ "count": count }),
+                "{selection:?}"
+            );
         }
     }
     let text = place.ok(&["ls", "items"]);
@@ -140,7 +198,10 @@ async fn ls_overviews_the_repositories() {
     let items = lines.iter().find(|l| l["repository"] == "items").unwrap();
     assert_eq!(items["entries"], 5);
     assert_eq!(items["fields"], json!(["id", "lang?"]));
-    assert_eq!(items["routes"], json!([format!("{}/items/{{id}}{{?lang}}", api.url(""))]));
+    assert_eq!(
+        items["routes"],
+        json!([format!("{}/items/{{id}}{{?lang}}", api.url(""))])
+    );
     assert!(place.ok(&["ls"]).contains("REPOSITORY"));
 }
 
@@ -150,22 +211,50 @@ async fn rm_removes_what_it_counts_and_asks_before_all() {
     place.fails(&["rm"], 2, "say --all");
     place.fails(&["rm", "items"], 2, "say --all");
     place.fails(&["rm", "items", "--all", "--live"], 2, "leave one out");
-    assert_eq!(place.ok(&["rm", "--where", "id=1", "--dry-run"]), "would remove 1 from items\n");
-    assert_eq!(place.ok(&["rm", "--where", "id=1"]), "removed 1 from items\n");
-    assert_eq!(place.ok(&["rm", "--url", &api.url("/items/2")]), "removed 1 from items\n");
+    assert_eq!(
+        place.ok(&["rm", "--where", "id=1", "--dry-run"]),
+        "would remove 1 from items\n"
+    );
+    assert_eq!(
+        place.ok(&["rm", "--where", "id=1"]),
+        "removed 1 from items\n"
+    );
+    assert_eq!(
+        place.ok(&["rm", "--url", &api.url("/items/2")]),
+        "removed 1 from items\n"
+    );
     let object = &place.json(&["rm", "items", "--all"])[0];
-    assert_eq!(*object, json!({ "removed": 3, "dry_run": false, "repositories": { "items": 3 } }));
+    assert_eq!(
+        *object,
+        json!({ "removed": 3, "dry_run": false, "repositories": { "items": 3 } })
+    );
     assert_eq!(place.json(&["ls", "items"]).len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_selections_are_exit_2() {
     let (place, _api) = filled().await;
-    place.fails(&["ls", "items", "--where", "colour=red"], 2, "there is no field or column \"colour\"; there are (id, lang, kind)");
-    place.fails(&["ls", "--where", "colour=red"], 2, "no repository has the fields or columns \"colour\"");
-    place.fails(&["ls", "items", "--since", "soon"], 2, "--since \"soon\" is no time");
+    place.fails(
+        &["ls", "items", "--where", "colour=red"],
+        2,
+        "there is no field or column \"colour\"; there are (id, lang, kind)",
+    );
+    place.fails(
+        &["ls", "--where", "colour=red"],
+        2,
+        "no repository has the fields or columns \"colour\"",
+    );
+    place.fails(
+        &["ls", "items", "--since", "soon"],
+        2,
+        "--since \"soon\" is no time",
+    );
     place.fails(&["ls", "items", "--status", "99"], 2, "--status");
-    place.fails(&["ls", "items", "--live", "--expired"], 2, "cannot be used with");
+    place.fails(
+        &["ls", "items", "--live", "--expired"],
+        2,
+        "cannot be used with",
+    );
     place.fails(&["purge", "--live"], 2, "purge removes what has expired");
     place.fails(&["ls", "--principal", ""], 2, "principal");
 }
@@ -177,7 +266,12 @@ async fn stats_sum_up() {
     assert_eq!(object["entries"], 5);
     assert_eq!(object["kind"], "sqlite");
     assert!(object["bytes"].as_u64().unwrap() > 0);
-    let of_items: Vec<&Value> = object["repositories"].as_array().unwrap().iter().filter(|r| r["repository"] == "items").collect();
+    let of_items: Vec<&Value> = object["repositories"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|r| r["repository"] == "items")
+        .collect();
     assert_eq!(of_items[0]["entries"], 5);
     assert!(place.ok(&["stats", "items"]).contains("total"));
 }
@@ -188,16 +282,31 @@ async fn several_users_of_one_key_are_told_apart() {
     for user in ["ada", "bob"] {
         place.ok(&["fetch", "-q", "--principal", user, &api.url("/items/1")]);
     }
-    place.fails(&["get", &api.url("/items/1")], 2, "it is held for several users (p:ada, p:bob)");
-    assert!(place.ok(&["get", "--principal", "bob", &api.url("/items/1")]).contains("Item 1"));
-    place.fails(&["get", "--principal", "eve", &api.url("/items/1")], 4, "holds nothing");
+    place.fails(
+        &["get", &api.url("/items/1")],
+        2,
+        "it is held for several users (p:ada, p:bob)",
+    );
+    assert!(
+        place
+            .ok(&["get", "--principal", "bob", &api.url("/items/1")])
+            .contains("Item 1")
+    );
+    place.fails(
+        &["get", "--principal", "eve", &api.url("/items/1")],
+        4,
+        "holds nothing",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_has_enough_is_no_error() {
     let (place, _api) = filled().await;
     let mut command = place.command(env!("CARGO_BIN_EXE_restow"));
-    command.args(["ls", "items", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(["ls", "items", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // Nobody reads.
     drop(child.stdout.take());
@@ -208,8 +317,15 @@ async fn a_reader_that_has_enough_is_no_error() {
 #[test]
 fn a_file_that_is_no_cache_is_exit_3() {
     let place = Place::new();
-    place.write("notes.db", &"these are not the bytes of a database ".repeat(100));
+    place.write(
+        "notes.db",
+        &"these are not the bytes of a database ".repeat(100),
+    );
     place.fails(&["ls", "--cache", "notes.db"], 3, "error:");
     place.fails(&["ls", "--cache", "mysql://h/db"], 2, "mysql");
-    place.fails(&["ls", "--cache", "sqlite://a.db?mod=ro"], 4, "there is no cache");
+    place.fails(
+        &["ls", "--cache", "sqlite://a.db?mod=ro"],
+        4,
+        "there is no cache",
+    );
 }

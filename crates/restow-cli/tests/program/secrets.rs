@@ -12,14 +12,34 @@ async fn no_output_and_no_file_holds_a_secret() {
     let cookie = format!("Cookie: session={CANARY}");
     let query = api.url(&format!("/items/1?access_token={CANARY}&a=1"));
     let fragment = api.url(&format!("/items/1#access_token={CANARY}"));
-    let user = api.url("/items/1").replace("http://", &format!("http://ada:{CANARY}@"));
+    let user = api
+        .url("/items/1")
+        .replace("http://", &format!("http://ada:{CANARY}@"));
     let missing = api.url(&format!("/none?token={CANARY}"));
-    let gone = { crate::support::api().await.url(&format!("/items/1?sig={CANARY}")) };
+    let gone = {
+        crate::support::api()
+            .await
+            .url(&format!("/items/1?sig={CANARY}"))
+    };
     let broken = format!("x: {CANARY}\u{1}");
     let runs: Vec<Vec<&str>> = vec![
         vec!["fetch", "-vv", &query],
         vec!["fetch", "--json", &query, &fragment],
-        vec!["fetch", "-vv", "-H", &header, "-H", &cookie, "--bearer-env", "TOKEN", &api.url("/items/2")].iter().map(|s| &**s).collect::<Vec<&str>>().clone(),
+        vec![
+            "fetch",
+            "-vv",
+            "-H",
+            &header,
+            "-H",
+            &cookie,
+            "--bearer-env",
+            "TOKEN",
+            &api.url("/items/2"),
+        ]
+        .iter()
+        .map(|s| &**s)
+        .collect::<Vec<&str>>()
+        .clone(),
         vec!["fetch", "-vv", &user],
         vec!["fetch", "-vv", &missing],
         vec!["fetch", "-vv", &gone],
@@ -40,12 +60,24 @@ async fn no_output_and_no_file_holds_a_secret() {
         vec!["ls", "--limit", "0", "--json"],
     ]
     .into_iter()
-    .map(|v| v.into_iter().map(|s| Box::leak(s.to_owned().into_boxed_str()) as &str).collect())
+    .map(|v| {
+        v.into_iter()
+            .map(|s| Box::leak(s.to_owned().into_boxed_str()) as &str)
+            .collect()
+    })
     .collect();
     for arguments in &runs {
         let done = place.run(arguments);
-        assert!(!done.out.contains(CANARY), "{arguments:?} wrote {}", done.out);
-        assert!(!done.err.contains(CANARY), "{arguments:?} said {}", done.err);
+        assert!(
+            !done.out.contains(CANARY),
+            "{arguments:?} wrote {}",
+            done.out
+        );
+        assert!(
+            !done.err.contains(CANARY),
+            "{arguments:?} said {}",
+            done.err
+        );
     }
     assert!(api.asked() >= 4, "the API was asked with the secrets");
     for file in std::fs::read_dir(place.path("")).unwrap() {

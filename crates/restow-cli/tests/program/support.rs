@@ -25,7 +25,10 @@ pub(crate) struct Done {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            environment: Vec::new(),
+        }
     }
 
     /// Sets a variable for the runs to come.
@@ -46,7 +49,16 @@ impl Place {
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         command.current_dir(self.folder.path()).stdin(Stdio::null());
-        for name in ["RESTOW_CONFIG", "RESTOW_CACHE", "RESTOW_PRINCIPAL", "RESTOW_MODE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        for name in [
+            "RESTOW_CONFIG",
+            "RESTOW_CACHE",
+            "RESTOW_PRINCIPAL",
+            "RESTOW_MODE",
+            "http_proxy",
+            "HTTP_PROXY",
+            "all_proxy",
+            "ALL_PROXY",
+        ] {
             command.env_remove(name);
         }
         command.envs(self.environment.iter().map(|(k, v)| (k, v)));
@@ -61,9 +73,18 @@ impl Place {
     /// Runs the program with this on its stdin.
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Done {
         let mut command = self.command(env!("CARGO_BIN_EXE_restow"));
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(input.as_bytes())
+            .unwrap();
         child.wait_with_output().unwrap().into()
     }
 
@@ -80,7 +101,10 @@ impl Place {
     pub(crate) fn json(&self, arguments: &[&str]) -> Vec<Value> {
         let mut all = arguments.to_vec();
         all.push("--json");
-        self.ok(&all).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.ok(&all)
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// Runs the program, which must fail like this, and say so once.
@@ -88,7 +112,11 @@ impl Place {
     pub(crate) fn fails(&self, arguments: &[&str], code: i32, says: &str) -> Done {
         let done = self.run(arguments);
         assert_eq!(done.code, code, "{arguments:?}: {done:?}");
-        assert!(done.err.contains(says), "{arguments:?} does not say {says:?}: {}", done.err);
+        assert!(
+            done.err.contains(says),
+            "{arguments:?} does not say {says:?}: {}",
+            done.err
+        );
         assert!(!done.err.contains("panicked"), "{}", done.err);
         done
     }
@@ -115,12 +143,20 @@ pub(crate) async fn api() -> Origin {
     Origin::start(|call: &Call| {
         let path = call.target.split('?').next().unwrap_or_default();
         match path.strip_prefix("/items/") {
-            Some(id) if call.header("if-none-match") == format!("\"{id}\"") => Reply::status(304).header("etag", &format!("\"{id}\"")),
-            Some(id) => Reply::ok(format!("{{\"id\":{id:?},\"kind\":\"lamp\",\"name\":\"Item {id}\"}}"))
-                .header("content-type", "application/json")
-                .header("etag", &format!("\"{id}\"")),
-            None if path == "/me" && !call.header("authorization").is_empty() => Reply::ok("{\"name\":\"ada\"}").header("content-type", "application/json"),
-            None if path == "/text" => Reply::ok("plain words\n").header("content-type", "text/plain"),
+            Some(id) if call.header("if-none-match") == format!("\"{id}\"") => {
+                Reply::status(304).header("etag", &format!("\"{id}\""))
+            }
+            Some(id) => Reply::ok(format!(
+                "{{\"id\":{id:?},\"kind\":\"lamp\",\"name\":\"Item {id}\"}}"
+            ))
+            .header("content-type", "application/json")
+            .header("etag", &format!("\"{id}\"")),
+            None if path == "/me" && !call.header("authorization").is_empty() => {
+                Reply::ok("{\"name\":\"ada\"}").header("content-type", "application/json")
+            }
+            None if path == "/text" => {
+                Reply::ok("plain words\n").header("content-type", "text/plain")
+            }
             None => Reply::status(404).then("nothing"),
         }
     })

@@ -65,10 +65,20 @@ impl Runner {
     }
 
     /// Makes the requests, `jobs` at once.
-    pub(super) async fn run(&self, name: &'static str, asks: &[Ask], jobs: usize, api: &SampleApi) -> Phase {
+    pub(super) async fn run(
+        &self,
+        name: &'static str,
+        asks: &[Ask],
+        jobs: usize,
+        api: &SampleApi,
+    ) -> Phase {
         let before = api.counted();
         let start = Instant::now();
-        let answers: Vec<_> = stream::iter(asks).map(|ask| self.ask(ask)).buffer_unordered(jobs).collect().await;
+        let answers: Vec<_> = stream::iter(asks)
+            .map(|ask| self.ask(ask))
+            .buffer_unordered(jobs)
+            .collect()
+            .await;
         let elapsed = start.elapsed();
         let Counted { requests, bytes } = api.counted();
         let mut phase = Phase {
@@ -95,10 +105,19 @@ impl Runner {
         if let Some(token) = ask.token {
             request = request.bearer_auth(token);
         }
-        let response = request.send().await.map_err(|e| format!("{}: {}", ask.url, reason(e)))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|e| format!("{}: {}", ask.url, reason(e)))?;
         let status = response.status();
-        let outcome = response.extensions().get::<Answered>().map_or("unknown", |a| a.outcome.kind.as_strs().0);
-        response.bytes().await.map_err(|e| format!("{}: {}", ask.url, reason(e.into())))?;
+        let outcome = response
+            .extensions()
+            .get::<Answered>()
+            .map_or("unknown", |a| a.outcome.kind.as_strs().0);
+        response
+            .bytes()
+            .await
+            .map_err(|e| format!("{}: {}", ask.url, reason(e.into())))?;
         if status.is_success() {
             Ok(outcome)
         } else {
@@ -117,7 +136,9 @@ impl Phase {
     }
 
     fn is_as_expected(&self) -> bool {
-        let held = |(word, count, reached): (&str, u64, u64)| self.outcomes.get(word) == Some(&count) && self.reached_api == reached;
+        let held = |(word, count, reached): (&str, u64, u64)| {
+            self.outcomes.get(word) == Some(&count) && self.reached_api == reached
+        };
         self.failure.is_none() && self.expected.is_none_or(held)
     }
 }
@@ -127,8 +148,14 @@ pub(super) fn judge(phases: &[Phase]) -> Result<(), Failure> {
     match phases.iter().find(|p| !p.is_as_expected()) {
         None => Ok(()),
         Some(phase) => {
-            let why = phase.failure.as_deref().unwrap_or("the outcomes are not those that it shows otherwise");
-            Err(Failure::new(Exit::SomeFailed, format!("the demo's phase {:?} went wrong: {why}", phase.name)))
+            let why = phase
+                .failure
+                .as_deref()
+                .unwrap_or("the outcomes are not those that it shows otherwise");
+            Err(Failure::new(
+                Exit::SomeFailed,
+                format!("the demo's phase {:?} went wrong: {why}", phase.name),
+            ))
         }
     }
 }

@@ -16,21 +16,43 @@ pub(super) fn begins(api: &SampleApi, out: &mut Out) -> Result<(), Failure> {
     if out.is_json() {
         return Ok(());
     }
-    let heading = out.bold(format!("A sample API at {} (here called http://{HOST}), {} a request", api.address(), duration(LATENCY)));
+    let heading = out.bold(format!(
+        "A sample API at {} (here called http://{HOST}), {} a request",
+        api.address(),
+        duration(LATENCY)
+    ));
     out.line(heading)?;
     out.line(format!("Asked for: {FETCHED} items, the pages of their list, and the user of a token; 8 requests at once.\n"))?;
     out.flush()
 }
 
 /// Says what happened, what is left, and what to try next.
-pub(super) async fn ends(phases: &[Phase], cache: &Cache, url: &str, out: &mut Out) -> Result<(), Failure> {
+pub(super) async fn ends(
+    phases: &[Phase],
+    cache: &Cache,
+    url: &str,
+    out: &mut Out,
+) -> Result<(), Failure> {
     let tables = tables(cache).await?;
     if out.is_json() {
         return out.json(&json!({ "phases": phases, "repositories": tables, "cache": cache.store().to_string() }));
     }
-    let mut columns = Columns::new(&["PHASE", ">REQUESTS", ">REACHED THE API", ">BODIES FROM IT", ">TIME", ">PER REQUEST", "ANSWERED"]);
+    let mut columns = Columns::new(&[
+        "PHASE",
+        ">REQUESTS",
+        ">REACHED THE API",
+        ">BODIES FROM IT",
+        ">TIME",
+        ">PER REQUEST",
+        "ANSWERED",
+    ]);
     for phase in phases {
-        let outcomes: Vec<String> = phase.outcomes.iter().rev().map(|(word, n)| format!("{n} {word}")).collect();
+        let outcomes: Vec<String> = phase
+            .outcomes
+            .iter()
+            .rev()
+            .map(|(word, n)| format!("{n} {word}"))
+            .collect();
         let each = phase.elapsed / u32::try_from(phase.requests.max(1)).unwrap_or(u32::MAX);
         columns.row([
             phase.name.to_owned(),
@@ -50,9 +72,20 @@ pub(super) async fn ends(phases: &[Phase], cache: &Cache, url: &str, out: &mut O
     out.line(out.bold(format!("Left in {url}:")))?;
     let mut columns = Columns::new(&["REPOSITORY", ">ENTRIES", ">SIZE", "ROUTE"]);
     for table in &tables {
-        let text = |name: &str| table.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |name: &str| {
+            table
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let number = |name: &str| table.get(name).and_then(Value::as_u64).unwrap_or_default();
-        columns.row([text("repository"), number("entries").to_string(), size(number("bytes")), text("route")]);
+        columns.row([
+            text("repository"),
+            number("entries").to_string(),
+            size(number("bytes")),
+            text("route"),
+        ]);
     }
     columns.write(out)?;
     out.line("")?;
@@ -65,7 +98,10 @@ pub(super) async fn ends(phases: &[Phase], cache: &Cache, url: &str, out: &mut O
 
 /// The commands to try, as a shell takes them.
 fn commands(url: &str) -> Vec<String> {
-    let program = std::env::args().next().filter(|p| p.contains('/')).unwrap_or_else(|| "restow".to_owned());
+    let program = std::env::args()
+        .next()
+        .filter(|p| p.contains('/'))
+        .unwrap_or_else(|| "restow".to_owned());
     let program = quoted(&program);
     let cache = quoted(if url.is_empty() { CACHE } else { url });
     [
@@ -86,7 +122,13 @@ async fn tables(cache: &Cache) -> Result<Vec<Value>, Failure> {
     let mut tables = Vec::new();
     for repository in NAMES.iter().filter_map(|name| cache.repository(name)) {
         let stats = repository.stats().await?;
-        let route = repository.endpoint().inner().declaration().templates.first().map(ToString::to_string);
+        let route = repository
+            .endpoint()
+            .inner()
+            .declaration()
+            .templates
+            .first()
+            .map(ToString::to_string);
         tables.push(json!({ "repository": repository.name(), "entries": stats.entries, "bytes": stats.bytes, "route": route }));
     }
     Ok(tables)
@@ -116,7 +158,13 @@ mod tests {
 
     #[test]
     fn words_are_quoted_where_a_shell_would_split_them() {
-        for (word, written) in [("demo.db", "demo.db"), ("a b.db", "'a b.db'"), ("it's", "'it'\\''s'"), ("x?mode=ro", "'x?mode=ro'"), ("", "''")] {
+        for (word, written) in [
+            ("demo.db", "demo.db"),
+            ("a b.db", "'a b.db'"),
+            ("it's", "'it'\\''s'"),
+            ("x?mode=ro", "'x?mode=ro'"),
+            ("", "''"),
+        ] {
             assert_eq!(quoted(word), written);
         }
     }

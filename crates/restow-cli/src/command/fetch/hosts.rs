@@ -33,7 +33,9 @@ impl Hosts {
             return;
         }
         if let Err(error) = self.create(&origin).await {
-            note(format_args!("note: the answers of {origin} are not kept: {error}"));
+            note(format_args!(
+                "note: the answers of {origin} are not kept: {error}"
+            ));
         }
         seen.insert(origin);
     }
@@ -46,7 +48,12 @@ impl Hosts {
 
     async fn create(&self, origin: &str) -> Result<()> {
         let template = format!("{origin}{{/path*}}");
-        let endpoint = DeclaredEndpoint::with_codec(&self.free_name(origin), http::Method::GET, &[&template], Binary)?;
+        let endpoint = DeclaredEndpoint::with_codec(
+            &self.free_name(origin),
+            http::Method::GET,
+            &[&template],
+            Binary,
+        )?;
         self.cache.create_repository(endpoint).await.map(drop)
     }
 
@@ -55,13 +62,18 @@ impl Hosts {
         const LONGEST: usize = 48;
         let name = origin.strip_prefix("https://").unwrap_or(origin);
         let short = |suffix: &str| {
-            let (kept, _) = name.split_at(name.floor_char_boundary(LONGEST - suffix.len()).min(name.len()));
+            let (kept, _) = name.split_at(
+                name.floor_char_boundary(LONGEST - suffix.len())
+                    .min(name.len()),
+            );
             format!("{kept}{suffix}")
         };
         if name.len() <= LONGEST {
             return name.to_owned();
         }
         let mut names = (1..).map(|n: u32| short(&format!("~{n}")));
-        names.find(|n| !self.cache.contains_repository(n)).unwrap_or_else(|| short(""))
+        names
+            .find(|n| !self.cache.contains_repository(n))
+            .unwrap_or_else(|| short(""))
     }
 }

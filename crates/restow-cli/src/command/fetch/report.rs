@@ -38,16 +38,38 @@ enum End {
 }
 
 impl Fetched {
-    pub(super) fn answered(url: String, elapsed: Duration, status: StatusCode, bytes: u64, answered: Option<Answered>) -> Self {
-        Self { url, elapsed, end: End::Answered { status, bytes, answered } }
+    pub(super) fn answered(
+        url: String,
+        elapsed: Duration,
+        status: StatusCode,
+        bytes: u64,
+        answered: Option<Answered>,
+    ) -> Self {
+        Self {
+            url,
+            elapsed,
+            end: End::Answered {
+                status,
+                bytes,
+                answered,
+            },
+        }
     }
 
     pub(super) fn refused(url: String, elapsed: Duration, answered: Option<Answered>) -> Self {
-        Self { url, elapsed, end: End::Refused(answered) }
+        Self {
+            url,
+            elapsed,
+            end: End::Refused(answered),
+        }
     }
 
     pub(super) fn failed(url: String, elapsed: Duration, why: impl Into<String>) -> Self {
-        Self { url, elapsed, end: End::Failed(why.into()) }
+        Self {
+            url,
+            elapsed,
+            end: End::Failed(why.into()),
+        }
     }
 
     fn is_failed(&self) -> bool {
@@ -116,11 +138,15 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(count: Option<u64>, global: &Global, out: &Out) -> Self {
-        let watched = stderr_is_terminal() && !global.quiet && !out.is_json() && global.verbose == 0;
+        let watched =
+            stderr_is_terminal() && !global.quiet && !out.is_json() && global.verbose == 0;
         let bar = (watched && count.is_none_or(|n| n >= LISTED)).then(|| bar(count));
         Self {
             start: Instant::now(),
-            counts: Summary { r#type: "summary", ..Summary::default() },
+            counts: Summary {
+                r#type: "summary",
+                ..Summary::default()
+            },
             saved: Duration::ZERO,
             not_routed: 0,
             not_held: 0,
@@ -143,7 +169,9 @@ impl Report {
             out.flush()
         } else {
             match &self.bar {
-                Some(bar) if fetched.is_failed() => bar.suspend(|| out.line(text(fetched, out)).and_then(|()| out.flush())),
+                Some(bar) if fetched.is_failed() => {
+                    bar.suspend(|| out.line(text(fetched, out)).and_then(|()| out.flush()))
+                }
                 _ => Ok(()),
             }
         }
@@ -178,9 +206,17 @@ impl Report {
         let Summary { urls, failed, .. } = self.counts;
         match failed {
             0 => Ok(()),
-            _ if failed == self.not_held => Err(Failure::not_held(format!("{failed} of {urls} URLs are not held"))),
-            _ if failed == urls => Err(Failure::new(Exit::Upstream, format!("all {urls} URLs failed"))),
-            _ => Err(Failure::new(Exit::SomeFailed, format!("{failed} of {urls} URLs failed"))),
+            _ if failed == self.not_held => Err(Failure::not_held(format!(
+                "{failed} of {urls} URLs are not held"
+            ))),
+            _ if failed == urls => Err(Failure::new(
+                Exit::Upstream,
+                format!("all {urls} URLs failed"),
+            )),
+            _ => Err(Failure::new(
+                Exit::SomeFailed,
+                format!("{failed} of {urls} URLs failed"),
+            )),
         }
     }
 
@@ -191,7 +227,9 @@ impl Report {
         if let End::Answered { bytes, .. } = &fetched.end {
             counts.bytes += bytes;
         }
-        let Some(answered) = fetched.told() else { return };
+        let Some(answered) = fetched.told() else {
+            return;
+        };
         let counter = match answered.outcome.kind {
             OutcomeKind::Hit => &mut counts.hit,
             OutcomeKind::Stale(_) => &mut counts.stale,
@@ -207,7 +245,10 @@ impl Report {
         *counter += 1;
         self.not_held += u64::from(answered.outcome.kind == OutcomeKind::Refused);
         // What the API took for an answer that it did not have to make again.
-        if matches!(answered.outcome.kind, OutcomeKind::Hit | OutcomeKind::Stale(_) | OutcomeKind::Coalesced) {
+        if matches!(
+            answered.outcome.kind,
+            OutcomeKind::Hit | OutcomeKind::Stale(_) | OutcomeKind::Coalesced
+        ) {
             self.saved += answered.took.saturating_sub(fetched.elapsed);
         }
     }
@@ -224,9 +265,19 @@ impl Report {
             (c.refused, "refused"),
             (c.failed, "failed"),
         ];
-        let counted: Vec<String> = counted.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+        let counted: Vec<String> = counted
+            .iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, word)| format!("{n} {word}"))
+            .collect();
         let urls = if c.urls == 1 { "URL" } else { "URLs" };
-        let mut text = format!("{} {urls}: {}; {} in {}", c.urls, counted.join(", "), size(c.bytes), duration(elapsed));
+        let mut text = format!(
+            "{} {urls}: {}; {} in {}",
+            c.urls,
+            counted.join(", "),
+            size(c.bytes),
+            duration(elapsed)
+        );
         if !self.saved.is_zero() {
             text.push_str(&format!(", {} saved", duration(self.saved)));
         }
@@ -238,13 +289,33 @@ fn text(fetched: &Fetched, out: &Out) -> String {
     const WORD: usize = 9;
     let url = redact(&fetched.url, &Credentials::default());
     match &fetched.end {
-        End::Failed(why) => format!("{}    -         -  {url}  ({why})", out.failed("failed", WORD)),
-        End::Refused(_) => format!("{}    -         -  {url}  (not held, and the mode forbids asking)", out.failed("refused", WORD)),
-        End::Answered { status, bytes, answered } => {
+        End::Failed(why) => format!(
+            "{}    -         -  {url}  ({why})",
+            out.failed("failed", WORD)
+        ),
+        End::Refused(_) => format!(
+            "{}    -         -  {url}  (not held, and the mode forbids asking)",
+            out.failed("refused", WORD)
+        ),
+        End::Answered {
+            status,
+            bytes,
+            answered,
+        } => {
             let kind = answered.as_ref().map(|a| a.outcome.kind);
-            let word = kind.map_or_else(|| format!("{:WORD$}", "-"), |kind| out.outcome(kind, WORD));
-            let status = if status.as_u16() >= 400 { out.failed(status.as_str(), 3) } else { status.as_str().to_owned() };
-            let why = answered.as_ref().and_then(remark).map_or(String::new(), |w| format!("  {}", out.dim(format!("({w})"))));
+            let word =
+                kind.map_or_else(|| format!("{:WORD$}", "-"), |kind| out.outcome(kind, WORD));
+            let status = if status.as_u16() >= 400 {
+                out.failed(status.as_str(), 3)
+            } else {
+                status.as_str().to_owned()
+            };
+            let why = answered
+                .as_ref()
+                .and_then(remark)
+                .map_or(String::new(), |w| {
+                    format!("  {}", out.dim(format!("({w})")))
+                });
             format!("{word}  {status}  {:>8}  {url}{why}", size(*bytes))
         }
     }
@@ -283,7 +354,9 @@ fn line(fetched: &Fetched) -> Line<'_> {
         bytes,
         ms: fetched.elapsed.as_secs_f64() * 1e3,
         repository: told.and_then(|a| a.repository.as_deref()),
-        partition: told.and_then(|a| a.key.as_ref()).map(|(_, partition)| partition.to_string()),
+        partition: told
+            .and_then(|a| a.key.as_ref())
+            .map(|(_, partition)| partition.to_string()),
         saved: told.and_then(Answered::saved).map(saved),
         error: match &fetched.end {
             End::Failed(why) => Some(why),

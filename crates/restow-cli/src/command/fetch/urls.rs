@@ -6,11 +6,23 @@ use std::{io::BufRead as _, thread};
 use tokio::sync::mpsc;
 
 /// Returns the URLs, and how many there are where that is known.
-pub(super) fn urls(patterns: &[String], stdin: bool) -> Result<(impl Stream<Item = String> + use<>, Option<u64>), Failure> {
-    let patterns = patterns.iter().map(|p| Pattern::parse(p)).collect::<Result<Vec<_>, _>>()?;
-    let count = patterns.iter().try_fold(0_u64, |n, p| n.checked_add(p.len()));
+pub(super) fn urls(
+    patterns: &[String],
+    stdin: bool,
+) -> Result<(impl Stream<Item = String> + use<>, Option<u64>), Failure> {
+    let patterns = patterns
+        .iter()
+        .map(|p| Pattern::parse(p))
+        .collect::<Result<Vec<_>, _>>()?;
+    let count = patterns
+        .iter()
+        .try_fold(0_u64, |n, p| n.checked_add(p.len()));
     let given = stream::iter(patterns.into_iter().flat_map(Pattern::into_urls));
-    let read = if stdin { lines().left_stream() } else { stream::empty().right_stream() };
+    let read = if stdin {
+        lines().left_stream()
+    } else {
+        stream::empty().right_stream()
+    };
     Ok((given.chain(read), count.filter(|_| !stdin)))
 }
 

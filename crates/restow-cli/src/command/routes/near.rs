@@ -1,7 +1,10 @@
 //! The routes that a URL almost matches, and what keeps it from matching.
 
 use http::Method;
-use restow::{Declaration, route::{Place, Route, Target}};
+use restow::{
+    Declaration,
+    route::{Place, Route, Target},
+};
 
 /// How many are shown.
 const SHOWN: usize = 3;
@@ -46,7 +49,11 @@ fn likeness(of: &Method, method: &Method, template: &str, target: &Target<'_>) -
     let wanted: Vec<&str> = path.split('/').skip(1).collect();
     let given: Vec<&str> = target.path.split('/').skip(1).collect();
     let mut score = 0;
-    score += if host.eq_ignore_ascii_case(&origin(target)) { 10 } else { 0 };
+    score += if host.eq_ignore_ascii_case(&origin(target)) {
+        10
+    } else {
+        0
+    };
     score += if of == method { 2 } else { 0 };
     for (wanted, given) in wanted.iter().zip(&given) {
         score += match (wanted.contains('{'), wanted == given) {
@@ -72,14 +79,23 @@ fn why(of: &Method, method: &Method, route: &Route, template: &str, target: &Tar
     if !host.contains('{') && !host.eq_ignore_ascii_case(&asked) {
         return format!("the origin is {asked}, not {host}");
     }
-    let has_rest = route.template().variables().any(|v| v.place() == Place::Rest);
-    let wanted: Vec<&str> = path.split('/').skip(1).filter(|s| !s.starts_with("{+") && !s.contains('*')).collect();
+    let has_rest = route
+        .template()
+        .variables()
+        .any(|v| v.place() == Place::Rest);
+    let wanted: Vec<&str> = path
+        .split('/')
+        .skip(1)
+        .filter(|s| !s.starts_with("{+") && !s.contains('*'))
+        .collect();
     let given: Vec<&str> = target.path.split('/').skip(1).collect();
     for (wanted, given) in wanted.iter().zip(&given) {
         if !wanted.contains('{') && wanted != given {
             return format!("{given:?} is not {wanted:?}");
         }
-        if let Some(name) = wanted.strip_prefix('{').and_then(|w| w.strip_suffix(":int}"))
+        if let Some(name) = wanted
+            .strip_prefix('{')
+            .and_then(|w| w.strip_suffix(":int}"))
             && given.parse::<i64>().is_err()
         {
             return format!("{given:?} is no whole number, as {name} is");
@@ -89,10 +105,23 @@ fn why(of: &Method, method: &Method, route: &Route, template: &str, target: &Tar
         }
     }
     if given.len() != wanted.len() && !(has_rest && given.len() > wanted.len()) {
-        return format!("the path has {}, not {}", segments(given.len()), wanted.len());
+        return format!(
+            "the path has {}, not {}",
+            segments(given.len()),
+            wanted.len()
+        );
     }
-    let given = |name: &str| target.query.unwrap_or("").split('&').any(|pair| pair.split('=').next() == Some(name));
-    let mut missing = route.template().variables().filter(|v| v.place() == Place::Query && v.is_required() && !given(v.name()));
+    let given = |name: &str| {
+        target
+            .query
+            .unwrap_or("")
+            .split('&')
+            .any(|pair| pair.split('=').next() == Some(name))
+    };
+    let mut missing = route
+        .template()
+        .variables()
+        .filter(|v| v.place() == Place::Query && v.is_required() && !given(v.name()));
     match missing.next() {
         Some(variable) => format!("the query parameter {:?} is not there", variable.name()),
         None => "path or query differ".to_owned(),
@@ -110,14 +139,19 @@ fn origin(target: &Target<'_>) -> String {
 
 /// A template without its query.
 fn place_of(template: &str) -> &str {
-    let end = [template.find("{?"), template.find("{&"), template.find('?')].into_iter().flatten().min();
+    let end = [template.find("{?"), template.find("{&"), template.find('?')]
+        .into_iter()
+        .flatten()
+        .min();
     template.split_at(end.unwrap_or(template.len())).0
 }
 
 /// Origin and path of a template.
 fn split(place: &str) -> (&str, &str) {
     let start = place.find("://").map_or(0, |i| i + 3);
-    let path = place.get(start..).and_then(|rest| rest.find('/').map(|i| start + i));
+    let path = place
+        .get(start..)
+        .and_then(|rest| rest.find('/').map(|i| start + i));
     place.split_at(path.unwrap_or(place.len()))
 }
 
@@ -125,7 +159,7 @@ fn split(place: &str) -> (&str, &str) {
 mod tests {
     use super::*;
     use http::Uri;
-    use restow::{route::{QueryRules, Template}};
+    use restow::route::{QueryRules, Template};
 
     fn of(template: &str, method: &Method, url: &str) -> String {
         let template = Template::parse(template).unwrap();
@@ -133,7 +167,11 @@ mod tests {
         let declaration = Declaration::new("x", fields.clone()).unwrap();
         let route = Route::new(template, &fields, QueryRules::default()).unwrap();
         let uri: Uri = url.parse().unwrap();
-        let found = nearest([(&Method::GET, &route, &declaration)].into_iter(), method, &Target::from(&uri));
+        let found = nearest(
+            [(&Method::GET, &route, &declaration)].into_iter(),
+            method,
+            &Target::from(&uri),
+        );
         found[0].why.clone()
     }
 
@@ -141,16 +179,44 @@ mod tests {
     fn the_first_difference_is_said() {
         let items = "https://api.example.com/v1/items/{id:int}/parts{?page,ids!}";
         for (url, why) in [
-            ("https://api.example.org/v1/items/7/parts?ids=1", "the origin is https://api.example.org, not https://api.example.com"),
-            ("http://api.example.com/v1/items/7/parts?ids=1", "the origin is http://api.example.com, not https://api.example.com"),
-            ("https://api.example.com/v2/items/7/parts?ids=1", "\"v2\" is not \"v1\""),
-            ("https://api.example.com/v1/items/x/parts?ids=1", "\"x\" is no whole number, as id is"),
-            ("https://api.example.com/v1/items/7?ids=1", "the path has 3 segments, not 4"),
-            ("https://api.example.com/v1/items/7/parts/8?ids=1", "the path has 5 segments, not 4"),
-            ("https://api.example.com/v1/items/7/parts?page=1", "the query parameter \"ids\" is not there"),
+            (
+                "https://api.example.org/v1/items/7/parts?ids=1",
+                "the origin is https://api.example.org, not https://api.example.com",
+            ),
+            (
+                "http://api.example.com/v1/items/7/parts?ids=1",
+                "the origin is http://api.example.com, not https://api.example.com",
+            ),
+            (
+                "https://api.example.com/v2/items/7/parts?ids=1",
+                "\"v2\" is not \"v1\"",
+            ),
+            (
+                "https://api.example.com/v1/items/x/parts?ids=1",
+                "\"x\" is no whole number, as id is",
+            ),
+            (
+                "https://api.example.com/v1/items/7?ids=1",
+                "the path has 3 segments, not 4",
+            ),
+            (
+                "https://api.example.com/v1/items/7/parts/8?ids=1",
+                "the path has 5 segments, not 4",
+            ),
+            (
+                "https://api.example.com/v1/items/7/parts?page=1",
+                "the query parameter \"ids\" is not there",
+            ),
         ] {
             assert_eq!(of(items, &Method::GET, url), why, "{url}");
         }
-        assert_eq!(of(items, &Method::POST, "https://api.example.com/v1/items/7/parts?ids=1"), "the method is POST, not GET");
+        assert_eq!(
+            of(
+                items,
+                &Method::POST,
+                "https://api.example.com/v1/items/7/parts?ids=1"
+            ),
+            "the method is POST, not GET"
+        );
     }
 }
