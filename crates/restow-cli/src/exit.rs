@@ -10,7 +10,7 @@ Exit codes:
   1  some of the URLs failed
   2  the command line, the configuration or a name in it is wrong
   3  the store (or the output) failed
-  4  not held: no such repository or entry, also in offline mode
+  4  not held: no such cache, repository, endpoint or entry, also in offline mode
   5  the API failed, for every URL";
 
 /// Why the program ends early.
@@ -76,7 +76,11 @@ impl Failure {
             let mut text = format!("{red}error:{red:#} {self}\n");
             let mut cause = self.source.as_deref().map(|e| e as &dyn StdError);
             while let Some(error) = cause {
-                text.push_str(&format!("  because: {error}\n"));
+                let why = error.to_string();
+                // Some errors say their cause themselves.
+                if !text.contains(&why) {
+                    text.push_str(&format!("  because: {why}\n"));
+                }
                 cause = error.source();
             }
             // Nobody is left to be told that stderr is closed.

@@ -36,10 +36,13 @@ fn pair(pair: &str, credentials: &Credentials) -> String {
 fn is_secret(name: &str, credentials: &Credentials) -> bool {
     let name = name.replace('+', " ");
     let name = percent_decode_str(&name).decode_utf8_lossy();
-    let any_case = |p: &Box<str>| p.eq_ignore_ascii_case(&name);
+    let has = |list: &Credentials| {
+        list.parameters()
+            .iter()
+            .any(|p| p.eq_ignore_ascii_case(&name))
+    };
     // What is usually a secret stays one on the screen, whatever an endpoint declares.
-    credentials.parameters().iter().any(any_case)
-        || Credentials::default().parameters().iter().any(any_case)
+    has(credentials) || has(&Credentials::default())
 }
 
 fn without_user(place: &str) -> String {

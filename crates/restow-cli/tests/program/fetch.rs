@@ -153,21 +153,21 @@ async fn exit_codes_tell_some_all_and_not_held_apart() {
     let (place, api) = (Place::new(), api().await);
     let (there, missing) = (api.url("/items/1"), api.url("/nothing"));
     place.fails(&["fetch", &there, &missing], 1, "1 of 2 URLs failed");
-    place.fails(&["fetch", &missing], 5, "all 1 URLs failed");
+    place.fails(&["fetch", &missing], 5, "the URL failed");
     place.fails(
         &["fetch", "--mode", "offline", &api.url("/items/9")],
         4,
-        "1 of 1 URLs are not held",
+        "the URL is not held",
     );
     place.fails(
         &["fetch", "--mode", "offline", &there, &api.url("/items/9")],
         4,
-        "1 of 2 URLs are not held",
+        "1 of 2 URLs is not held",
     );
     assert_eq!(api.calls_to("/items/9").len(), 0);
     // Nobody listens there any more.
     let gone = { crate::support::api().await.url("/items/1") };
-    let done = place.fails(&["fetch", &gone], 5, "all 1 URLs failed");
+    let done = place.fails(&["fetch", &gone], 5, "the URL failed");
     assert!(done.out.contains("failed"), "{done:?}");
 }
 

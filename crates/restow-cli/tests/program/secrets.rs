@@ -22,10 +22,11 @@ async fn no_output_and_no_file_holds_a_secret() {
             .url(&format!("/items/1?sig={CANARY}"))
     };
     let broken = format!("x: {CANARY}\u{1}");
-    let runs: Vec<Vec<&str>> = vec![
-        vec!["fetch", "-vv", &query],
-        vec!["fetch", "--json", &query, &fragment],
-        vec![
+    let second = api.url("/items/2");
+    let runs: [&[&str]; 21] = [
+        &["fetch", "-vv", &query],
+        &["fetch", "--json", &query, &fragment],
+        &[
             "fetch",
             "-vv",
             "-H",
@@ -34,39 +35,28 @@ async fn no_output_and_no_file_holds_a_secret() {
             &cookie,
             "--bearer-env",
             "TOKEN",
-            &api.url("/items/2"),
-        ]
-        .iter()
-        .map(|s| &**s)
-        .collect::<Vec<&str>>()
-        .clone(),
-        vec!["fetch", "-vv", &user],
-        vec!["fetch", "-vv", &missing],
-        vec!["fetch", "-vv", &gone],
-        vec!["fetch", "-H", &broken, &query],
-        vec!["fetch", "-H", CANARY, &query],
-        vec!["get", &query],
-        vec!["get", &user],
-        vec!["show", &query],
-        vec!["show", "--json", &query],
-        vec!["ls", "--json", "--url", &query],
-        vec!["rm", "--dry-run", "--url", &query],
-        vec!["explain", &query],
-        vec!["explain", "--json", &user],
-        vec!["explain", "--bearer-env", "TOKEN", &missing],
-        vec!["routes", "test", &query],
-        vec!["routes", "test", "--json", &missing],
-        vec!["ls", "--limit", "0"],
-        vec!["ls", "--limit", "0", "--json"],
-    ]
-    .into_iter()
-    .map(|v| {
-        v.into_iter()
-            .map(|s| Box::leak(s.to_owned().into_boxed_str()) as &str)
-            .collect()
-    })
-    .collect();
-    for arguments in &runs {
+            &second,
+        ],
+        &["fetch", "-vv", &user],
+        &["fetch", "-vv", &missing],
+        &["fetch", "-vv", &gone],
+        &["fetch", "-H", &broken, &query],
+        &["fetch", "-H", CANARY, &query],
+        &["get", &query],
+        &["get", &user],
+        &["show", &query],
+        &["show", "--json", &query],
+        &["ls", "--json", "--url", &query],
+        &["rm", "--dry-run", "--url", &query],
+        &["explain", &query],
+        &["explain", "--json", &user],
+        &["explain", "--bearer-env", "TOKEN", &missing],
+        &["routes", "test", &query],
+        &["routes", "test", "--json", &missing],
+        &["ls", "--limit", "0"],
+        &["ls", "--limit", "0", "--json"],
+    ];
+    for arguments in runs {
         let done = place.run(arguments);
         assert!(
             !done.out.contains(CANARY),

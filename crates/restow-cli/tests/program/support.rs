@@ -1,5 +1,10 @@
 //! Runs the program in a folder of its own.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "where a test cannot run the program, it has to fail"
+)]
+
 use restow_testkit::{Call, Origin, Reply};
 use serde_json::Value;
 use std::{

@@ -118,8 +118,15 @@ fn what_is_wrong_is_exit_2_and_says_what_to_write() {
 }
 
 #[test]
+fn https_needs_no_setting_up() {
+    // Nobody listens there: what matters is that the program gets as far as connecting.
+    let done = Place::new().fails(&["fetch", "https://127.0.0.1:1/"], 5, "the URL failed");
+    assert!(done.out.contains("tcp connect error"), "{}", done.out);
+}
+
+#[test]
 fn a_fetch_with_a_bad_url_fails_that_url_only() {
     let place = Place::new();
-    let done = place.fails(&["fetch", "nonsense"], 5, "all 1 URLs failed");
+    let done = place.fails(&["fetch", "nonsense"], 5, "the URL failed");
     assert!(done.out.contains("it is not a whole URL"), "{}", done.out);
 }

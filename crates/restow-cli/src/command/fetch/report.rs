@@ -204,19 +204,17 @@ impl Report {
     /// Tells how the program ends.
     pub(super) fn verdict(&self) -> Result<(), Failure> {
         let Summary { urls, failed, .. } = self.counts;
+        let those = match (failed, urls) {
+            (1, 1) => "the URL".to_owned(),
+            _ if failed == urls => format!("all {urls} URLs"),
+            _ => format!("{failed} of {urls} URLs"),
+        };
         match failed {
             0 => Ok(()),
-            _ if failed == self.not_held => Err(Failure::not_held(format!(
-                "{failed} of {urls} URLs are not held"
-            ))),
-            _ if failed == urls => Err(Failure::new(
-                Exit::Upstream,
-                format!("all {urls} URLs failed"),
-            )),
-            _ => Err(Failure::new(
-                Exit::SomeFailed,
-                format!("{failed} of {urls} URLs failed"),
-            )),
+            1 if self.not_held == 1 => Err(Failure::not_held(format!("{those} is not held"))),
+            _ if failed == self.not_held => Err(Failure::not_held(format!("{those} are not held"))),
+            _ if failed == urls => Err(Failure::new(Exit::Upstream, format!("{those} failed"))),
+            _ => Err(Failure::new(Exit::SomeFailed, format!("{those} failed"))),
         }
     }
 
