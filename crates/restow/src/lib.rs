@@ -300,3 +300,8 @@ pub use mode::{Mode, Principal};
 pub use repository::{AnyRepository, Locate, Lookup, Message, Repository, Select};
 pub use restow_derive::Key;
 pub use selection::{Condition, Scope, Selection};
+
+/// The program in the README compiles.
+#[cfg(all(doctest, feature = "reqwest"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

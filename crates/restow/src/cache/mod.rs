@@ -138,6 +138,7 @@ impl Cache {
     }
 
     /// Returns the open repository of this name, without its types.
+    #[doc(alias = "__getitem__")]
     pub fn repository(&self, name: &str) -> Option<AnyRepository> {
         let mounts = self.shared.registry.mounts();
         mounts.get(name).map(|mount| self.over(mount))
@@ -149,6 +150,7 @@ impl Cache {
     }
 
     /// Returns the open repositories, ordered by name.
+    #[doc(alias = "__iter__")]
     pub fn iter(&self) -> impl Iterator<Item = AnyRepository> + use<> {
         let mounts = self.shared.registry.mounts();
         let all: Vec<_> = mounts.iter().map(|mount| self.over(mount)).collect();
@@ -156,6 +158,7 @@ impl Cache {
     }
 
     /// Returns how many repositories are open.
+    #[doc(alias = "__len__")]
     pub fn len(&self) -> usize {
         self.shared.registry.mounts().len()
     }

@@ -28,6 +28,7 @@ pub type ValueOf<E> = <<E as Endpoint>::Codec as Codec>::Value;
 /// # let _ = Search(Declaration::new("search", [Field::text("words")])?);
 /// # Ok::<(), restow::Error>(())
 /// ```
+#[doc(alias = "ResponseRepositorySettings")]
 pub trait Endpoint: Debug + Send + Sync + 'static {
     /// The type of its keys.
     type Key: Key;
@@ -38,9 +39,11 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
     fn declaration(&self) -> &Declaration;
 
     /// Returns its codec.
+    #[doc(alias = "payload_handler")]
     fn codec(&self) -> &Self::Codec;
 
     /// Returns the key of a request; `None` where it is not one of this endpoint's, or has no key.
+    #[doc(alias = "get_key")]
     fn key(&self, request: &RequestHead<'_>) -> Option<Self::Key>;
 
     /// Returns the canonical key of a request, which may hold undeclared query parameters too.
@@ -78,6 +81,7 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
     }
 
     /// Returns a name for an answer, for people.
+    #[doc(alias = "get_name")]
     fn label(&self, value: &ValueOf<Self>) -> Option<String> {
         let _ = value;
         None
