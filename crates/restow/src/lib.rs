@@ -257,10 +257,6 @@
 //!
 //! A feature only adds. Tokio is the runtime; there is no `unsafe` code in this crate.
 
-// The derived code says `::restow`; this crate's own unit tests derive keys too.
-#[cfg(test)]
-extern crate self as restow;
-
 mod answer;
 mod cache;
 pub mod client;

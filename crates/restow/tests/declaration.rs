@@ -1,5 +1,7 @@
 //! A declaration as JSON: what is written reads back.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use http::{Method, StatusCode};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use restow::{

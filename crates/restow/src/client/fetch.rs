@@ -388,7 +388,7 @@ async fn drive<E: Endpoint, C: Fetch + ?Sized>(
         )
         .await
         {
-            Landed::Again(again) => ticket = again,
+            Landed::Again(again) => ticket = *again,
             Landed::Response(response) => {
                 let outcome = response
                     .extensions()

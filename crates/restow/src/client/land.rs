@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header
 /// What a ticket came to: a response, or the ticket again.
 pub(crate) enum Landed {
     Response(Box<Response<Body>>),
-    Again(Ticket),
+    Again(Box<Ticket>),
 }
 
 /// The response of a stored entry: its status, every header line in order, its body, and its age (RFC 9111 section 5.1).
@@ -46,6 +46,7 @@ pub(crate) fn response(
     response
 }
 
+#[cfg(any(feature = "reqwest", feature = "tower"))]
 /// The response where nothing may be served and nobody may be asked.
 pub(crate) fn refusal(answered: Answered) -> Response<Body> {
     let mut response = Response::new(Body::whole(
@@ -77,7 +78,7 @@ pub(crate) async fn land(
                 &entry, method, false, answered, now,
             )));
         }
-        Landing::Again(ticket) => return Landed::Again(*ticket),
+        Landing::Again(ticket) => return Landed::Again(ticket),
         Landing::Collect(collector, answered) => (Body::stored(collector, body), answered),
         Landing::Pass(answered) => (Body::passing(body), answered),
     };

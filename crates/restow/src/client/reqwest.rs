@@ -285,7 +285,7 @@ async fn drive(mut ticket: Ticket, request: Request, mut through: Through<'_>) -
         let end = response.url().to_string();
         match land(ticket, &method, unpack(response), Some(end.clone())).await {
             Landed::Response(response) => return Ok(finish(*response, Some(&end), &url)),
-            Landed::Again(again) => ticket = again,
+            Landed::Again(again) => ticket = *again,
         }
     }
 }

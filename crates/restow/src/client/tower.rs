@@ -218,7 +218,7 @@ where
         };
         match land(ticket, &method, response, Some(url.clone())).await {
             Landed::Response(response) => return Ok(*response),
-            Landed::Again(again) => ticket = again,
+            Landed::Again(again) => ticket = *again,
         }
     }
 }

@@ -211,7 +211,7 @@ fn span_bits(span: Option<Span>) -> u64 {
 }
 
 fn span(bits: u64) -> Option<Span> {
-    (bits != NO_SPAN).then(|| Span {
+    (bits != NO_SPAN).then_some(Span {
         start: (bits >> 32) as u32,
         end: bits as u32,
     })

@@ -63,6 +63,7 @@ pub enum Begin {
 
 /// Marks a request that the cache makes itself: an exchange beneath lets it pass.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "reqwest"), allow(dead_code, reason = "made by the reqwest client alone"))]
 pub(crate) struct FromCache;
 
 impl Exchange {
@@ -85,7 +86,11 @@ impl Exchange {
         let mounts = self.registry.mounts();
         let (mount, key) = match mounts.route(&head) {
             Routed::To(mount, key) => (mount, key),
-            Routed::NoKey(..) => return bypass(Bypassed::NoKey),
+            Routed::NoKey(mount, why) => {
+                let why = why.map_or_else(|| "its key is not known".to_owned(), |w| w.to_string());
+                tracing::debug!(target: "restow", repository = mount.name(), why, "a request has no key");
+                return bypass(Bypassed::NoKey);
+            }
             Routed::Nowhere => return self.unrouted(&mounts, &head),
         };
         if head.headers.contains_key(RANGE) {

@@ -6,6 +6,7 @@ pub(crate) mod partition;
 pub(crate) mod save;
 mod ticket;
 
+#[cfg(feature = "reqwest")]
 pub(crate) use flow::FromCache;
 pub use flow::{Background, Begin, Exchange};
 pub use outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Saved, Staleness};

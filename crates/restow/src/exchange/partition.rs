@@ -76,7 +76,7 @@ fn digest(head: &RequestHead<'_>, credentials: &Credentials, secret: &[u8; 32]) 
                         let (name, value) = pair
                             .iter()
                             .position(|b| *b == b'=')
-                            .map_or((pair, &pair[..0]), |at| pair.split_at(at));
+                            .map_or((pair, &[][..]), |at| pair.split_at(at));
                         if names.iter().any(|n| n.as_bytes() == name) {
                             add(2, name, value);
                         }
