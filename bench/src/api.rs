@@ -34,7 +34,7 @@ pub(crate) fn body(i: usize) -> Bytes {
         })
         .collect();
     let value = serde_json::json!({
-        "id": key(i), "name": format!("The item with the number {i}"), "duration_ms": 180_000 + i, "explicit": i % 3 == 0,
+        "id": key(i), "name": format!("The item with the number {i}"), "duration_ms": 180_000 + i, "explicit": i.is_multiple_of(3),
         "popularity": i % 101, "preview_url": format!("https://p.example.com/{}", key(i)), "artists": artists, "available_markets": markets,
         "external_ids": { "isrc": format!("XX{i:010}") }, "note": "x".repeat(240),
     });

@@ -100,8 +100,8 @@ impl Shared {
                     held.rows.insert(new.id.clone(), (entry, used));
                 }
                 held.pending.extend(migration.added_columns(spec));
-                let declared = |name: &Box<str>| spec.columns.iter().any(|c| c.name == *name);
-                held.pending.retain(declared);
+                held.pending
+                    .retain(|name| spec.columns.iter().any(|c| c.name == *name));
             }
         }
         held.spec = spec.clone();

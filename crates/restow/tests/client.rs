@@ -1,6 +1,11 @@
 //! The reqwest client, from a request to the repository and back.
-
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "what tests share is no test to clippy"
+)]
 
 use http::{HeaderValue, StatusCode};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
@@ -23,12 +28,13 @@ fn http_client() -> reqwest::Client {
     reqwest::Client::new()
 }
 
+type AnswerBy = dyn FnMut(&reqwest::Request) -> Result<Answer, &'static str> + Send;
 type Answer = http::Response<String>;
 
 /// An API in the place of the network: it answers by a function, and counts.
 #[derive(Clone)]
 struct Api {
-    answer: Arc<Mutex<dyn FnMut(&reqwest::Request) -> Result<Answer, &'static str> + Send>>,
+    answer: Arc<Mutex<AnswerBy>>,
     asked: Arc<AtomicUsize>,
 }
 

@@ -1,4 +1,11 @@
 //! Configuration files: what loads, and what is said of what does not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "what tests share is no test to clippy"
+)]
 
 use http::{Method, Uri};
 use restow::{

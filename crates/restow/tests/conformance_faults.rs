@@ -1,4 +1,11 @@
 //! The conformance suite notices a store that breaks a promise, and passes one that is wrapped.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "what tests share is no test to clippy"
+)]
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};

@@ -1,4 +1,11 @@
 //! The memory store keeps every promise of a store.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "what tests share is no test to clippy"
+)]
 
 use restow::{
     Result,

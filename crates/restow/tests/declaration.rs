@@ -1,6 +1,11 @@
 //! A declaration as JSON: what is written reads back.
-
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "what tests share is no test to clippy"
+)]
 
 use http::{Method, StatusCode};
 use proptest::{collection::vec, option, prelude::*, sample::select};

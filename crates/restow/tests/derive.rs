@@ -1,7 +1,10 @@
 //! `#[derive(Key)]`: what it writes, what it refuses at run time, and what it refuses to compile.
 #![allow(
     clippy::unwrap_used,
-    reason = "clippy takes the functions that tests share for no tests"
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "what tests share is no test to clippy"
 )]
 
 use restow::{

@@ -1,7 +1,10 @@
 //! Keys and their canonical bytes: what goes in comes out, and nothing else does.
 #![allow(
     clippy::unwrap_used,
-    reason = "clippy takes the functions that tests share for no tests"
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "what tests share is no test to clippy"
 )]
 
 use proptest::{collection::vec, prelude::*};

@@ -1,4 +1,11 @@
 //! What is the memory store's own: its bounds, and that reads are shared and ready.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "what tests share is no test to clippy"
+)]
 
 use http::{HeaderMap, StatusCode};
 use restow::{

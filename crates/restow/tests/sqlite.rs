@@ -1,4 +1,11 @@
 //! The SQLite store: what is in the file, and what it promises.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "what tests share is no test to clippy"
+)]
 #![cfg(feature = "sqlite")]
 
 #[path = "sqlite/support.rs"]

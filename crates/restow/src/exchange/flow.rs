@@ -63,7 +63,10 @@ pub enum Begin {
 
 /// Marks a request that the cache makes itself: an exchange beneath lets it pass.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(feature = "reqwest"), allow(dead_code, reason = "made by the reqwest client alone"))]
+#[cfg_attr(
+    not(feature = "reqwest"),
+    allow(dead_code, reason = "made by the reqwest client alone")
+)]
 pub(crate) struct FromCache;
 
 impl Exchange {

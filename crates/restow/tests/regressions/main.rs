@@ -24,8 +24,13 @@
 //! | a failed creation leaves a thread and the process hangs | `processes::a_failed_opening_leaves_no_thread` |
 //! | one bad key in a bulk save leaves it half done | `faults::a_bulk_save_with_one_bad_key_stores_nothing` |
 //! | a rollback drops another task's row | `faults::a_save_that_fails_takes_no_other_with_it` |
-
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "what tests share is no test to clippy"
+)]
 
 mod faults;
 mod forms;

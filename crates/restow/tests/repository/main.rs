@@ -1,4 +1,11 @@
 //! A repository, through its public interface, on every store of this build.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "what tests share is no test to clippy"
+)]
 
 mod lifetime;
 mod read;

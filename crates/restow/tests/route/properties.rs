@@ -208,7 +208,7 @@ proptest! {
             format!("https://h/1?{}", query.join("&"))
         };
         // Another order of the names, each name's own parameters in theirs.
-        let mut names = vec!["a", "b", "c", "m"];
+        let mut names = ["a", "b", "c", "m"];
         names.rotate_left(turn % 4);
         let plain = |name: &'static str| if name == "%6D" { "m" } else { name };
         let turned: Vec<_> = names
