@@ -1,6 +1,9 @@
 use crate::support::{At, Tracks, every_store, tracks};
 use restow::{FieldValue, Repository, Scope, store::OnSchemaChange};
 use serde_json::json;
+use std::time::Duration;
+
+const KEEP: Duration = Duration::from_secs(86_400);
 
 /// Stores tracks without columns, and opens the repository again with one.
 async fn with_a_column_added(at: &At) -> Repository<Tracks> {
@@ -64,6 +67,22 @@ async fn an_added_column_finds_the_older_entries_of_everyone() {
 }
 
 #[tokio::test]
+async fn a_column_is_filled_once() {
+    for at in every_store().await {
+        let tracks = with_a_column_added(&at).await;
+        let spec = restow::Endpoint::declaration(&**tracks.endpoint())
+            .spec("", KEEP)
+            .unwrap();
+        let table = at.cache.store().open(&spec).await.unwrap();
+        assert!(
+            table.pending_columns().await.unwrap().is_empty(),
+            "{}",
+            at.url
+        );
+    }
+}
+
+#[tokio::test]
 async fn filling_a_column_leaves_bodies_and_times_as_they_were() {
     for at in every_store().await {
         let stored = at.clock.clone();
@@ -98,7 +117,7 @@ async fn a_filling_that_was_cut_short_is_made_up_for_at_the_next_opening() {
                 .on_schema_change(OnSchemaChange::Migrate)
         };
         let spec = restow::Endpoint::declaration(&two())
-            .spec("", std::time::Duration::from_secs(86_400))
+            .spec("", KEEP)
             .unwrap();
         at.cache.store().open(&spec).await.unwrap();
         let tracks = at.cache.create_repository(two()).await.unwrap();

@@ -1,5 +1,8 @@
 use crate::support::{Pages, Tracks, every_store, get, pages, tracks};
-use restow::{Binary, DeclaredEndpoint, ErrorKind, Json, Key, RouteEndpoint, Scope, Text};
+use restow::{
+    Binary, DeclaredEndpoint, ErrorKind, Json, Key, RouteEndpoint, Scope, Text,
+    store::OnSchemaChange,
+};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -31,6 +34,28 @@ async fn of_eight_that_create_one_repository_at_once_one_does() {
             }
         }
         assert_eq!((made, at.cache.len()), (1, 1), "{}", at.url);
+    }
+}
+
+#[tokio::test]
+async fn who_comes_second_does_not_touch_the_table_of_the_first() {
+    for at in every_store().await {
+        let tasks = (0..8).map(|i| {
+            let cache = at.cache.clone();
+            let template = [
+                "https://example.com/pages/{id}",
+                "https://example.com/{site}/{id}",
+            ][i % 2];
+            let endpoint = DeclaredEndpoint::get("pages", template)
+                .unwrap()
+                .on_schema_change(OnSchemaChange::SetAside);
+            tokio::spawn(async move { cache.create_repository(endpoint).await.map(drop) })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            _ = task.await.unwrap();
+        }
+        let tables = at.cache.store().tables().await.unwrap();
+        assert_eq!(tables.len(), 1, "{}: {tables:?}", at.url);
     }
 }
 

@@ -136,6 +136,19 @@ async fn a_response_is_saved_found_and_deleted_by_its_request() {
 }
 
 #[tokio::test]
+async fn a_response_of_one_repository_finds_nothing_in_another() {
+    for at in every_store().await {
+        let pages = at.cache.create_repository(pages()).await.unwrap();
+        let tracks = at.cache.create_repository(tracks()).await.unwrap();
+        pages.save("a", &"page".to_owned()).await.unwrap();
+        tracks.save("a", &serde_json::json!("track")).await.unwrap();
+        let page = at.cache.get(&get("/pages/a")).await.unwrap().unwrap();
+        assert_eq!(tracks.get(&page).await.unwrap(), None, "{}", at.url);
+        assert!(!tracks.delete(&page).await.unwrap(), "{}", at.url);
+    }
+}
+
+#[tokio::test]
 async fn a_request_of_no_repository_is_left_alone() {
     for at in every_store().await {
         at.cache.create_repository(pages()).await.unwrap();

@@ -410,3 +410,36 @@ async fn an_answer_to_undeclared_parameters_is_found_by_its_request_and_by_no_ty
         assert_eq!(tracks.count(Scope::All).await.unwrap(), 1, "{}", at.url);
     }
 }
+
+#[cfg(feature = "reqwest")]
+#[tokio::test]
+async fn reqwests_own_requests_and_responses_find_their_entry() {
+    for at in every_store().await {
+        let tracks = at.cache.create_repository(tracks()).await.unwrap();
+        tracks
+            .save(&("a".to_owned(), Some("GB".to_owned())), &track("a"))
+            .await
+            .unwrap();
+        let url = "https://api.example.com/tracks/a?market=GB"
+            .parse()
+            .unwrap();
+        let request = reqwest::Request::new(http::Method::GET, url);
+        assert_eq!(
+            tracks.get(&request).await.unwrap(),
+            Some(track("a")),
+            "{}",
+            at.url
+        );
+
+        let response = reqwest::Response::from(at.cache.get(&request).await.unwrap().unwrap());
+        assert_eq!(
+            tracks.get(&response).await.unwrap(),
+            Some(track("a")),
+            "{}",
+            at.url
+        );
+        let foreign = reqwest::Response::from(http::Response::new("x"));
+        assert_eq!(tracks.get(&foreign).await.unwrap(), None, "{}", at.url);
+        assert!(at.cache.delete(&response).await.unwrap(), "{}", at.url);
+    }
+}
