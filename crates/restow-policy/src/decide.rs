@@ -66,6 +66,10 @@ pub struct Limits {
     pub stale_while_revalidate_ms: i64,
     /// How long after its expiry an entry is served when the origin fails, in milliseconds.
     pub stale_if_error_ms: i64,
+    /// Whether the program set `stale_if_error` itself: then it goes before what the answer says against being served stale.
+    pub insist_if_error: bool,
+    /// The same for `stale_while_revalidate`.
+    pub insist_while_revalidate: bool,
     /// How the network is treated.
     pub mode: Mode,
 }
@@ -142,7 +146,8 @@ pub fn on_error(
     let within = match stored.freshness(now) {
         Freshness::Fresh { .. } => true,
         Freshness::Stale { by } => {
-            by < limits.stale_if_error_ms && may_be_stale(stored.facts, options)
+            by < limits.stale_if_error_ms
+                && (limits.insist_if_error || may_be_stale(stored.facts, options))
         }
         Freshness::Unknown => false,
     };
@@ -301,11 +306,12 @@ fn decide(
             _ => OnRequest::Serve(nth, rule::FRESH),
         },
         Freshness::Stale { by }
-            if accepts_stale(control, by) && may_be_stale(entry.facts, options) =>
+            if accepts_stale(control, by)
+                && (limits.insist_while_revalidate || may_be_stale(entry.facts, options)) =>
         {
             if options.background && by < limits.stale_while_revalidate_ms {
                 OnRequest::ServeStaleAndRefresh(nth, rule::STALE_WHILE_REVALIDATE)
-            } else if control.max_stale.is_some() {
+            } else if control.max_stale.is_some() && may_be_stale(entry.facts, options) {
                 OnRequest::Serve(nth, rule::MAX_STALE)
             } else {
                 ask(rule::EXPIRED)

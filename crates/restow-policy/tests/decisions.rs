@@ -73,6 +73,8 @@ const SHARED: Options = Options {
 const LIVE: Limits = Limits {
     stale_while_revalidate_ms: 0,
     stale_if_error_ms: 0,
+    insist_if_error: false,
+    insist_while_revalidate: false,
     mode: Mode::Live,
 };
 const WINDOW: Limits = Limits {
@@ -605,5 +607,54 @@ fn a_failing_origin_does_not_lift_what_the_answer_forbids() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn windows_that_the_program_set_itself_go_before_what_the_answer_forbids() {
+    let limits = Limits {
+        stale_if_error_ms: 100_000,
+        insist_if_error: true,
+        ..LIVE
+    };
+    let refresh = Limits {
+        insist_while_revalidate: true,
+        ..WINDOW
+    };
+    let headers = HeaderMap::new();
+    let request = Request {
+        method: &Method::GET,
+        headers: &headers,
+    };
+    for (answer, ..) in FORBIDS {
+        let facts = facts(answer);
+        let served = |after| {
+            on_error(
+                &entry(&facts),
+                T0 + after,
+                &limits,
+                &FOREGROUND,
+                ErrorKind::Unreachable,
+            )
+        };
+        assert_eq!(
+            served(159_999),
+            Some(rule::STALE_IF_UNREACHABLE),
+            "{answer}"
+        );
+        assert_eq!(served(160_000), None, "{answer}");
+        let behind = on_request(
+            &request,
+            [entry(&facts)].into_iter(),
+            T0 + 61_000,
+            &refresh,
+            &BACKGROUND,
+            &mut |_| Some(0),
+        );
+        assert_eq!(
+            behind,
+            OnRequest::ServeStaleAndRefresh(0, rule::STALE_WHILE_REVALIDATE),
+            "{answer}"
+        );
     }
 }

@@ -116,6 +116,8 @@ fn limits() -> impl Strategy<Value = Limits> {
     (time(), time(), mode()).prop_map(|(swr, sie, mode)| Limits {
         stale_while_revalidate_ms: swr,
         stale_if_error_ms: sie,
+        insist_if_error: false,
+        insist_while_revalidate: false,
         mode,
     })
 }

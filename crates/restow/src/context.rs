@@ -24,8 +24,9 @@ use std::{
 pub(crate) struct Defaults {
     pub(crate) expire_after: Expiry,
     pub(crate) keep: Duration,
-    pub(crate) stale_if_error: Duration,
-    pub(crate) stale_while_revalidate: Duration,
+    /// What the program says goes before what answers say; without a word it is [`Rules::STALE_IF_ERROR`].
+    pub(crate) stale_if_error: Option<Duration>,
+    pub(crate) stale_while_revalidate: Option<Duration>,
     pub(crate) error_statuses: Arc<[StatusCode]>,
     pub(crate) credentials: Credentials,
     /// How long a request waits for another's fetch before it makes its own.
@@ -39,8 +40,8 @@ impl Default for Defaults {
         Self {
             expire_after: Expiry::default(),
             keep: TableSpec::KEEP,
-            stale_if_error: Rules::STALE_IF_ERROR,
-            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: None,
+            stale_while_revalidate: None,
             error_statuses: Arc::new(Rules::ERROR_STATUSES),
             credentials: Credentials::default(),
             wait_at_most: Duration::from_secs(30),
@@ -200,13 +201,15 @@ impl Mount {
         let table = ctx.store.open(spec).await.map_err(in_repository)?;
         let rules = &declaration.rules;
         let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+        let if_error = rules.stale_if_error.or(ctx.defaults.stale_if_error);
+        let while_revalidate = rules
+            .stale_while_revalidate
+            .or(ctx.defaults.stale_while_revalidate);
         let limits = Limits {
-            stale_while_revalidate_ms: millis(
-                rules
-                    .stale_while_revalidate
-                    .unwrap_or(ctx.defaults.stale_while_revalidate),
-            ),
-            stale_if_error_ms: millis(rules.stale_if_error.unwrap_or(ctx.defaults.stale_if_error)),
+            stale_while_revalidate_ms: millis(while_revalidate.unwrap_or_default()),
+            stale_if_error_ms: millis(if_error.unwrap_or(Rules::STALE_IF_ERROR)),
+            insist_if_error: if_error.is_some(),
+            insist_while_revalidate: while_revalidate.is_some(),
             mode: restow_policy::Mode::Live,
         };
         Ok(Arc::new(Self {

@@ -98,13 +98,13 @@ impl CacheBuilder {
 
     /// Sets how long after its expiry an answer may stand in for a failing API; default 7 days.
     pub fn stale_if_error(mut self, window: Duration) -> Self {
-        self.defaults.stale_if_error = window;
+        self.defaults.stale_if_error = Some(window);
         self
     }
 
     /// Sets how long after its expiry an answer is served at once and refreshed behind; default none.
     pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
-        self.defaults.stale_while_revalidate = window;
+        self.defaults.stale_while_revalidate = Some(window);
         self
     }
 

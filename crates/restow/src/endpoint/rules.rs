@@ -17,6 +17,8 @@ pub struct Rules {
     /// How long an expired answer is retained, to be validated or served stale; default 30 days.
     pub keep: Option<Duration>,
     /// How long after its expiry an answer may be served where the API fails; default 7 days.
+    ///
+    /// Where the program says it itself, it goes before an answer's `no-cache` or `must-revalidate`; the default does not.
     pub stale_if_error: Option<Duration>,
     /// How long after its expiry an answer is served at once and refreshed behind; default none.
     pub stale_while_revalidate: Option<Duration>,
