@@ -1,4 +1,14 @@
 //! Thin adapters from HTTP clients to the exchange.
+//!
+//! | a program that uses | takes | a dropped caller | a stale answer within its window |
+//! |---|---|---|---|
+//! | reqwest | [`cache.client(inner)`](crate::Cache#method.client), feature `reqwest` | the fetch goes on | is served, and refreshed behind |
+//! | `reqwest-middleware` | [`cache.middleware()`](crate::Cache#method.middleware), feature `reqwest` | the fetch goes to one who waits | is validated first |
+//! | tower | [`cache.layer()`](crate::Cache#method.layer), feature `tower` | the fetch goes on | is served, and refreshed behind |
+//! | another client | [`Fetch`], for [`get_or_fetch`](crate::Repository::get_or_fetch) | the fetch goes to one who waits | is validated first |
+//!
+//! Each response carries an [`Answered`](crate::exchange::Answered) among its extensions. A body that is stored ends for its reader when
+//! it is stored: who has read it to the end finds it in the repository. Of an adapter of your own, [`exchange`](crate::exchange) is the middle.
 
 pub mod body;
 pub mod fetch;

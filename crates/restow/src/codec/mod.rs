@@ -1,4 +1,7 @@
 //! Codecs: how a payload becomes bytes and comes back.
+//!
+//! [`Json`] for any type that serde knows, [`Text`] for UTF-8, [`Binary`] for bytes as they came. Bodies are stored as the API sent them;
+//! a codec reads them when they are asked for as values, and keeps out what it cannot read.
 
 mod binary;
 mod json;

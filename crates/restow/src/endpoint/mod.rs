@@ -1,4 +1,12 @@
 //! Endpoints: what a program knows of one kind of request.
+//!
+//! - [`RouteEndpoint`]: what most programs use: URI templates, a key type, a codec and rules, built in one expression.
+//! - [`Endpoint`]: the trait beneath, to be implemented where no template fits.
+//! - [`DeclaredEndpoint`]: an endpoint of a file, whose keys and bodies fix no type; [`Cache::typed`](crate::Cache::typed) gives it types.
+//! - [`AnyEndpoint`]: any of these without its types, as the exchange sees it.
+//! - [`Declaration`]: all of it that is data; a table remembers it, so that a store can be read without the program. [`Rules`] are its part
+//!   that says how long, what, and for whom.
+//! - [`Credentials`]: what of a request names its user.
 
 mod any;
 mod credentials;

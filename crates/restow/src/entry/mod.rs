@@ -1,4 +1,7 @@
 //! Stored answers: where they live, what they say, and their checksummed bytes.
+//!
+//! An [`Entry`] is one answer: an [`EntryId`] (the key, whose it is, and the variant that `Vary` made of it), a [`Generation`] that grows
+//! with every write, a [`Meta`] (all that a 304 may change: head, label, times, columns, tags), and the body.
 
 mod head;
 mod identity;

@@ -1,4 +1,17 @@
 //! The flow of one request through lookup, decision, coalescing, fetch and save; it knows no HTTP client.
+//!
+//! An adapter asks [`Exchange::begin`] with the head of a request and acts on what it says:
+//!
+//! | [`Begin`] | what the adapter does |
+//! |---|---|
+//! | `Answer` | makes a response of the entry; where a ticket comes with it, refreshes behind |
+//! | `Fetch` | makes the request of the [`Ticket`] and gives it the head of the answer, or the failure |
+//! | `Refuse` | answers 504: nothing may be served, and nobody asked |
+//! | `Failed` | fails: the fetch that this request waited for did |
+//! | `Bypass` | sends the request past the cache, and carries out the invalidation if there is one |
+//!
+//! A ticket is the right and the duty to make one fetch. Dropped, it hands the fetch to a request that waits. Given a head, it says what to
+//! do ([`Landing`]): answer with the stored entry, collect the body to be stored, let it pass, or ask again.
 
 mod flow;
 mod outcome;

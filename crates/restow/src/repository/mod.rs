@@ -1,4 +1,7 @@
 //! Repositories: the entries of one endpoint, as one user sees them.
+//!
+//! [`Repository`] has the calls; [`Locate`] is what they take as a key, [`Lookup`] what one of them tells, [`Select`] an operation by
+//! conditions, and [`AnyRepository`] a repository without its types.
 
 mod backfill;
 mod http;

@@ -1,4 +1,13 @@
 //! The contract of a backend: all that a new store implements.
+//!
+//! A [`Store`] opens tables, and a [`Table`] holds the entries of one repository. Programs use neither: they [`connect`], and work with a
+//! [`Cache`](crate::Cache). Who writes a store implements both; `examples/custom_store.rs` is a whole one, and the feature `conformance`
+//! tests that it keeps every promise:
+//!
+//! - **Time is an argument.** A store reads no clock; `now` decides what is live, expired, or past its `keep` and gone.
+//! - **Answers keep the order and the number of the questions.** A read gives every variant that is retained, and judges none.
+//! - **A write is all or none**, and durable when it returns as far as the store goes. A renewal changes only the generation it read.
+//! - **Futures can be dropped** at any point, and leave no half of anything behind.
 
 mod connect;
 mod lease;
