@@ -42,7 +42,7 @@ pub enum Role {
     Selects,
     /// It is a credential that the partition has already answered, so its value selects nothing.
     Credential,
-    /// It is a secret that no partition answers: what varies on it is never reused.
+    /// It is a secret that no partition answers: what varies on it is never reused for a request that shows it.
     Secret,
 }
 
@@ -74,7 +74,7 @@ pub fn vary_names(headers: &HeaderMap) -> VaryNames {
 /// The variant that `request` selects, as a keyed digest; `None` where no request selects it.
 ///
 /// `vary` is the canonical form that [`VaryNames::as_str`] gives. The answer is 0 where nothing selects: there is no `Vary`, or it
-/// names only credentials. A field that is absent differs from one that is empty; the lines of a field are joined by `, ` without
+/// names only credentials, and secrets that the request does not show. A field that is absent differs from one that is empty; the lines of a field are joined by `, ` without
 /// the whitespace around them, so a list in two lines equals the same list in one. Nothing is allocated.
 pub fn variant(
     vary: &str,
@@ -90,8 +90,9 @@ pub fn variant(
     let mut digest = None;
     for name in vary.split(',') {
         match role(name) {
-            Role::Secret => return None,
-            Role::Credential => {}
+            Role::Secret if request.contains_key(name) => return None,
+            // All requests that get this far without the secret are alike: it is absent.
+            Role::Secret | Role::Credential => {}
             Role::Selects => add(
                 digest.get_or_insert_with(|| blake3::Hasher::new_keyed(key)),
                 name,
@@ -190,7 +191,9 @@ mod tests {
         assert_eq!(select("", &[("accept", b"a")]), Some(0));
         assert_eq!(select("authorization", &[("authorization", b"a")]), Some(0));
         assert_eq!(select("*", &[]), None);
-        assert_eq!(select("accept,x-secret", &[]), None);
+        assert_eq!(select("x-secret", &[]), Some(0));
+        assert_eq!(select("x-secret", &[("x-secret", b"")]), None);
+        assert_eq!(select("accept,x-secret", &[("x-secret", b"1")]), None);
         assert_eq!(
             select("accept,authorization", &[("authorization", b"a")]),
             select("accept,authorization", &[])

@@ -108,7 +108,8 @@ fn digest(head: &RequestHead<'_>, credentials: &Credentials, secret: &[u8; 32]) 
     })
 }
 
-/// What a request header named in `Vary` means here: a credential is answered by the partition, another secret by nothing.
+/// What a request header named in `Vary` means here: a credential is answered by the partition, another secret by
+/// nothing, so that an answer which varies on it is only for requests without it.
 pub(crate) fn role(name: &str, credentials: &Credentials) -> Role {
     // Of a cookie of which only a part is the credential, the rest still selects.
     if name.eq_ignore_ascii_case("cookie") && matches!(credentials.cookies(), Cookies::Named(_)) {
