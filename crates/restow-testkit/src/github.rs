@@ -162,9 +162,10 @@ impl GitHub {
         self.origin.asked()
     }
 
-    /// Returns a client for which this server is `https://api.github.com`.
+    /// Returns a client for which this server is `https://api.github.com`. It follows no redirects: they lead to the real one.
     pub fn client(&self) -> ClientWithMiddleware {
-        ClientBuilder::new(http_client().build().unwrap())
+        let client = http_client().redirect(reqwest::redirect::Policy::none());
+        ClientBuilder::new(client.build().unwrap())
             .with(InPlaceOf(self.origin.address()))
             .build()
     }
