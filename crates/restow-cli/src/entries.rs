@@ -2,11 +2,11 @@
 
 use crate::{
     output::{Out, duration, iso, relative, size},
-    redact::redact,
+    redact::{Secrets, redact},
 };
 use http::header::SET_COOKIE;
 use restow::{
-    AnyRepository, Credentials, Declaration, FieldRef, FieldValue, Millis, RawKey,
+    AnyRepository, Declaration, FieldRef, FieldValue, Millis, RawKey,
     entry::{Entry, Partition, Variant},
 };
 use serde_json::{Map, Value, json};
@@ -55,11 +55,6 @@ fn value_json(value: FieldRef<'_>) -> Value {
     }
 }
 
-/// Returns the credentials that an endpoint names; the default where it names none.
-pub(crate) fn credentials(declaration: &Declaration) -> Credentials {
-    declaration.rules.credentials.clone().unwrap_or_default()
-}
-
 /// Returns the URL of an entry, without secrets: where it came from, else what its key makes.
 pub(crate) fn url(repository: &AnyRepository, entry: &Entry) -> Option<String> {
     let endpoint = repository.endpoint().inner();
@@ -70,7 +65,10 @@ pub(crate) fn url(repository: &AnyRepository, entry: &Entry) -> Option<String> {
             .map(|r| r.uri().to_string())
     };
     let url = entry.meta.head.url().map(str::to_owned).or_else(made)?;
-    Some(redact(&url, &credentials(endpoint.declaration())))
+    Some(redact(
+        &url,
+        &Secrets::default().and(repository.credentials()),
+    ))
 }
 
 /// Says whose an entry is.

@@ -3,8 +3,32 @@
 use percent_encoding::percent_decode_str;
 use restow::Credentials;
 
+/// The names of the parameters whose values are never printed: those that usually hold a secret, and those that an endpoint declares.
+#[derive(Clone, Debug)]
+pub(crate) struct Secrets(Vec<Box<str>>);
+
+impl Secrets {
+    /// Adds what an endpoint, or a configuration, declares.
+    pub(crate) fn and(mut self, credentials: &Credentials) -> Self {
+        self.0.extend(credentials.parameters().iter().cloned());
+        self
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let name = name.replace('+', " ");
+        let name = percent_decode_str(&name).decode_utf8_lossy();
+        self.0.iter().any(|p| p.eq_ignore_ascii_case(&name))
+    }
+}
+
+impl Default for Secrets {
+    fn default() -> Self {
+        Self(Credentials::default().parameters().to_vec())
+    }
+}
+
 /// Writes a URL without the values of credentials, its password and its user name.
-pub(crate) fn redact(url: &str, credentials: &Credentials) -> String {
+pub(crate) fn redact(url: &str, secrets: &Secrets) -> String {
     let (url, fragment) = match url.split_once('#') {
         Some((url, fragment)) => (url, Some(fragment)),
         None => (url, None),
@@ -16,7 +40,7 @@ pub(crate) fn redact(url: &str, credentials: &Credentials) -> String {
     let mut out = without_user(place);
     if let Some(query) = query {
         out.push('?');
-        let pairs: Vec<String> = query.split('&').map(|p| pair(p, credentials)).collect();
+        let pairs: Vec<String> = query.split('&').map(|p| pair(p, secrets)).collect();
         out.push_str(&pairs.join("&"));
     }
     // A fragment is where an OAuth flow puts its token; it is never sent, so nothing is lost.
@@ -26,23 +50,11 @@ pub(crate) fn redact(url: &str, credentials: &Credentials) -> String {
     out
 }
 
-fn pair(pair: &str, credentials: &Credentials) -> String {
+fn pair(pair: &str, secrets: &Secrets) -> String {
     match pair.split_once('=') {
-        Some((name, _)) if is_secret(name, credentials) => format!("{name}=…"),
+        Some((name, _)) if secrets.has(name) => format!("{name}=…"),
         _ => pair.to_owned(),
     }
-}
-
-fn is_secret(name: &str, credentials: &Credentials) -> bool {
-    let name = name.replace('+', " ");
-    let name = percent_decode_str(&name).decode_utf8_lossy();
-    let has = |list: &Credentials| {
-        list.parameters()
-            .iter()
-            .any(|p| p.eq_ignore_ascii_case(&name))
-    };
-    // What is usually a secret stays one on the screen, whatever an endpoint declares.
-    has(credentials) || has(&Credentials::default())
 }
 
 fn without_user(place: &str) -> String {
@@ -62,7 +74,7 @@ mod tests {
 
     #[test]
     fn secrets_are_taken_out_and_the_rest_stays() {
-        let credentials = Credentials::parse(["query:key"]).unwrap();
+        let secrets = Secrets::default().and(&Credentials::parse(["query:key"]).unwrap());
         for (url, shown) in [
             ("https://a.example/x?b=1", "https://a.example/x?b=1"),
             (
@@ -83,7 +95,7 @@ mod tests {
             ("https://a.example/#access_token=s3", "https://a.example/#…"),
             ("nonsense", "nonsense"),
         ] {
-            assert_eq!(redact(url, &credentials), shown);
+            assert_eq!(redact(url, &secrets), shown);
         }
     }
 }

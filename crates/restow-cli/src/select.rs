@@ -21,7 +21,7 @@ pub(crate) async fn select(
     let of_url = match &args.url {
         Some(url) => Some(target::route(
             session,
-            &target::request(url, HeaderMap::new())?,
+            &target::request(url, HeaderMap::new(), &session.secrets)?,
         )?),
         None => None,
     };

@@ -3,6 +3,7 @@
 use crate::{
     cli::Global,
     exit::{Exit, Failure},
+    redact::{Secrets, redact},
 };
 use percent_encoding::percent_decode_str;
 use restow::{
@@ -22,6 +23,8 @@ pub(crate) struct Session {
     pub(crate) config: Option<Config>,
     /// Whether a principal is named.
     pub(crate) named: bool,
+    /// What is never printed of a URL.
+    pub(crate) secrets: Secrets,
     place: String,
 }
 
@@ -79,7 +82,8 @@ impl Session {
             builder = builder.principal(name);
         }
         let cache = builder.build().await?;
-        let session = Self {
+        let mut session = Self {
+            secrets: Secrets::default(),
             // The store says where it is without a password.
             place: place.unwrap_or_else(|| cache.store().to_string()),
             cache,
@@ -87,6 +91,14 @@ impl Session {
             named: principal.is_some(),
         };
         session.open_repositories(access).await?;
+        let all: Vec<AnyRepository> = session.cache.iter().collect();
+        let secrets = all
+            .iter()
+            .fold(Secrets::default(), |s, r| s.and(r.credentials()));
+        session.secrets = match session.config.as_ref().and_then(Config::credentials) {
+            Some(credentials) => secrets.and(credentials),
+            None => secrets,
+        };
         Ok(session)
     }
 
@@ -121,6 +133,8 @@ impl Session {
                 None if names.is_empty() => "it is empty".to_owned(),
                 None => format!("there are {}", names.join(", ")),
             };
+            // A URL without its scheme ends here too, with whatever it holds.
+            let name = redact(name, &self.secrets);
             Failure::not_held(format!(
                 "there is no repository {name:?} in {}; {way_out}",
                 self.place
@@ -162,20 +176,33 @@ pub(crate) fn config(global: &Global) -> Result<Option<Config>, Failure> {
     Ok(path.map(Config::load).transpose()?)
 }
 
-/// Returns the declarations to route by: those of the configuration, else those that are stored.
+/// Returns the declarations to route by, and where they are from: those of the configuration, else those that are stored.
+///
+/// Each says what its credentials are, whether it says so itself or not.
 pub(crate) async fn declarations(global: &Global) -> Result<(Vec<Declaration>, String), Failure> {
     if let Some(config) = config(global)? {
-        return Ok((config.endpoints().to_vec(), config.origin().to_owned()));
+        let inherited = config.credentials().cloned().unwrap_or_default();
+        let mut all = config.endpoints().to_vec();
+        for declaration in &mut all {
+            declaration
+                .rules
+                .credentials
+                .get_or_insert_with(|| inherited.clone());
+        }
+        return Ok((all, config.origin().to_owned()));
     }
     let session = Session::open(global, Access::Existing, None).await?;
-    let stored = session
-        .cache
-        .iter()
-        .map(|r| r.endpoint().inner().declaration().clone())
-        .collect();
+    let stored = session.cache.iter().map(|r| whole(&r)).collect();
     let place = session.place().to_owned();
     session.close().await?;
     Ok((stored, place))
+}
+
+/// Returns the declaration of a repository, with the credentials that it inherits.
+pub(crate) fn whole(repository: &AnyRepository) -> Declaration {
+    let mut declaration = repository.endpoint().inner().declaration().clone();
+    declaration.rules.credentials = Some(repository.credentials().clone());
+    declaration
 }
 
 /// Returns the name that is most like another, where one is like it at all.

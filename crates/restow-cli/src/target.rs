@@ -1,10 +1,16 @@
 //! What a command is about: a URL, or a repository and a key.
 
-use crate::{args::RequestArgs, entries, exit::Failure, redact::redact, session::Session};
+use crate::{
+    args::RequestArgs,
+    entries,
+    exit::Failure,
+    redact::{Secrets, redact},
+    session::Session,
+};
 use clap::Args;
 use http::{HeaderMap, Request};
 use restow::{
-    AnyRepository, Credentials, FieldKind, FieldValue, RawKey, RequestHead,
+    AnyRepository, FieldKind, FieldValue, RawKey, RequestHead,
     entry::{Entry, Partition},
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -42,7 +48,7 @@ impl TargetArgs {
                     "a URL has its key in it; leave out what follows",
                 ));
             }
-            let request = request(&self.target, headers)?;
+            let request = request(&self.target, headers, &session.secrets)?;
             let (repository, key) = route(session, &request)?;
             let entries = if shows_whose {
                 repository.variants(&request).await?
@@ -81,12 +87,16 @@ impl Held {
 }
 
 /// Makes the request of a URL.
-pub(crate) fn request(url: &str, headers: HeaderMap) -> Result<Request<()>, Failure> {
+pub(crate) fn request(
+    url: &str,
+    headers: HeaderMap,
+    secrets: &Secrets,
+) -> Result<Request<()>, Failure> {
     // Parsed as a client would, so that the key is the one that a fetch has.
     let wrong = || {
         Failure::usage(format!(
             "{:?} is not a URL; write it whole, as in https://api.example.com/v1/items",
-            redact(url, &Credentials::default())
+            redact(url, secrets)
         ))
     };
     let parsed = reqwest::Url::parse(url).map_err(|_| wrong())?;
@@ -105,7 +115,7 @@ pub(crate) fn route(
     session: &Session,
     request: &Request<()>,
 ) -> Result<(AnyRepository, RawKey), Failure> {
-    let url = redact(&request.uri().to_string(), &Credentials::default());
+    let url = redact(&request.uri().to_string(), &session.secrets);
     let repository = session.cache.route(request).ok_or_else(|| {
         Failure::not_held(format!(
             "{url} belongs to no repository in {}; `restow routes test URL` tells why",
@@ -114,8 +124,6 @@ pub(crate) fn route(
     })?;
     let (parts, ()) = request.clone().into_parts();
     let key = repository
-        .endpoint()
-        .inner()
         .raw_key(&RequestHead::from(&parts))
         .ok_or_else(|| {
             Failure::usage(format!(

@@ -3,8 +3,9 @@
 use crate::{
     Clock, Error, ErrorKind, Expiry, Millis, Mode, RawKey, Result,
     coalesce::Flights,
-    endpoint::{AnyEndpoint, Credentials, Rules},
+    endpoint::{AnyEndpoint, Credentials, RequestHead, Rules},
     entry::{Address, Entry, Partition, Variant},
+    route::{Matched, Route},
     store::{Store, Table, TableSpec},
 };
 use http::StatusCode;
@@ -169,6 +170,8 @@ pub(crate) struct Mount {
     pub(crate) endpoint: Arc<dyn AnyEndpoint>,
     pub(crate) table: Arc<dyn Table>,
     pub(crate) credentials: Credentials,
+    /// The endpoint's routes, which leave out the parameters that are credentials here.
+    routes: Vec<Route>,
     pub(crate) expire_after: Expiry,
     pub(crate) keep: Duration,
     pub(crate) limits: Limits,
@@ -186,7 +189,17 @@ impl Mount {
     pub(crate) async fn open(ctx: &Context, endpoint: Arc<dyn AnyEndpoint>) -> Result<Arc<Self>> {
         let declaration = endpoint.declaration();
         declaration.check()?;
-        let spec = declaration.spec(&declaration.to_json(), ctx.defaults.keep)?;
+        let inherited = &ctx.defaults.credentials;
+        let text = match declaration.rules.credentials {
+            // Whoever opens the file without this cache's settings must not take a credential for a part of the key.
+            None if *inherited != Credentials::default() => {
+                let mut whole = declaration.clone();
+                whole.rules.credentials = Some(inherited.clone());
+                whole.to_json()
+            }
+            _ => declaration.to_json(),
+        };
+        let spec = declaration.spec(&text, ctx.defaults.keep)?;
         Self::open_as(ctx, endpoint, &spec).await
     }
 
@@ -200,6 +213,10 @@ impl Mount {
         let in_repository = |e: Error| declaration.named(e);
         let table = ctx.store.open(spec).await.map_err(in_repository)?;
         let rules = &declaration.rules;
+        let credentials = rules
+            .credentials
+            .clone()
+            .unwrap_or_else(|| ctx.defaults.credentials.clone());
         let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
         let if_error = rules.stale_if_error.or(ctx.defaults.stale_if_error);
         let while_revalidate = rules
@@ -213,10 +230,8 @@ impl Mount {
             mode: restow_policy::Mode::Live,
         };
         Ok(Arc::new(Self {
-            credentials: rules
-                .credentials
-                .clone()
-                .unwrap_or_else(|| ctx.defaults.credentials.clone()),
+            routes: declaration.routes(credentials.parameters())?,
+            credentials,
             expire_after: rules.expire_after.unwrap_or(ctx.defaults.expire_after),
             error_statuses: rules
                 .error_statuses
@@ -233,6 +248,24 @@ impl Mount {
 
     pub(crate) fn name(&self) -> &str {
         self.endpoint.declaration().name.as_str()
+    }
+
+    /// Returns the key of a request, as the router gives it: the endpoint alone does not know the cache's credentials.
+    pub(crate) fn raw_key(&self, head: &RequestHead<'_>) -> Option<RawKey> {
+        let declaration = self.endpoint.declaration();
+        if self.routes.is_empty() {
+            return self.endpoint.raw_key(head);
+        }
+        let matched = |route: &Route| match route.key(&head.target) {
+            Matched::Key(key) => Some(key),
+            _ => None,
+        };
+        let key = self
+            .routes
+            .iter()
+            .filter(|_| declaration.answers(head.method))
+            .find_map(matched)?;
+        declaration.complete(key, head)
     }
 
     pub(crate) fn rules(&self) -> &Rules {

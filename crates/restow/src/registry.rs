@@ -116,7 +116,7 @@ impl Mounts {
     pub(crate) fn route_as(&self, method: &Method, head: &RequestHead<'_>) -> Routed {
         if let Some(chooser) = &self.chooser {
             return match chooser(head).as_deref().and_then(|name| self.get(name)) {
-                Some(mount) => mount.endpoint.raw_key(head).map_or_else(
+                Some(mount) => mount.raw_key(head).map_or_else(
                     || Routed::NoKey(mount.clone(), None),
                     |key| Routed::To(mount.clone(), key),
                 ),

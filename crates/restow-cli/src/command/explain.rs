@@ -8,7 +8,7 @@ use crate::{
     exit::Failure,
     output::{Out, duration, relative},
     redact::redact,
-    session::{Access, Session},
+    session::{Access, Session, whole},
     target,
 };
 use clap::Args;
@@ -48,13 +48,10 @@ struct Verdict {
 impl Explain {
     pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
         let session = Session::open(global, Access::Imagine, self.mode).await?;
-        let request = target::request(&self.url, self.request.headers()?)?;
+        let request = target::request(&self.url, self.request.headers()?, &session.secrets)?;
         let (parts, ()) = request.clone().into_parts();
         let repositories: Vec<AnyRepository> = session.cache.iter().collect();
-        let declarations: Vec<Declaration> = repositories
-            .iter()
-            .map(|r| r.endpoint().inner().declaration().clone())
-            .collect();
+        let declarations: Vec<Declaration> = repositories.iter().map(whole).collect();
         let table = Table::new(&declarations)?;
         let at = Target::from(&parts.uri);
         let place = table.find(&Method::GET, &at);
@@ -64,11 +61,7 @@ impl Explain {
         let held = match session.cache.route(&request) {
             Some(repository) => {
                 let own = repository.variants(&request).await?;
-                let all = match repository
-                    .endpoint()
-                    .inner()
-                    .raw_key(&RequestHead::from(&parts))
-                {
+                let all = match repository.raw_key(&RequestHead::from(&parts)) {
                     Some(key) => repository.everyone().variants(&key).await?,
                     None => Vec::new(),
                 };
@@ -83,11 +76,7 @@ impl Explain {
             .await;
         let verdict = verdict(begin, held.as_ref(), now, session.config.is_some());
 
-        let credentials = held
-            .as_ref()
-            .map(|(r, ..)| entries::credentials(r.endpoint().inner().declaration()))
-            .unwrap_or_default();
-        let url = redact(&self.url, &credentials);
+        let url = redact(&self.url, &session.secrets);
         if out.is_json() {
             let mut value = object(&url, &place, &near);
             if let Value::Object(map) = &mut value {

@@ -76,7 +76,7 @@ impl Fetch {
                 .client(client(builder(), Pace::new(self.rate))?),
             headers,
         };
-        let mut report = Report::new(count, global, out);
+        let mut report = Report::new(count, &session.secrets, global, out);
         let stop = tokio::signal::ctrl_c();
         let mut stop = std::pin::pin!(stop);
         let mut answers = urls

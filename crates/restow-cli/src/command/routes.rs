@@ -7,14 +7,14 @@ use crate::{
     entries,
     exit::{Exit, Failure},
     output::Out,
-    redact::redact,
+    redact::{Secrets, redact},
     session::{config, declarations},
     target,
 };
 use clap::{Args, Subcommand};
 use http::{HeaderMap, Method};
 use restow::{
-    Credentials, Declaration, RawKey,
+    Declaration, RawKey,
     route::{Route, Router, Target},
 };
 use serde_json::json;
@@ -73,6 +73,7 @@ impl Routes {
 /// Declared endpoints, to route by.
 pub(super) struct Table<'a> {
     router: Router<&'a Declaration>,
+    secrets: Secrets,
 }
 
 /// Where a request belongs.
@@ -93,8 +94,10 @@ pub(super) enum Place<'a> {
 impl<'a> Table<'a> {
     pub(super) fn new(declarations: &'a [Declaration]) -> Result<Self, Failure> {
         let mut router = Router::new();
+        let mut secrets = Secrets::default();
         for declaration in declarations {
-            let credentials = entries::credentials(declaration);
+            let credentials = declaration.rules.credentials.clone().unwrap_or_default();
+            secrets = secrets.and(&credentials);
             for route in declaration.routes(credentials.parameters())? {
                 let named = |e: restow::Error| e.in_repository(declaration.name.shared());
                 router
@@ -102,7 +105,7 @@ impl<'a> Table<'a> {
                     .map_err(named)?;
             }
         }
-        Ok(Self { router })
+        Ok(Self { router, secrets })
     }
 
     pub(super) fn find(&self, method: &Method, target: &Target<'_>) -> Place<'_> {
@@ -140,15 +143,10 @@ impl<'a> Table<'a> {
         origin: &str,
         out: &mut Out,
     ) -> Result<bool, Failure> {
-        let request = target::request(url, HeaderMap::new())?;
+        let request = target::request(url, HeaderMap::new(), &self.secrets)?;
         let target = Target::from(request.uri());
         let place = self.find(method, &target);
-        let shown = match &place {
-            Place::At { declaration, .. } | Place::NoKey { declaration, .. } => {
-                redact(url, &entries::credentials(declaration))
-            }
-            Place::Nowhere => redact(url, &Credentials::default()),
-        };
+        let shown = redact(url, &self.secrets);
         let near = match place {
             Place::Nowhere => self.near(method, &target),
             _ => Vec::new(),

@@ -76,6 +76,45 @@ async fn no_output_and_no_file_holds_a_secret() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_that_a_configuration_declares_as_a_credential_is_one_everywhere() {
+    let (place, api) = (Place::new(), api().await);
+    let config = crate::support::config(&api);
+    place.write(
+        "restow.toml",
+        &format!("credentials = [\"query:pass\"]\n{config}"),
+    );
+    let url = api.url(&format!("/items/1?pass={CANARY}"));
+    let (nowhere, nonsense) = (
+        api.url(&format!("/none?pass={CANARY}")),
+        format!("x?pass={CANARY}"),
+    );
+    for arguments in [
+        ["fetch", "-vv", &url],
+        ["fetch", "--json", &url],
+        ["fetch", "-vv", &nowhere],
+        ["fetch", "--json", &nonsense],
+        ["get", "--json", &url],
+        ["get", "--json", &nonsense],
+        ["show", "-v", &url],
+        ["show", "--json", &url],
+        ["explain", "--json", &url],
+        ["explain", "-v", &nowhere],
+        ["routes", "test", &url],
+        ["routes", "test", &nowhere],
+        ["routes", "test", &nonsense],
+        ["ls", "--url", &url],
+        ["ls", "items", "--json"],
+    ] {
+        let done = place.run(&arguments);
+        assert!(
+            !done.out.contains(CANARY) && !done.err.contains(CANARY),
+            "{arguments:?}: {done:?}"
+        );
+    }
+    assert_eq!(place.json(&["ls", "items"])[0]["url"], api.url("/items/1"));
+}
+
 #[test]
 fn help_does_not_show_what_the_environment_holds() {
     let place = Place::new().with("RESTOW_CACHE", &format!("postgres://u:{CANARY}@h/db"));

@@ -137,6 +137,11 @@ impl Config {
             .transpose()
     }
 
+    /// Returns what names the user of a request where an endpoint does not say, if the file does.
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.defaults.credentials.as_ref()
+    }
+
     /// Returns the mode, if it names one.
     pub fn mode(&self) -> Option<Mode> {
         self.mode

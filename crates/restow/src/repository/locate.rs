@@ -59,7 +59,7 @@ impl<E: Endpoint> Finder<'_, E> {
         message.view(|view| match view {
             MessageView::Request(head) => {
                 let repository = self.0;
-                let key = Endpoint::raw_key(&*repository.endpoint, &head)?;
+                let key = repository.mount.raw_key(&head)?;
                 let mount = &repository.mount;
                 let named = repository.whose.named();
                 let owner = partition::owner(

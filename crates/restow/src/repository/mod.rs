@@ -26,7 +26,8 @@ pub(crate) use backfill::{open_mount, open_stored};
 pub(crate) use view::Whose;
 
 use crate::{
-    Endpoint, Error, ErrorKind, Millis, Mode, Result, SystemClock,
+    Credentials, Endpoint, Error, ErrorKind, Millis, Mode, RawKey, RequestHead, Result,
+    SystemClock,
     context::{Context, Defaults, Mount},
     entry::Partition,
     exchange::Exchange,
@@ -136,6 +137,16 @@ impl<E> Repository<E> {
     #[doc(alias = "logger")]
     pub fn name(&self) -> &str {
         self.mount.name()
+    }
+
+    /// Returns what names the user of a request here: the endpoint's own, else the cache's.
+    pub fn credentials(&self) -> &Credentials {
+        &self.mount.credentials
+    }
+
+    /// Returns the canonical key of a request here; `None` where it is not one of this repository's, or has no key.
+    pub fn raw_key(&self, request: &RequestHead<'_>) -> Option<RawKey> {
+        self.mount.raw_key(request)
     }
 
     /// Returns a handle that sees the entries of a principal, and stores for it.

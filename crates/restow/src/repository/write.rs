@@ -99,7 +99,7 @@ impl<E: Endpoint> Repository<E> {
         response: &http::Response<Bytes>,
     ) -> Result<Saved> {
         self.check_open()?;
-        let Some(key) = Endpoint::raw_key(&*self.endpoint, &request.into()) else {
+        let Some(key) = self.mount.raw_key(&request.into()) else {
             return Ok(Saved::NoKey);
         };
         let offer = Offer {

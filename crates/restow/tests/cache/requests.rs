@@ -375,3 +375,39 @@ async fn a_request_with_a_body_that_nobody_can_read_has_no_key() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_credential_that_the_cache_declares_is_in_no_key_however_the_request_comes() {
+    let credentials = restow::Credentials::parse(["query:pass"]).unwrap();
+    let cache = restow::Cache::builder()
+        .url("memory:")
+        .credentials(credentials)
+        .build()
+        .await
+        .unwrap();
+    let pages =
+        RouteEndpoint::<String, Text>::get("pages", "https://a.example/pages/{id}").unwrap();
+    let pages = cache.create_repository(pages).await.unwrap();
+    let request = Request::get("https://a.example/pages/home?pass=s3")
+        .body(())
+        .unwrap();
+    let (parts, ()) = request.clone().into_parts();
+    let response = Response::new(Bytes::from_static(b"Welcome"));
+    assert_eq!(
+        pages.save_response(&parts, &response).await.unwrap(),
+        Saved::Stored
+    );
+    assert_eq!(
+        pages.get(&request).await.unwrap().as_deref(),
+        Some("Welcome")
+    );
+    assert!(cache.get(&request).await.unwrap().is_some());
+    let key = pages.raw_key(&(&parts).into()).unwrap();
+    assert_eq!((key.to_string().as_str(), key.query()), ("home", ""));
+    let stored = cache.store().tables().await.unwrap();
+    assert!(
+        stored[0].declaration.contains("query:pass"),
+        "{}",
+        stored[0].declaration
+    );
+}

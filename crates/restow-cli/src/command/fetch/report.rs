@@ -4,14 +4,11 @@ use crate::{
     cli::Global,
     exit::{Exit, Failure},
     output::{Out, duration, note, size, stderr_is_terminal},
-    redact::redact,
+    redact::{Secrets, redact},
 };
 use http::StatusCode;
 use indicatif::{ProgressBar, ProgressStyle};
-use restow::{
-    Credentials,
-    exchange::{Answered, Bypassed, OutcomeKind, Saved},
-};
+use restow::exchange::{Answered, Bypassed, OutcomeKind, Saved};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -132,12 +129,13 @@ pub(super) struct Report {
     not_routed: u64,
     /// Of the failed: those that were not held and might not be asked for.
     not_held: u64,
+    secrets: Secrets,
     lines: bool,
     bar: Option<ProgressBar>,
 }
 
 impl Report {
-    pub(super) fn new(count: Option<u64>, global: &Global, out: &Out) -> Self {
+    pub(super) fn new(count: Option<u64>, secrets: &Secrets, global: &Global, out: &Out) -> Self {
         let watched =
             stderr_is_terminal() && !global.quiet && !out.is_json() && global.verbose == 0;
         let bar = (watched && count.is_none_or(|n| n >= LISTED)).then(|| bar(count));
@@ -150,6 +148,7 @@ impl Report {
             saved: Duration::ZERO,
             not_routed: 0,
             not_held: 0,
+            secrets: secrets.clone(),
             lines: bar.is_none() && !global.quiet,
             bar,
         }
@@ -162,16 +161,17 @@ impl Report {
             bar.inc(1);
         }
         if out.is_json() {
-            out.json(&line(fetched))?;
+            out.json(&line(fetched, &self.secrets))?;
             out.flush()
         } else if self.lines {
-            out.line(text(fetched, out))?;
+            out.line(text(fetched, &self.secrets, out))?;
             out.flush()
         } else {
             match &self.bar {
-                Some(bar) if fetched.is_failed() => {
-                    bar.suspend(|| out.line(text(fetched, out)).and_then(|()| out.flush()))
-                }
+                Some(bar) if fetched.is_failed() => bar.suspend(|| {
+                    out.line(text(fetched, &self.secrets, out))
+                        .and_then(|()| out.flush())
+                }),
                 _ => Ok(()),
             }
         }
@@ -283,9 +283,9 @@ impl Report {
     }
 }
 
-fn text(fetched: &Fetched, out: &Out) -> String {
+fn text(fetched: &Fetched, secrets: &Secrets, out: &Out) -> String {
     const WORD: usize = 9;
-    let url = redact(&fetched.url, &Credentials::default());
+    let url = redact(&fetched.url, secrets);
     match &fetched.end {
         End::Failed(why) => format!(
             "{}    -         -  {url}  ({why})",
@@ -329,7 +329,7 @@ fn remark(answered: &Answered) -> Option<String> {
     }
 }
 
-fn line(fetched: &Fetched) -> Line<'_> {
+fn line<'a>(fetched: &'a Fetched, secrets: &Secrets) -> Line<'a> {
     let told = fetched.told();
     let (word, detail) = match (&fetched.end, told) {
         (End::Failed(_), _) => ("failed", None),
@@ -343,7 +343,7 @@ fn line(fetched: &Fetched) -> Line<'_> {
     let rule = told.and_then(|a| a.outcome.rule);
     Line {
         r#type: "response",
-        url: redact(&fetched.url, &Credentials::default()),
+        url: redact(&fetched.url, secrets),
         outcome: word,
         detail,
         rule: rule.map(|r| r.name),
