@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -27,8 +28,9 @@ pub(in super::super) struct Source {
     path: Option<PathBuf>,
     access: Access,
     place: String,
-    /// Removed when the last who knows the source is gone.
-    _folder: Option<tempfile::TempDir>,
+    lasting: bool,
+    /// Removed when the store is closed, or when the last who knows the source is gone.
+    folder: Mutex<Option<tempfile::TempDir>>,
 }
 
 impl Source {
@@ -85,11 +87,22 @@ impl Source {
             }
         }
         Ok(Self {
+            lasting: path.is_some() && folder.is_none(),
             path,
             access,
             place,
-            _folder: folder,
+            folder: Mutex::new(folder),
         })
+    }
+
+    /// Removes the folder of a temporary store.
+    pub(in super::super) fn discard(&self) {
+        drop(
+            self.folder
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
     }
 
     /// Says where it is.
@@ -102,7 +115,7 @@ impl Source {
     }
 
     pub(in super::super) fn is_lasting(&self) -> bool {
-        self.path.is_some() && self._folder.is_none()
+        self.lasting
     }
 
     pub(in super::super) fn is_read_only(&self) -> bool {

@@ -123,10 +123,12 @@ impl Engine {
     pub(super) async fn close(&self) -> Result<()> {
         self.closed.store(true, SeqCst);
         self.readers.close();
-        match &self.writer {
+        let end = match &self.writer {
             Some(writer) => writer.close().await,
             None => Ok(()),
-        }
+        };
+        self.source.discard();
+        end
     }
 }
 
