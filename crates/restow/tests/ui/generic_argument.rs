@@ -9,7 +9,6 @@ fn open<K: Key>() {}
 
 fn opens() {
     open::<Paged<Vec<u8>>>();
-    open::<Vec<u8>>();
 }
 
 fn main() {}
