@@ -388,45 +388,61 @@ async fn what_is_past_its_keep_leaves_the_file() {
     assert_eq!(ids, ["new"]);
 }
 
+/// Makes the database itself refuse the key `bad`, in one of SQL's ways to fail.
+fn refuse(place: &Place, how: &str) {
+    let sql = format!(
+        "CREATE TRIGGER refuse BEFORE INSERT ON pages WHEN NEW.id = 'bad'
+         BEGIN SELECT RAISE({how}, 'refused by the test'); END"
+    );
+    place.sql().execute_batch(&sql).unwrap();
+}
+
 #[tokio::test]
 async fn a_bulk_save_with_one_bad_key_stores_nothing() {
-    let place = Place::new();
-    let cache = place.cache().await;
-    let pages = pages(&cache, ORIGIN).await;
-    let mut pairs: Vec<_> = (0..50).map(|n| (format!("k{n}"), "v".to_owned())).collect();
-    // Longer than any key.
-    pairs[25].0 = "x".repeat(restow::key::MAX_KEY_BYTES + 1);
-
-    let error = pages.save_many(&pairs).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Key);
-    assert_eq!(pages.count(Scope::All).await.unwrap(), 0);
-    assert_eq!(pages.get("k0").await.unwrap(), None);
+    let many = |bad: &str| {
+        let mut pairs: Vec<_> = (0..50).map(|n| (format!("k{n}"), "v".to_owned())).collect();
+        pairs[25].0 = bad.to_owned();
+        pairs
+    };
+    // One that no store can hold, then one that this store refuses.
+    let too_long = "x".repeat(restow::key::MAX_KEY_BYTES + 1);
+    for (bad, kind) in [(&*too_long, ErrorKind::Key), ("bad", ErrorKind::Store)] {
+        let place = Place::new();
+        let cache = place.cache().await;
+        let pages = pages(&cache, ORIGIN).await;
+        refuse(&place, "ABORT");
+        let error = pages.save_many(&many(bad)).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert_eq!(pages.count(Scope::All).await.unwrap(), 0);
+        assert_eq!(pages.get("k0").await.unwrap(), None);
+    }
 }
 
 #[tokio::test]
 async fn a_save_that_fails_takes_no_other_with_it() {
-    let place = Place::new();
-    let cache = place.cache().await;
-    let pages = pages(&cache, ORIGIN).await;
-    let bad = [
-        ("a".to_owned(), "v".to_owned()),
-        ("x".repeat(100_000), "v".to_owned()),
-    ];
-    // Good and bad ones at the same time, in one transaction or in several.
-    let saves = (0..200).map(|n| {
-        let (pages, bad) = (&pages, &bad);
-        async move {
-            if n % 4 == 0 {
-                pages.save_many(bad).await.unwrap_err();
-            } else {
-                let key = format!("k{n}");
-                assert_eq!(pages.save(&key, &key).await.unwrap(), Saved::Stored);
+    // The last ends the whole transaction, and not only the statement.
+    for how in ["ABORT", "FAIL", "ROLLBACK"] {
+        let place = Place::new();
+        let cache = place.cache().await;
+        let pages = pages(&cache, ORIGIN).await;
+        refuse(&place, how);
+        let bad = ["a", "bad"].map(|key| (key.to_owned(), "v".to_owned()));
+        // Good and bad ones at the same time, in one transaction or in several.
+        let saves = (0..200).map(|n| {
+            let (pages, bad) = (&pages, &bad);
+            async move {
+                if n % 4 == 0 {
+                    pages.save_many(bad).await.unwrap_err();
+                } else {
+                    let key = format!("k{n}");
+                    assert_eq!(pages.save(&key, &key).await.unwrap(), Saved::Stored);
+                }
             }
-        }
-    });
-    join_all(saves).await;
-    assert_eq!(pages.count(Scope::Live).await.unwrap(), 150);
-    assert_eq!(pages.get("a").await.unwrap(), None);
+        });
+        join_all(saves).await;
+        assert_eq!(pages.count(Scope::Live).await.unwrap(), 150, "{how}");
+        assert_eq!(pages.get("a").await.unwrap(), None, "{how}");
+    }
 }
 
 #[tokio::test]

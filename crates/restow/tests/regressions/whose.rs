@@ -56,6 +56,10 @@ async fn two_credentials_never_share() {
         let origin = origin(rule).await;
         pages(&cache, &origin.url("")).await;
         for (form, client, _) in forms::all(&cache) {
+            // The rule of storing is one for all forms.
+            if form != "client" && r > 0 {
+                continue;
+            }
             for (n, (where_, how)) in shown.into_iter().enumerate() {
                 let case = format!("{form}, {rule}, {where_} {how}");
                 let ask = async |secret: &str| {
