@@ -1,5 +1,6 @@
 //! A gate: holds requests back until a test opens it.
 
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Holds back whoever comes to it until it is opened. Clones are one gate.
@@ -11,6 +12,9 @@ struct State {
     open: bool,
     came: usize,
 }
+
+/// How long a test waits for what is on its way.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Gate {
     /// Makes a closed gate.
@@ -25,7 +29,9 @@ impl Gate {
 
     /// Waits until `n` have come, held back or through.
     pub async fn reached(&self, n: usize) {
-        self.wait(|s| s.came >= n).await;
+        // Where they never come, the test fails in place of standing still.
+        let came = tokio::time::timeout(PATIENCE, self.wait(|s| s.came >= n)).await;
+        came.unwrap_or_else(|_| panic!("{} of {n} came to the gate", self.0.borrow().came));
     }
 
     /// Comes to the gate and waits until it is open.
