@@ -1,7 +1,7 @@
 //! The contract of a backend: all that a new store implements.
 //!
 //! A [`Store`] opens tables, and a [`Table`] holds the entries of one repository. Programs use neither: they [`connect`], and work with a
-//! [`Cache`](crate::Cache). Who writes a store implements both; `examples/custom_store.rs` is a whole one, and the feature `conformance`
+//! [`Cache`](crate::Cache). Who writes a store implements both; `examples/custom_store.rs` wraps one and `map_store.rs` is a whole one, and the feature `conformance`
 //! tests that it keeps every promise:
 //!
 //! - **Time is an argument.** A store reads no clock; `now` decides what is live, expired, or past its `keep` and gone.
