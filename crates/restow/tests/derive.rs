@@ -329,8 +329,3 @@ fn check_of_a_tuple_struct_takes_any_names() {
     assert!(PageKey::check(&fields(Field::integer("z").optional())).is_ok());
     assert!(PageKey::check(&fields(Field::text("z"))).is_err());
 }
-
-#[test]
-fn what_cannot_be_a_key_does_not_compile_and_the_error_names_the_field() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
-}
