@@ -24,6 +24,20 @@
 //! | a failed creation leaves a thread and the process hangs | `processes::a_failed_opening_leaves_no_thread` |
 //! | one bad key in a bulk save leaves it half done | `faults::a_bulk_save_with_one_bad_key_stores_nothing` |
 //! | a rollback drops another task's row | `faults::a_save_that_fails_takes_no_other_with_it` |
+//!
+//! Of other caches, and of caches in general, through every form in which a client takes the cache:
+//!
+//! | fault | test |
+//! |---|---|
+//! | the requests that wait are lost with the one they wait for | `herd::a_leader_that_is_dropped_leaves_its_fetch_to_the_others`, `herd::a_leader_that_is_dropped_within_the_body_stops_nobody` |
+//! | requests for what may not be stored wait in line | `herd::answers_that_may_not_be_stored_wait_for_nobody` |
+//! | clients with other default headers get each other's answers | `whose::clients_that_differ_only_in_default_headers_share_no_private_answer`, `whose::clients_whose_default_headers_the_cache_was_given_share_nothing`, `whose::clients_of_named_principals_share_nothing_whatever_they_show` |
+//! | a token that is renewed empties the cache | `whose::a_token_that_changes_under_a_principal_still_hits` |
+//! | a late 304 renews what it does not speak of | `whose::a_late_304_never_touches_a_newer_body` |
+//! | what the client saved is not there yet for the program | `faults::what_a_client_saved_the_repository_finds_at_once` |
+//! | an answer that broke off is served as whole | `whole::an_answer_that_breaks_off_anywhere_is_an_error_and_never_stored` |
+//! | a large or endless body fills the memory | `whole::a_body_over_the_limit_passes_through_unstored`, `whole::an_endless_body_streams_to_its_reader_and_is_not_stored` |
+//! | credentials are in the file | `whose::two_credentials_never_share`, `faults::a_hit_is_the_answer_as_it_came_and_has_nothing_of_the_request` |
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
