@@ -18,6 +18,11 @@ const FORMAT: i32 = 1;
 
 /// Checks that a file is empty or ours, before anything in it is changed.
 pub(super) fn recognise(conn: &Connection, place: &str) -> Attempt<()> {
+    // One snapshot: another program may be making the tables between two looks.
+    let _snapshot = match conn.is_autocommit() {
+        true => Some(conn.unchecked_transaction()?),
+        false => None,
+    };
     let number = |pragma| conn.query_row(pragma, [], |row| row.get::<_, i32>(0));
     let application = number("PRAGMA application_id")?;
     let version = number("PRAGMA user_version")?;
