@@ -20,6 +20,8 @@ mod contract;
 mod damage;
 #[path = "sqlite/files.rs"]
 mod files;
+#[path = "sqlite/golden.rs"]
+mod golden;
 #[path = "sqlite/layout.rs"]
 mod layout;
 #[path = "sqlite/names.rs"]

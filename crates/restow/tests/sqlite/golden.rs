@@ -1,0 +1,177 @@
+//! Files that earlier programs made: each opens, and holds what was put into it.
+
+use crate::support::*;
+use bytes::Bytes;
+use restow::{
+    Field, FieldRef, FieldValue, Millis, RawKey, Selection,
+    entry::{Address, Entry, Partition, Variant},
+    store::{
+        Budget, Column, Parts, Store, TableSpec,
+        sqlite::{SqliteOptions, SqliteStore},
+    },
+};
+use std::{path::Path, time::Duration};
+
+const FORMAT_1: &[u8] = include_bytes!("../golden/format-1.db");
+
+/// Every shape of entry, in two tables.
+fn contents() -> Vec<(TableSpec, Vec<Entry>)> {
+    let fields = vec![
+        Field::text("id"),
+        Field::text("market").optional(),
+        Field::integer("status").optional(),
+    ];
+    let column = |name: &str| Column {
+        name: name.into(),
+        pointer: format!("/{name}").into(),
+    };
+    let tracks = TableSpec {
+        columns: [column("artist"), column("size")].into(),
+        keep: Duration::from_secs(400 * 365 * 86_400),
+        declaration: r#"{"name":"tracks"}"#.into(),
+        ..TableSpec::new("tracks", fields).unwrap()
+    };
+    let album = TableSpec {
+        budget: Budget {
+            bytes: Some(1 << 20),
+            entries: Some(100),
+        },
+        ..TableSpec::new("my \"albums\"", vec![Field::integer("n")]).unwrap()
+    };
+    let address = |id: &str, market, status, query: &str, partition| Address {
+        key: RawKey::new([FieldRef::Text(id), market, status], query).unwrap(),
+        partition,
+    };
+    let alice = Partition::principal("alice").unwrap();
+    let (none, public) = (FieldRef::Absent, Partition::PUBLIC);
+    let mut bare = entry(address("bare", none, none, "", public.clone()), "{}");
+    bare.meta.columns = [FieldValue::Absent, FieldValue::Absent].into();
+    bare.meta.expires_at = Millis::MAX;
+    let mut full = entry(
+        address(
+            "full",
+            FieldRef::Text("GB"),
+            FieldRef::Integer(-7),
+            "a=1&b=%20",
+            alice.clone(),
+        ),
+        r#"{"artist":"Björk","size":3}"#,
+    );
+    full.id.variant = Variant(0xAB);
+    full.meta.label = Some("A label".into());
+    full.meta.tags = ["new".into(), "pop".into()].into();
+    full.meta.columns = [FieldValue::from("Björk"), FieldValue::Integer(3)].into();
+    full.meta.expires_at = Millis(4_102_444_800_500);
+    let mut other = full.clone();
+    other.id.variant = Variant(u128::MAX);
+    other.meta.tags = [].into();
+    let mut expired = entry(
+        address(
+            "full",
+            FieldRef::Text(""),
+            none,
+            "",
+            Partition::credential(7),
+        ),
+        vec![0_u8, 0xFF, 0x80, 0],
+    );
+    expired.meta.columns = bare.meta.columns.clone();
+    expired.meta.expires_at = T0.minus(HOUR);
+    let numbers = (0..3).map(|n| Address {
+        key: RawKey::new([FieldRef::Integer(n)], "").unwrap(),
+        partition: Partition::PUBLIC,
+    });
+    let albums = numbers.map(|at| {
+        let mut album = entry(at, Bytes::from(vec![b'x'; 3_000]));
+        album.meta.expires_at = Millis::MAX;
+        album
+    });
+    vec![
+        (tracks, vec![bare, full, other, expired]),
+        (album, albums.collect()),
+    ]
+}
+
+/// Finds everything that was put in, and nothing else.
+async fn check(store: &SqliteStore) {
+    for (spec, entries) in contents() {
+        let table = store.open(&spec).await.unwrap();
+        for wanted in &entries {
+            let found = table
+                .read(&wanted.id.address, Parts::Whole, T0)
+                .await
+                .unwrap();
+            let got = found.iter().find(|e| e.id == wanted.id).unwrap();
+            assert_eq!(got.meta, wanted.meta, "{}", spec.name);
+            assert_eq!(got.body, wanted.body, "{}", spec.name);
+        }
+        let count = table.count(&Selection::default(), T0).await.unwrap();
+        assert_eq!(count, entries.len() as u64);
+        let stats = table.stats(T0).await.unwrap();
+        let bytes: u64 = entries.iter().map(Entry::size).sum();
+        assert_eq!((stats.entries, stats.bytes), (entries.len() as u64, bytes));
+        let expired = entries.iter().filter(|e| !e.is_live(T0)).count();
+        assert_eq!(stats.expired, expired as u64);
+        let mut tagged = Selection::default();
+        tagged.tag = Some("pop".into());
+        let wanted = entries.iter().filter(|e| !e.meta.tags.is_empty()).count();
+        assert_eq!(table.count(&tagged, T0).await.unwrap(), wanted as u64);
+    }
+    assert_eq!(store.tables().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_file_of_format_1_opens_with_all_that_is_in_it() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    std::fs::write(&path, FORMAT_1).unwrap();
+    let secret: Vec<u8> = plain(&path)
+        .query_row(
+            "SELECT value FROM restow_meta WHERE key = 'secret'",
+            [],
+            |r| r.get(0),
+        )
+        .unwrap();
+    let store = open(&path).await;
+    check(&store).await;
+    assert_eq!(store.secret().await.unwrap()[..], secret);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_format_1_may_be_read_without_a_change() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    std::fs::write(&path, FORMAT_1).unwrap();
+    let options = SqliteOptions::file(&path).read_only();
+    let store = SqliteStore::open(options).await.unwrap();
+    check(&store).await;
+    store.close().await.unwrap();
+    let version: i64 = plain(&path)
+        .query_row("PRAGMA user_version", [], |r| r.get(0))
+        .unwrap();
+    assert_eq!(version, 1);
+}
+
+/// Makes the golden file of the present format; run by hand when the format has changed.
+#[tokio::test]
+#[ignore = "makes a file: RESTOW_GOLDEN says where"]
+async fn make_a_golden_file() {
+    let Some(to) = std::env::var_os("RESTOW_GOLDEN") else {
+        return;
+    };
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    let store = open(&path).await;
+    for (spec, entries) in contents() {
+        let table = store.open(&spec).await.unwrap();
+        let writes: Vec<_> = entries.into_iter().map(write).collect();
+        table.write(&writes, T0).await.unwrap();
+    }
+    check(&store).await;
+    store.close().await.unwrap();
+    _ = std::fs::remove_file(&to);
+    plain(&path)
+        .execute("VACUUM INTO ?1", [Path::new(&to).to_str()])
+        .unwrap();
+}
