@@ -1,0 +1,56 @@
+//! Attacks what restow promises, and prints what came of it.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use restow_torture::{Plan, crash, processes, table, worker::Work};
+use std::{process::ExitCode, time::Duration};
+
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// How long all of it may take, about.
+    #[arg(default_value_t = 5)]
+    minutes: u64,
+    /// Only this promise: R1 or R4.
+    #[arg(long, value_parser = ["R1", "R4"])]
+    only: Option<String>,
+    /// Where the random numbers begin; by default anywhere.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What children do.
+    #[command(hide = true)]
+    Work(Work),
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    if let Some(Command::Work(work)) = args.command {
+        work.run().await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let plan = Plan {
+        program: std::env::current_exe()?,
+        seed: args.seed.unwrap_or_else(|| fastrand::u64(..)),
+    };
+    println!("seed {}", plan.seed);
+    let wanted = |name: &str| args.only.as_deref().is_none_or(|only| only == name);
+    let mut reports = Vec::new();
+    if wanted("R1") {
+        reports.push(crash::run(&plan, 200).await?);
+    }
+    if wanted("R4") {
+        // A fifth of the time for each: a minute of five.
+        let time = Duration::from_secs(args.minutes * 12);
+        for number in [2, 4] {
+            reports.push(processes::run(&plan, number, time).await?);
+        }
+    }
+    print!("{}", table(&reports));
+    Ok(ExitCode::from(u8::from(!reports.iter().all(|r| r.kept()))))
+}
