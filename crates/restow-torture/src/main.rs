@@ -10,7 +10,7 @@ struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     /// How long all of it may take, about.
-    #[arg(default_value_t = 5)]
+    #[arg(default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
     /// Only this promise: R1 or R4.
     #[arg(long, value_parser = ["R1", "R4"])]

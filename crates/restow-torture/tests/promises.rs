@@ -11,26 +11,26 @@ fn plan() -> Plan {
     }
 }
 
-fn kept(report: Report) {
-    let said = table(&[report.clone()]);
+fn kept(report: &Report) {
+    let said = table(std::slice::from_ref(report));
     println!("{said}");
     assert!(report.kept(), "{said}");
 }
 
 #[tokio::test]
 async fn what_was_saved_survives_a_kill() {
-    kept(crash::run(&plan(), 30).await.unwrap());
+    kept(&crash::run(&plan(), 30).await.unwrap());
 }
 
 #[tokio::test]
 async fn processes_on_one_file_neither_fail_nor_lose_anything() {
     kept(
-        processes::run(&plan(), 2, Duration::from_secs(5))
+        &processes::run(&plan(), 2, Duration::from_secs(5))
             .await
             .unwrap(),
     );
     kept(
-        processes::run(&plan(), 4, Duration::from_secs(5))
+        &processes::run(&plan(), 4, Duration::from_secs(5))
             .await
             .unwrap(),
     );
