@@ -57,7 +57,7 @@ fn a_mistake_is_named_with_line_and_way_out() {
         ),
         (
             "zzz = 1\ncach = 1",
-            r#"restow.toml:1: unknown key "zzz"; the keys are cache, name, principal, mode, expire_after, keep, stale_if_error, stale_while_revalidate, error_statuses, credentials, max_bytes, endpoint"#,
+            r#"restow.toml:1: unknown key "zzz"; the keys are cache, name, principal, memory, mode, expire_after, keep, stale_if_error, stale_while_revalidate, error_statuses, credentials, max_bytes, endpoint"#,
         ),
         (
             "cache = 7",

@@ -5,7 +5,7 @@ use crate::{
     Clock, Credentials, Error, ErrorKind, Expiry, Mode, Result, SystemClock,
     context::{Context, Defaults},
     repository::Whose,
-    store::{self, Store},
+    store::{self, Store, TierOptions},
 };
 use http::StatusCode;
 use std::{sync::Arc, time::Duration};
@@ -55,6 +55,7 @@ pub struct CacheBuilder {
     principal: Option<String>,
     clock: Option<Arc<dyn Clock>>,
     mode: Option<Mode>,
+    memory: Option<u64>,
     defaults: Defaults,
 }
 
@@ -68,6 +69,25 @@ impl CacheBuilder {
     /// Sets the store, in place of a URL. The cache closes it.
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// Puts this many bytes of memory before the store, so that what was read lately is answered without asking it; `memory=64MiB` in its URL does the same.
+    ///
+    /// What another process changes in the store is seen after a second at most: see [`TieredStore`](crate::store::TieredStore).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> restow::Result<()> {
+    /// # #[cfg(feature = "sqlite")] {
+    /// let cache = restow::Cache::builder().url("sqlite::temp:").memory(64 << 20).build().await?;
+    /// assert_eq!(cache.kind(), "sqlite");
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
         self
     }
 
@@ -149,8 +169,11 @@ impl CacheBuilder {
             .map_or(Ok(Whose::Unnamed), Whose::principal)?;
         let mode = self.mode.map_or_else(mode_of_environment, Ok)?;
         let store = match (self.url, self.store) {
-            (Some(url), None) => store::connect(&url).await?,
-            (None, Some(store)) => store,
+            (Some(url), None) => store::connect_with(&url, self.memory).await?,
+            (None, Some(store)) => match self.memory {
+                Some(bytes) => store::with_tier(store, TierOptions::new(bytes))?,
+                None => store,
+            },
             (None, None) => {
                 return Err(Error::new(
                     ErrorKind::Config,

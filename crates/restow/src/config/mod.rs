@@ -45,6 +45,7 @@ pub struct Config {
     cache: Option<Placed>,
     name: Option<Box<str>>,
     principal: Option<Placed>,
+    memory: Option<u64>,
     defaults: Inherited,
     mode: Option<Mode>,
     endpoints: Vec<Declaration>,

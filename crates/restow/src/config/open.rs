@@ -21,6 +21,9 @@ impl Config {
         if let Some(principal) = self.principal()? {
             builder = builder.principal(principal);
         }
+        if let Some(bytes) = self.memory {
+            builder = builder.memory(bytes);
+        }
         if let Some(mode) = self.mode.filter(|_| !is_set(Mode::ENV)) {
             builder = builder.mode(mode);
         }

@@ -24,6 +24,7 @@ struct Top {
     cache: Option<Spanned<Secret>>,
     name: Option<Box<str>>,
     principal: Option<Spanned<Secret>>,
+    memory: Option<Size>,
     mode: Option<Text<Mode>>,
     expire_after: Option<Text<Expiry>>,
     keep: Option<Text<Duration>>,
@@ -83,6 +84,7 @@ pub(super) fn config(text: &str, origin: &str) -> Result<Config> {
         cache: placed("cache", top.cache),
         name: top.name,
         principal: placed("principal", top.principal),
+        memory: top.memory.map(|s| s.0),
         defaults: Inherited {
             expire_after: top.expire_after.map(|t| t.0),
             keep: top.keep.map(|t| t.0),

@@ -1,6 +1,6 @@
 //! From a URL to a store.
 
-use super::{MemoryOptions, MemoryStore, Store};
+use super::{MemoryOptions, MemoryStore, Store, TierOptions, TieredStore};
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ use std::sync::Arc;
 /// | `sqlite::memory:` | SQLite in memory, of this connection alone |
 /// | `sqlite::temp:` | a SQLite file of its own, removed at the end |
 /// | `memory:` | memory of this process, 256 MiB unless told otherwise: `memory:?max_bytes=1GiB` |
+///
+/// `memory=64MiB` behind any of them but the last puts that much memory before the store: see [`TieredStore`].
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] for a scheme that this build does not have, with those it has; [`ErrorKind::Config`] for a parameter
@@ -29,6 +31,39 @@ use std::sync::Arc;
 /// # }
 /// ```
 pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
+    connect_with(url, None).await
+}
+
+/// Opens the store at a URL with a memory tier, where the URL or `memory` asks for one.
+pub(crate) async fn connect_with(url: &str, memory: Option<u64>) -> Result<Arc<dyn Store>> {
+    // A bare path is taken as it is.
+    let (inner, named) = match scheme(url) {
+        Some(_) => TierOptions::split(url)?,
+        None => (url.to_owned(), None),
+    };
+    match (named, memory) {
+        (Some(_), Some(_)) => Err(Error::new(
+            ErrorKind::Config,
+            "memory is set beside the URL, and the URL has memory= too; set one of them",
+        )),
+        (Some(options), None) => tiered(connect_plain(&inner).await?, options),
+        (None, Some(bytes)) => tiered(connect_plain(&inner).await?, TierOptions::new(bytes)),
+        (None, None) => connect_plain(url).await,
+    }
+}
+
+/// Puts memory before a store that is not in memory by itself.
+pub(crate) fn tiered(store: Arc<dyn Store>, options: TierOptions) -> Result<Arc<dyn Store>> {
+    if store.kind() == "memory" {
+        return Err(Error::new(
+            ErrorKind::Config,
+            "a memory: store is in memory already; leave out memory, and bound it with max_bytes",
+        ));
+    }
+    Ok(Arc::new(TieredStore::new(store, options)?))
+}
+
+async fn connect_plain(url: &str) -> Result<Arc<dyn Store>> {
     match scheme(url) {
         Some("memory") => Ok(Arc::new(MemoryStore::new(MemoryOptions::parse(url)?))),
         Some("sqlite") | None => sqlite(url).await,

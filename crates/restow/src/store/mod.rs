@@ -16,14 +16,17 @@ mod schema;
 mod spec;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod tiered;
 
 pub use connect::connect;
+pub(crate) use connect::{connect_with, tiered as with_tier};
 pub use lease::{Fence, Lease, Leases};
 pub use memory::{MemoryOptions, MemoryStore};
 pub use schema::{FieldSource, Migration, SchemaChange};
 pub use spec::{Budget, Column, OnSchemaChange, TableName, TableSpec};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore};
+pub use tiered::{TierOptions, TieredStore};
 
 use crate::{
     Millis, Result, Selection,

@@ -5,6 +5,7 @@ mod shelf;
 mod table;
 
 pub use options::MemoryOptions;
+pub(super) use shelf::cost;
 
 use super::{Capabilities, Change, Leases, SchemaChange, Store, Table, TableName, TableSpec};
 use crate::{

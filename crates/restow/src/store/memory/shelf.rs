@@ -49,7 +49,7 @@ impl Totals {
 }
 
 /// What an entry costs of [`MemoryOptions::max_bytes`].
-pub(super) fn cost(entry: &Entry) -> u64 {
+pub(in crate::store) fn cost(entry: &Entry) -> u64 {
     let texts = entry.meta.tags.iter().map(|tag| tag.len());
     let label = entry.meta.label.as_ref().map_or(0, |label| label.len());
     let columns = entry.meta.columns.iter().map(|value| match value {

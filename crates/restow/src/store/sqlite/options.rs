@@ -64,7 +64,7 @@ impl SqliteOptions {
     /// What follows `sqlite://` is percent-decoded, and `?mode=ro` behind it opens the file for reading only. A bare path is taken as it is.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] naming the part that is wrong; [`ErrorKind::Unsupported`] for `memory=`, which this version does not have.
+    /// [`ErrorKind::Config`] naming the part that is wrong; [`ErrorKind::Unsupported`] for `memory=`, which [`connect`](crate::store::connect) takes out of a URL.
     pub fn parse(url: &str) -> Result<Self> {
         let Some(rest) = url.strip_prefix("sqlite:") else {
             return match url.split_once("://") {
@@ -113,7 +113,7 @@ impl SqliteOptions {
             ("memory", _) => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
-                    "the memory tier is not part of this version; leave out memory=",
+                    "memory= is for restow::connect and the URL of a cache; here, put a TieredStore (the memory tier) around the store",
                 ));
             }
             (unknown, _) => {

@@ -1,0 +1,217 @@
+//! The entries a tier holds, and what tells whether they may still be believed.
+
+use super::TierOptions;
+use crate::{
+    Error, ErrorKind, Millis, Result,
+    entry::{Address, Found},
+    store::{MemoryOptions, TableName, memory::cost},
+};
+use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter, sync};
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher, Hash},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Addresses that share a number; a write to one makes the others be read again, which costs little where it is rare.
+const STRIPES: usize = 8_192;
+
+/// Where entries are held: the table's number and the address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Place(u64, Address);
+
+/// The same, borrowed.
+#[derive(Clone, Copy, Hash)]
+struct PlaceRef<'a>(u64, &'a Address);
+
+impl Equivalent<Place> for PlaceRef<'_> {
+    fn equivalent(&self, place: &Place) -> bool {
+        self.0 == place.0 && *self.1 == place.1
+    }
+}
+
+/// What was current when a read began. What is read under a ticket is good for as long as the ticket is: a change moves
+/// the numbers on, so that an older state put in later is never answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ticket {
+    table: u64,
+    stripe: u64,
+}
+
+/// What is held of one address.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) found: Found,
+    ticket: Ticket,
+    checked: Millis,
+}
+
+impl Held {
+    /// Tells whether nothing in this process changed it since, and another process had no time to.
+    pub(super) fn is_current(&self, ticket: Ticket, options: &TierOptions, now: Millis) -> bool {
+        let age = now.0.abs_diff(self.checked.0);
+        self.ticket == ticket && u128::from(age) < options.recheck.as_millis()
+    }
+}
+
+/// What weighs how much.
+#[derive(Clone, Debug)]
+struct Weight;
+
+impl Weighter<Place, Held> for Weight {
+    fn weight(&self, place: &Place, held: &Held) -> u64 {
+        weight(&place.1, &held.found)
+    }
+}
+
+fn weight(at: &Address, found: &Found) -> u64 {
+    let entries = found.iter().map(|entry| cost(entry));
+    at.key.as_bytes().len() as u64 + MemoryOptions::OVERHEAD + entries.sum::<u64>()
+}
+
+/// One table's number, and how often all of it may have changed.
+#[derive(Debug)]
+pub(super) struct Line {
+    number: u64,
+    changes: AtomicU64,
+}
+
+impl Line {
+    /// Lets nothing be believed that was read of this table until now.
+    pub(super) fn change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// All that a tier holds, over all tables.
+pub(super) struct Tier {
+    pub(super) options: TierOptions,
+    cache: sync::Cache<Place, Held, Weight, DefaultHashBuilder>,
+    hasher: DefaultHashBuilder,
+    stripes: Box<[AtomicU64]>,
+    lines: Mutex<HashMap<TableName, Arc<Line>>>,
+}
+
+impl Tier {
+    pub(super) fn new(options: TierOptions) -> Result<Self> {
+        let options = options.check()?;
+        let entries = usize::try_from(options.max_bytes / 2_048).unwrap_or(usize::MAX);
+        let bounds = OptionsBuilder::new()
+            .weight_capacity(options.max_bytes)
+            .estimated_items_capacity(entries.max(16))
+            .build()
+            .map_err(|e| Error::new(ErrorKind::Config, e.to_string()))?;
+        let hasher = DefaultHashBuilder::default();
+        let cache = sync::Cache::with_options(
+            bounds,
+            Weight,
+            hasher.clone(),
+            sync::DefaultLifecycle::default(),
+        );
+        Ok(Self {
+            options,
+            cache,
+            hasher,
+            stripes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
+            lines: Mutex::default(),
+        })
+    }
+
+    /// Returns what all handles to a table share.
+    pub(super) fn line(&self, table: &TableName) -> Arc<Line> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = lines.len() as u64;
+        let line = lines.entry(table.clone()).or_insert_with(|| {
+            Arc::new(Line {
+                number,
+                changes: AtomicU64::new(0),
+            })
+        });
+        line.clone()
+    }
+
+    /// Takes a ticket, before the store is read.
+    pub(super) fn ticket(&self, line: &Line, at: &Address) -> Ticket {
+        let stripe = self.stripes.get(self.stripe(line, at));
+        Ticket {
+            table: line.changes.load(Ordering::Acquire),
+            stripe: stripe.map_or(0, |s| s.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Returns what is held, current or not.
+    pub(super) fn get(&self, line: &Line, at: &Address) -> Option<Held> {
+        self.cache.get(&PlaceRef(line.number, at))
+    }
+
+    /// Holds what the store answered to a read under `ticket`.
+    pub(super) fn hold(
+        &self,
+        line: &Line,
+        at: &Address,
+        found: &Found,
+        ticket: Ticket,
+        now: Millis,
+    ) {
+        if found.is_empty() || weight(at, found) > self.options.max_entry {
+            // Absence is not held: a fetch follows, and it may be another process's.
+            self.cache.remove(&PlaceRef(line.number, at));
+            return;
+        }
+        let held = Held {
+            found: found.clone(),
+            ticket,
+            checked: now,
+        };
+        self.cache.insert(Place(line.number, at.clone()), held);
+    }
+
+    /// Returns the number of an address's stripe.
+    pub(super) fn stripe(&self, line: &Line, at: &Address) -> usize {
+        let hash = self.hasher.hash_one(PlaceRef(line.number, at));
+        usize::try_from(hash % STRIPES as u64).unwrap_or_default()
+    }
+
+    /// Lets nothing be believed that was read of these stripes until now.
+    pub(super) fn change(&self, stripes: &[usize]) {
+        for stripe in stripes.iter().filter_map(|i| self.stripes.get(*i)) {
+            stripe.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Forgets a table's entries.
+    pub(super) fn forget(&self, line: &Line) {
+        line.change();
+        self.cache.retain(|place, _| place.0 != line.number);
+    }
+
+    /// Forgets everything.
+    pub(super) fn forget_all(&self) {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.values().for_each(|line| line.change());
+        drop(lines);
+        self.cache.clear();
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.cache.weight()
+    }
+
+    pub(super) fn addresses(&self) -> usize {
+        self.cache.len()
+    }
+}
+
+impl fmt::Debug for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tier")
+            .field("options", &self.options)
+            .field("bytes", &self.bytes())
+            .field("addresses", &self.addresses())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,164 @@
+//! Memory before a store: what was read lately is answered without asking it.
+
+mod held;
+mod options;
+mod table;
+
+pub use options::TierOptions;
+
+use super::{Capabilities, Change, Leases, Store, Table, TableName, TableSpec};
+use crate::{
+    Result,
+    answer::{BoxFuture, BoxStream},
+};
+use futures_util::StreamExt;
+use held::Tier;
+use std::{fmt, sync::Arc};
+use table::TieredTable;
+use tokio::task::JoinHandle;
+
+/// A store with a memory tier before it, bounded by bytes. Entries are shared, never copied.
+///
+/// What this process writes, renews, deletes, clears, sweeps or removes through it is seen at once. What another process does is seen
+/// within [`TierOptions::recheck`]: an entry held longer is compared with the store's by its generation, which is also how
+/// the store hears of its use. A write whose future was dropped may still happen, and is seen within that time too. Absence is never held.
+///
+/// A URL says it with `memory=`, a builder with [`memory`](crate::CacheBuilder::memory).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> restow::Result<()> {
+/// use restow::store::{MemoryStore, Store, TierOptions, TieredStore};
+/// use std::sync::Arc;
+/// // Any store can be beneath it, one of your own too.
+/// let beneath = Arc::new(MemoryStore::default());
+/// let store = TieredStore::new(beneath, TierOptions::new(64 << 20))?;
+/// assert_eq!(store.kind(), "memory");
+/// # Ok(())
+/// # }
+/// ```
+pub struct TieredStore {
+    inner: Arc<dyn Store>,
+    tier: Arc<Tier>,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl TieredStore {
+    /// Puts a tier before `inner`. Where that store tells what others change, a task of the current tokio runtime listens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) where the tier could hold nothing.
+    pub fn new(inner: Arc<dyn Store>, options: TierOptions) -> Result<Self> {
+        let tier = Arc::new(Tier::new(options)?);
+        let listener = tokio::runtime::Handle::try_current()
+            .ok()
+            .and_then(|runtime| {
+                let changes = inner.changes()?;
+                Some(runtime.spawn(listen(changes, tier.clone())))
+            });
+        Ok(Self {
+            inner,
+            tier,
+            listener,
+        })
+    }
+
+    /// Returns the bytes it holds now.
+    pub fn held_bytes(&self) -> u64 {
+        self.tier.bytes()
+    }
+}
+
+/// Lets the tier forget what others change, until the store tells no more.
+async fn listen(mut changes: BoxStream<'static, Change>, tier: Arc<Tier>) {
+    while let Some(change) = changes.next().await {
+        match change {
+            Change::Address(table, at) => {
+                let line = tier.line(&table);
+                tier.change(&[tier.stripe(&line, &at)]);
+            }
+            Change::Table(table) => tier.line(&table).change(),
+            Change::Everything => tier.forget_all(),
+        }
+    }
+}
+
+impl Drop for TieredStore {
+    fn drop(&mut self) {
+        if let Some(listener) = &self.listener {
+            listener.abort();
+        }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Store for TieredStore {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
+        Box::pin(async move {
+            let line = self.tier.line(&spec.name);
+            // It may be migrated or set aside: nothing that was read before is believed.
+            let opened = self.inner.open(spec).await;
+            line.change();
+            Ok(Arc::new(TieredTable::new(opened?, self.tier.clone(), line)) as Arc<dyn Table>)
+        })
+    }
+
+    fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>> {
+        self.inner.tables()
+    }
+
+    fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let removed = self.inner.remove(table).await;
+            self.tier.forget(&self.tier.line(table));
+            removed
+        })
+    }
+
+    fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
+        self.inner.secret()
+    }
+
+    fn leases(&self) -> Option<Arc<dyn Leases>> {
+        self.inner.leases()
+    }
+
+    fn changes(&self) -> Option<BoxStream<'static, Change>> {
+        self.inner.changes()
+    }
+
+    fn commit(&self) -> BoxFuture<'_, Result<()>> {
+        self.inner.commit()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let closed = self.inner.close().await;
+            self.tier.forget_all();
+            closed
+        })
+    }
+}
+
+impl fmt::Debug for TieredStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TieredStore")
+            .field("inner", &self.inner)
+            .field("tier", &self.tier)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for TieredStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}

@@ -1,0 +1,312 @@
+//! A table with a memory tier before it.
+
+use super::held::{Held, Line, Ticket, Tier};
+use crate::{
+    Millis, Result, Selection,
+    answer::{Answer, BoxStream},
+    entry::{Address, Entry, Found},
+    store::{Parts, Renewal, Stats, Table, TableSpec, Write},
+};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A handle to a table of the inner store; all handles of one name share what the tier holds.
+#[derive(Debug)]
+pub(super) struct TieredTable {
+    inner: Arc<dyn Table>,
+    tier: Arc<Tier>,
+    line: Arc<Line>,
+}
+
+impl TieredTable {
+    pub(super) fn new(inner: Arc<dyn Table>, tier: Arc<Tier>, line: Arc<Line>) -> Self {
+        Self { inner, tier, line }
+    }
+
+    /// Returns what is held where it may be answered.
+    fn hit(&self, held: &Option<Held>, ticket: Ticket, now: Millis) -> Option<Found> {
+        let held = held.as_ref()?;
+        let keep = self.inner.spec().keep;
+        let good = held.is_current(ticket, &self.tier.options, now)
+            && held.found.iter().all(|e| e.meta.is_retained(keep, now));
+        good.then(|| held.found.clone())
+    }
+
+    /// Reads all of an address from the store, and holds it.
+    fn fetch<'a>(
+        &'a self,
+        at: &'a Address,
+        ticket: Ticket,
+        now: Millis,
+    ) -> Answer<'a, Result<Found>> {
+        let keep = move |found: &Result<Found>| {
+            if let Ok(found) = found {
+                self.tier.hold(&self.line, at, found, ticket, now);
+            }
+        };
+        match self.inner.read(at, Parts::Whole, now) {
+            Answer::Ready(found) => {
+                found.iter().for_each(keep);
+                Answer::Ready(found)
+            }
+            waiting => Answer::later(async move {
+                let found = waiting.await;
+                keep(&found);
+                found
+            }),
+        }
+    }
+
+    /// Asks the store whether what is held is still there, by the generations: the body is not read.
+    fn recheck<'a>(
+        &'a self,
+        at: &'a Address,
+        held: Found,
+        ticket: Ticket,
+        now: Millis,
+    ) -> Answer<'a, Result<Found>> {
+        match self.inner.read(at, Parts::Meta, now) {
+            Answer::Ready(Some(there)) => self.compared(at, held, there, ticket, now),
+            waiting => Answer::later(async move {
+                let there = waiting.await;
+                self.compared(at, held, there, ticket, now).await
+            }),
+        }
+    }
+
+    fn compared<'a>(
+        &'a self,
+        at: &'a Address,
+        held: Found,
+        there: Result<Found>,
+        ticket: Ticket,
+        now: Millis,
+    ) -> Answer<'a, Result<Found>> {
+        match there {
+            Err(error) => Answer::ready(Err(error)),
+            Ok(there) if same(&held, &there) => {
+                self.tier.hold(&self.line, at, &held, ticket, now);
+                Answer::ready(Ok(held))
+            }
+            Ok(_) => self.fetch(at, ticket, now),
+        }
+    }
+
+    /// Does a change of some addresses; when it is done, or dropped, nothing older is believed.
+    fn changing<'a, 'e, T: Send + 'a>(
+        &'a self,
+        at: impl Iterator<Item = &'e Address>,
+        change: impl FnOnce() -> Answer<'a, T>,
+    ) -> Answer<'a, T> {
+        let stripes = at.map(|at| self.tier.stripe(&self.line, at)).collect();
+        guarded(
+            Changing {
+                table: self,
+                stripes,
+            },
+            change,
+        )
+    }
+
+    /// Does a change that may reach any address.
+    fn sweeping<'a>(
+        &'a self,
+        change: impl FnOnce() -> Answer<'a, Result<u64>>,
+    ) -> Answer<'a, Result<u64>> {
+        let guard = Sweeping {
+            table: self,
+            harmless: false,
+        };
+        match change() {
+            Answer::Ready(done) => {
+                guard.end(done.as_ref());
+                Answer::Ready(done)
+            }
+            waiting => Answer::later(async move {
+                let done = waiting.await;
+                guard.end(Some(&done));
+                done
+            }),
+        }
+    }
+}
+
+fn guarded<'a, T: Send + 'a>(
+    guard: Changing<'a>,
+    change: impl FnOnce() -> Answer<'a, T>,
+) -> Answer<'a, T> {
+    match change() {
+        // The guard goes here, after the work.
+        ready @ Answer::Ready(_) => ready,
+        waiting => Answer::later(async move {
+            let _guard = guard;
+            waiting.await
+        }),
+    }
+}
+
+/// Lets the tier forget some addresses when it goes.
+struct Changing<'a> {
+    table: &'a TieredTable,
+    stripes: SmallVec<[usize; 4]>,
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.table.tier.change(&self.stripes);
+    }
+}
+
+/// Lets the tier forget the table when it goes, unless nothing was removed.
+struct Sweeping<'a> {
+    table: &'a TieredTable,
+    harmless: bool,
+}
+
+impl Sweeping<'_> {
+    fn end(mut self, removed: Option<&Result<u64>>) {
+        self.harmless = matches!(removed, Some(Ok(0)));
+    }
+}
+
+impl Drop for Sweeping<'_> {
+    fn drop(&mut self) {
+        if !self.harmless {
+            self.table.line.change();
+        }
+    }
+}
+
+/// Tells whether two reads found the same states of the same variants.
+fn same(held: &Found, there: &Found) -> bool {
+    held.len() == there.len()
+        && held.iter().all(|a| {
+            there
+                .iter()
+                .any(|b| a.id.variant == b.id.variant && a.generation == b.generation)
+        })
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Table for TieredTable {
+    fn spec(&self) -> &TableSpec {
+        self.inner.spec()
+    }
+
+    fn read<'a>(&'a self, at: &'a Address, parts: Parts, now: Millis) -> Answer<'a, Result<Found>> {
+        if let Err(error) = self.spec().check_key(&at.key) {
+            return Answer::ready(Err(error));
+        }
+        let ticket = self.tier.ticket(&self.line, at);
+        let held = self.tier.get(&self.line, at);
+        if let Some(found) = self.hit(&held, ticket, now) {
+            return Answer::ready(Ok(found));
+        }
+        match (held, parts) {
+            (Some(held), _) => self.recheck(at, held.found, ticket, now),
+            // Who lists does not want the bodies read.
+            (None, Parts::Meta) => self.inner.read(at, parts, now),
+            (None, Parts::Body | Parts::Whole) => self.fetch(at, ticket, now),
+        }
+    }
+
+    fn read_many<'a>(
+        &'a self,
+        at: &'a [Address],
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Vec<Found>>> {
+        for address in at {
+            if let Err(error) = self.spec().check_key(&address.key) {
+                return Answer::ready(Err(error));
+            }
+        }
+        let tickets: Vec<_> = at
+            .iter()
+            .map(|at| self.tier.ticket(&self.line, at))
+            .collect();
+        let hits: Vec<_> = at
+            .iter()
+            .zip(&tickets)
+            .map(|(at, ticket)| self.hit(&self.tier.get(&self.line, at), *ticket, now))
+            .collect();
+        if hits.iter().all(Option::is_some) {
+            return Answer::ready(Ok(hits.into_iter().flatten().collect()));
+        }
+        Answer::later(async move {
+            let missing = at.iter().zip(&hits).filter(|(_, hit)| hit.is_none());
+            let missing: Vec<_> = missing.map(|(at, _)| at.clone()).collect();
+            let wanted = match parts {
+                Parts::Meta => Parts::Meta,
+                Parts::Body | Parts::Whole => Parts::Whole,
+            };
+            let mut read = self
+                .inner
+                .read_many(&missing, wanted, now)
+                .await?
+                .into_iter();
+            let found = at.iter().zip(tickets).zip(hits).map(|((at, ticket), hit)| {
+                hit.unwrap_or_else(|| {
+                    let found = read.next().unwrap_or_default();
+                    if wanted == Parts::Whole {
+                        self.tier.hold(&self.line, at, &found, ticket, now);
+                    }
+                    found
+                })
+            });
+            Ok(found.collect())
+        })
+    }
+
+    fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>> {
+        let at = entries.iter().map(|write| &write.entry.id.address);
+        self.changing(at, || self.inner.write(entries, now))
+    }
+
+    fn renew<'a>(&'a self, renewals: &'a [Renewal], now: Millis) -> Answer<'a, Result<u64>> {
+        let at = renewals.iter().map(|renewal| &renewal.id.address);
+        self.changing(at, || self.inner.renew(renewals, now))
+    }
+
+    fn delete<'a>(&'a self, at: &'a [Address], now: Millis) -> Answer<'a, Result<u64>> {
+        self.changing(at.iter(), || self.inner.delete(at, now))
+    }
+
+    fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>> {
+        self.inner.count(which, now)
+    }
+
+    fn clear<'a>(
+        &'a self,
+        which: &'a Selection,
+        limit: u64,
+        now: Millis,
+    ) -> Answer<'a, Result<u64>> {
+        self.sweeping(|| self.inner.clear(which, limit, now))
+    }
+
+    fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
+        self.sweeping(|| self.inner.sweep(limit, now))
+    }
+
+    fn scan<'a>(
+        &'a self,
+        which: &'a Selection,
+        parts: Parts,
+        now: Millis,
+    ) -> BoxStream<'a, Result<Arc<Entry>>> {
+        self.inner.scan(which, parts, now)
+    }
+
+    fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
+        self.inner.pending_columns()
+    }
+
+    fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
+        self.inner.columns_filled(columns)
+    }
+
+    fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
+        self.inner.stats(now)
+    }
+}

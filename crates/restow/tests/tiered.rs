@@ -1,0 +1,292 @@
+//! The memory tier: it keeps every promise of the store beneath it, and never answers what this process changed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    dead_code,
+    reason = "what tests share is no test to clippy"
+)]
+#![cfg(feature = "sqlite")]
+
+#[path = "sqlite/support.rs"]
+mod support;
+
+use restow::{
+    BoxFuture, Cache, Config, ErrorKind, Result, Selection,
+    conformance::{self, Subject},
+    store::{
+        MemoryStore, Parts, Renewal, SqliteOptions, SqliteStore, Store, Table, TierOptions,
+        TieredStore, connect,
+    },
+};
+use std::{
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use support::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn tier(inner: Arc<dyn Store>) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(TieredStore::new(
+        inner,
+        TierOptions::new(1 << 20),
+    )?))
+}
+
+async fn tiered(path: &Path) -> Arc<dyn Table> {
+    let store = tier(Arc::new(open(path).await)).unwrap();
+    store.open(&tracks()).await.unwrap()
+}
+
+async fn body_at(table: &dyn Table, id: &str, later: Duration) -> Option<bytes::Bytes> {
+    let at = at(id);
+    let found = table.read(&at, Parts::Whole, T0.plus(later)).await.unwrap();
+    found.iter().next().map(|e| e.body.clone())
+}
+
+/// Tiers over files of one folder.
+struct Files(tempfile::TempDir, AtomicUsize);
+
+impl Subject for Files {
+    fn fresh(&self) -> BoxFuture<'_, Result<Arc<dyn Store>>> {
+        let n = self.1.fetch_add(1, Ordering::SeqCst);
+        let path = self.0.path().join(format!("{n}.db"));
+        Box::pin(async move {
+            tier(Arc::new(
+                SqliteStore::open(SqliteOptions::file(path)).await?,
+            ))
+        })
+    }
+
+    fn reopen<'a>(
+        &'a self,
+        closed: &'a Arc<dyn Store>,
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn Store>>>> {
+        Box::pin(async move {
+            let options = SqliteOptions::parse(&closed.to_string())?;
+            tier(Arc::new(SqliteStore::open(options).await?)).map(Some)
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn around_a_file_it_keeps_every_promise() {
+    let files = Files(folder(), AtomicUsize::new(0));
+    conformance::run(&files).await.assert();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn around_memory_it_keeps_every_promise() {
+    let fresh = || async { tier(Arc::new(MemoryStore::default())) };
+    conformance::run(&fresh).await.assert();
+}
+
+#[tokio::test]
+async fn what_is_held_is_answered_without_the_store_and_shared() {
+    let inner = Arc::new(memory().await);
+    let beneath = inner.open(&tracks()).await.unwrap();
+    let table = tier(inner).unwrap().open(&tracks()).await.unwrap();
+    save(&*table, at("a"), "one").await;
+    let first = get(&*table, &at("a")).await;
+    // Behind its back: only the tier can still have it.
+    beneath.delete(&[at("a")], T0).await.unwrap();
+    for parts in [Parts::Meta, Parts::Body, Parts::Whole] {
+        let again = table.read(&at("a"), parts, T0).await.unwrap();
+        assert!(Arc::ptr_eq(
+            first.iter().next().unwrap(),
+            again.iter().next().unwrap()
+        ));
+    }
+    let many = table
+        .read_many(&[at("b"), at("a")], Parts::Body, T0)
+        .await
+        .unwrap();
+    assert_eq!((many[0].len(), many[1].len()), (0, 1));
+    // The bound of an entry's life holds within the tier as well.
+    let end = HOUR + restow::store::TableSpec::KEEP;
+    assert_eq!(body_at(&*table, "a", end).await, None);
+}
+
+#[tokio::test]
+async fn a_change_of_this_process_is_seen_at_once_by_every_handle() {
+    let store = tier(Arc::new(memory().await)).unwrap();
+    let (table, other) = (
+        store.open(&tracks()).await.unwrap(),
+        store.open(&tracks()).await.unwrap(),
+    );
+    save(&*table, at("a"), "one").await;
+    assert_eq!(body(&*other, &at("a")).await.unwrap(), "one");
+    save(&*table, at("a"), "two").await;
+    assert_eq!(body(&*other, &at("a")).await.unwrap(), "two");
+    let held = get(&*other, &at("a")).await;
+    let entry = held.iter().next().unwrap();
+    let renewal = Renewal {
+        id: entry.id.clone(),
+        read: entry.generation,
+        meta: restow::entry::Meta {
+            expires_at: T0.plus(HOUR * 2),
+            ..entry.meta.clone()
+        },
+    };
+    assert_eq!(table.renew(&[renewal], T0).await.unwrap(), 1);
+    let renewed = get(&*other, &at("a")).await;
+    assert_eq!(
+        renewed.iter().next().unwrap().meta.expires_at,
+        T0.plus(HOUR * 2)
+    );
+    assert_eq!(table.delete(&[at("a")], T0).await.unwrap(), 1);
+    assert_eq!(body(&*other, &at("a")).await, None);
+    save(&*table, at("a"), "three").await;
+    assert_eq!(body(&*other, &at("a")).await.unwrap(), "three");
+    assert_eq!(table.clear(&Selection::default(), 10, T0).await.unwrap(), 1);
+    assert_eq!(body(&*other, &at("a")).await, None);
+    save(&*table, at("a"), "four").await;
+    assert_eq!(body(&*other, &at("a")).await.unwrap(), "four");
+    assert!(store.remove(&tracks().name).await.unwrap());
+    assert!(
+        other
+            .read(&at("a"), Parts::Whole, T0)
+            .await
+            .map_or(true, |f| f.is_empty())
+    );
+}
+
+#[tokio::test]
+async fn what_another_store_on_the_file_does_is_seen_after_a_second() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    let (ours, theirs) = (tiered(&path).await, tiered(&path).await);
+    save(&*ours, at("a"), "one").await;
+    assert_eq!(body_at(&*ours, "a", Duration::ZERO).await.unwrap(), "one");
+    save(&*theirs, at("a"), "two").await;
+    let almost = SECOND - Duration::from_millis(1);
+    assert_eq!(body_at(&*ours, "a", almost).await.unwrap(), "one");
+    assert_eq!(body_at(&*ours, "a", SECOND).await.unwrap(), "two");
+    theirs.clear(&Selection::default(), 10, T0).await.unwrap();
+    assert_eq!(body_at(&*ours, "a", SECOND + almost).await.unwrap(), "two");
+    assert_eq!(body_at(&*ours, "a", SECOND * 2).await, None);
+}
+
+#[tokio::test]
+#[ignore = "a child process of another test"]
+async fn purges() {
+    let Some(path) = std::env::var_os("RESTOW_TEST_PATH") else {
+        return;
+    };
+    let table = tiered(Path::new(&path)).await;
+    assert_eq!(table.clear(&Selection::default(), 10, T0).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_another_process_purges_is_gone_after_a_second() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    let table = tiered(&path).await;
+    save(&*table, at("a"), "one").await;
+    assert_eq!(body_at(&*table, "a", Duration::ZERO).await.unwrap(), "one");
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "--ignored", "purges"])
+        .env("RESTOW_TEST_PATH", &path);
+    assert!(child.status().unwrap().success());
+    assert_eq!(body_at(&*table, "a", SECOND / 2).await.unwrap(), "one");
+    assert_eq!(body_at(&*table, "a", SECOND).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_read_that_races_with_a_save_never_brings_the_older_state_back() {
+    let folder = folder();
+    let table = tiered(&folder.path().join("a.db")).await;
+    save(&*table, at("a"), "0").await;
+    let saved = Arc::new(AtomicUsize::new(0));
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (table, saved) = (table.clone(), saved.clone());
+            tokio::spawn(async move {
+                loop {
+                    let least = saved.load(Ordering::SeqCst);
+                    let text = body(&*table, &at("a")).await.unwrap();
+                    let read: usize = std::str::from_utf8(&text).unwrap().parse().unwrap();
+                    assert!(read >= least, "{read} was read after {least} was saved");
+                    if read == 1_000 {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for n in 1..=1_000 {
+        save(&*table, at("a"), &n.to_string()).await;
+        saved.store(n, Ordering::SeqCst);
+    }
+    for reader in readers {
+        reader.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn it_stays_within_its_bytes_and_leaves_out_what_is_too_large() {
+    let inner = Arc::new(memory().await);
+    let beneath = inner.open(&tracks()).await.unwrap();
+    let options = TierOptions::new(256 << 10).max_entry(16 << 10);
+    let store = TieredStore::new(inner, options).unwrap();
+    let table = store.open(&tracks()).await.unwrap();
+    for i in 0..200 {
+        save(&*table, at(&i.to_string()), &"x".repeat(8 << 10)).await;
+        get(&*table, &at(&i.to_string())).await;
+        assert!(store.held_bytes() <= 256 << 10);
+    }
+    assert!(store.held_bytes() > 128 << 10, "{}", store.held_bytes());
+    save(&*table, at("large"), &"x".repeat(32 << 10)).await;
+    get(&*table, &at("large")).await;
+    beneath.delete(&[at("large")], T0).await.unwrap();
+    assert_eq!(body(&*table, &at("large")).await, None);
+}
+
+#[tokio::test]
+async fn a_url_a_builder_and_a_file_ask_for_it() {
+    let store = connect("sqlite::temp:?memory=64MiB").await.unwrap();
+    assert!(format!("{store:?}").contains("TieredStore"));
+    let cache = Cache::builder()
+        .url("sqlite::temp:")
+        .memory(1 << 20)
+        .build()
+        .await
+        .unwrap();
+    assert!(format!("{:?}", cache.store()).contains("TieredStore"));
+    let config = Config::parse(
+        "cache = \"sqlite::temp:\"\nmemory = \"64 MiB\"",
+        "restow.toml",
+    )
+    .unwrap();
+    let cache = config.open().await.unwrap();
+    assert!(format!("{:?}", cache.store()).contains("TieredStore"));
+    for (builder, said) in [
+        (
+            Cache::builder().url("sqlite::temp:?memory=1MiB").memory(1),
+            "set one of them",
+        ),
+        (
+            Cache::builder().url("sqlite::temp:").memory(0),
+            "holds nothing",
+        ),
+        (Cache::builder().url("memory:").memory(1 << 20), "max_bytes"),
+        (Cache::builder().url("memory:?memory=1MiB"), "max_bytes"),
+        (
+            Cache::builder().url("sqlite::temp:?memory=much"),
+            "memory=64MiB",
+        ),
+    ] {
+        let error = builder.build().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}
