@@ -239,6 +239,7 @@
 //! | `sqlite://relative.db`, `sqlite:///absolute.db`, a bare path | a SQLite file, made with its folder where there is none; `?mode=ro` only reads it |
 //! | `sqlite::temp:`, `sqlite::memory:` | SQLite of this cache alone, gone with it |
 //! | `memory:` | memory of this process, 256 MiB unless told: `memory:?max_bytes=1GiB` |
+//! | `sqlite://music.db?memory=64MiB` | memory before any store but `memory:`: [`TieredStore`](store::TieredStore) |
 //!
 //! One file can be used by many processes at once. [`Cache::commit`] waits until accepted saves are durable, [`Cache::close`]
 //! commits and closes. What is past its `keep` is removed in the background.

@@ -13,23 +13,25 @@
 mod support;
 
 use restow::{
-    BoxFuture, Cache, Config, ErrorKind, Result, Selection,
+    BoxFuture, BoxStream, Cache, Config, ErrorKind, Result, Selection,
     conformance::{self, Subject},
     store::{
-        MemoryStore, Parts, Renewal, SqliteOptions, SqliteStore, Store, Table, TierOptions,
-        TieredStore, connect,
+        Capabilities, Change, Leases, MemoryStore, Parts, Renewal, SqliteOptions, SqliteStore,
+        Store, Table, TableName, TableSpec, TierOptions, TieredStore, connect,
     },
 };
 use std::{
+    fmt,
     path::Path,
     process::Command,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use support::*;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -110,7 +112,7 @@ async fn what_is_held_is_answered_without_the_store_and_shared() {
         .unwrap();
     assert_eq!((many[0].len(), many[1].len()), (0, 1));
     // The bound of an entry's life holds within the tier as well.
-    let end = HOUR + restow::store::TableSpec::KEEP;
+    let end = HOUR + TableSpec::KEEP;
     assert_eq!(body_at(&*table, "a", end).await, None);
 }
 
@@ -288,5 +290,76 @@ async fn a_url_a_builder_and_a_file_ask_for_it() {
         let error = builder.build().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains(said), "{error}");
+    }
+}
+
+/// A store in memory that is told by a test what others change.
+#[derive(Debug)]
+struct Told(MemoryStore, Mutex<Option<UnboundedReceiver<Change>>>);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Store for Told {
+    fn kind(&self) -> &'static str {
+        "told"
+    }
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+    fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
+        self.0.open(spec)
+    }
+    fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>> {
+        self.0.tables()
+    }
+    fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
+        self.0.remove(table)
+    }
+    fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
+        self.0.secret()
+    }
+    fn leases(&self) -> Option<Arc<dyn Leases>> {
+        None
+    }
+    fn changes(&self) -> Option<BoxStream<'static, Change>> {
+        let changes = self.1.lock().unwrap().take()?;
+        let next = |mut changes: UnboundedReceiver<Change>| async move {
+            changes.recv().await.map(|change| (change, changes))
+        };
+        Some(Box::pin(futures_util::stream::unfold(changes, next)))
+    }
+    fn commit(&self) -> BoxFuture<'_, Result<()>> {
+        self.0.commit()
+    }
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        self.0.close()
+    }
+}
+
+#[tokio::test]
+async fn what_the_store_tells_of_others_is_believed_before_the_second_is_over() {
+    let spec = tracks();
+    let beneath = MemoryStore::default();
+    let theirs = beneath.open(&spec).await.unwrap();
+    let (tell, told) = unbounded_channel();
+    let store = tier(Arc::new(Told(beneath, Mutex::new(Some(told))))).unwrap();
+    let ours = store.open(&spec).await.unwrap();
+    for change in [
+        Change::Address(spec.name.clone(), at("a")),
+        Change::Table(spec.name.clone()),
+        Change::Everything,
+    ] {
+        save(&*ours, at("a"), "one").await;
+        assert_eq!(body(&*ours, &at("a")).await.unwrap(), "one");
+        theirs.delete(&[at("a")], T0).await.unwrap();
+        assert_eq!(body(&*ours, &at("a")).await.unwrap(), "one");
+        tell.send(change).unwrap();
+        while body(&*ours, &at("a")).await.is_some() {
+            tokio::task::yield_now().await;
+        }
     }
 }
