@@ -18,6 +18,8 @@ mod conformance;
 mod contract;
 #[path = "sqlite/damage.rs"]
 mod damage;
+#[path = "sqlite/doctor.rs"]
+mod doctor;
 #[path = "sqlite/files.rs"]
 mod files;
 #[path = "sqlite/golden.rs"]

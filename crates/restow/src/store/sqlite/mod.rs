@@ -3,6 +3,7 @@
 mod change;
 mod changes;
 mod declared;
+mod doctor;
 mod engine;
 mod error;
 mod ident;
@@ -14,6 +15,7 @@ mod schema;
 mod select;
 mod table;
 
+pub use doctor::{Depth, Finding, Report};
 pub use options::SqliteOptions;
 
 use super::{Capabilities, Change, Leases, Store, Table, TableName, TableSpec};
@@ -54,6 +56,33 @@ impl SqliteStore {
         Ok(Self {
             engine: Arc::new(Engine::open(options).await?),
         })
+    }
+
+    /// Looks at a whole file for what is wrong in it, and changes nothing; others may use it meanwhile.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use restow::store::{Store, sqlite::{Depth, SqliteOptions, SqliteStore}};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("music.db");
+    /// let options = SqliteOptions::file(path);
+    /// SqliteStore::open(options.clone()).await?.close().await?;
+    /// let report = SqliteStore::check(options, Depth::Whole).await?;
+    /// assert!(report.findings.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Format`](crate::ErrorKind::Format) where the file is newer than this program or not one of ours,
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) where it is too damaged to be looked at, [`Store`](crate::ErrorKind::Store) where it
+    /// cannot be opened, [`Unsupported`](crate::ErrorKind::Unsupported) for memory.
+    ///
+    /// # Cancel safety
+    /// Dropped, the check goes on in its thread and tells nobody.
+    pub async fn check(options: SqliteOptions, depth: Depth) -> Result<Report> {
+        doctor::check(options, depth).await
     }
 }
 

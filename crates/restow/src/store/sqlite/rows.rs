@@ -160,7 +160,8 @@ impl Rows {
         Ok(entry.map(Arc::new))
     }
 
-    fn decode(&self, row: &Row<'_>, parts: Parts, address: &Address) -> Option<Entry> {
+    /// Makes the entry of a row; `None` where anything in it does not verify.
+    pub(super) fn decode(&self, row: &Row<'_>, parts: Parts, address: &Address) -> Option<Entry> {
         let time = |column| row.get(column).ok().map(Millis);
         let record = Record::decode(blob(row, 11)?).ok()?;
         let seal = record.seal();

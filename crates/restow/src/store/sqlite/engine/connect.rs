@@ -143,7 +143,7 @@ impl Source {
     }
 
     /// Opens a connection that reads.
-    pub(super) fn reader(&self) -> Attempt<Connection> {
+    pub(in super::super) fn reader(&self) -> Attempt<Connection> {
         let Some(path) = &self.path else {
             return Err(Error::new(ErrorKind::Unsupported, "memory has one connection").into());
         };
