@@ -212,7 +212,8 @@ fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
     near.max_by(|a, b| alike(a).total_cmp(&alike(b)))
 }
 
-fn no_cache(path: &std::path::Path) -> Failure {
+/// Says that there is no cache in this file.
+pub(crate) fn no_cache(path: &std::path::Path) -> Failure {
     Failure::new(
         Exit::NotHeld,
         format!(

@@ -2,6 +2,7 @@
 
 mod completions;
 mod demo;
+mod doctor;
 mod explain;
 mod fetch;
 mod get;
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Rm(rm::Rm),
     Purge(purge::Purge),
     Stats(stats::StatsCommand),
+    Doctor(doctor::Doctor),
     Explain(explain::Explain),
     Routes(routes::Routes),
     Completions(completions::Completions),
@@ -45,6 +47,7 @@ impl Command {
             Self::Rm(c) => c.run(global, out).await,
             Self::Purge(c) => c.run(global, out).await,
             Self::Stats(c) => c.run(global, out).await,
+            Self::Doctor(c) => c.run(global, out).await,
             Self::Explain(c) => c.run(global, out).await,
             Self::Routes(c) => c.run(global, out).await,
             Self::Completions(c) => c.run(out),

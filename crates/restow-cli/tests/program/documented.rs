@@ -17,6 +17,7 @@ async fn every_key_of_the_json_is_documented() {
         &["ls", "items"],
         &["ls", "items", "--count"],
         &["stats"],
+        &["doctor"],
         &["explain", &url],
         &["explain", &other],
         &["routes", "test", &url],

@@ -1,6 +1,7 @@
 //! The program, run as a user runs it: what it writes, what it keeps, and how it ends.
 
 mod demo;
+mod doctor;
 mod documented;
 mod explain;
 mod fetch;

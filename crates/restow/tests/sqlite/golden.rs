@@ -44,7 +44,7 @@ fn contents() -> Vec<(TableSpec, Vec<Entry>)> {
     };
     let alice = Partition::principal("alice").unwrap();
     let (none, public) = (FieldRef::Absent, Partition::PUBLIC);
-    let mut bare = entry(address("bare", none, none, "", public.clone()), "{}");
+    let mut bare = entry(address("bare", none, none, "", public), "{}");
     bare.meta.columns = [FieldValue::Absent, FieldValue::Absent].into();
     bare.meta.expires_at = Millis::MAX;
     let mut full = entry(
@@ -53,7 +53,7 @@ fn contents() -> Vec<(TableSpec, Vec<Entry>)> {
             FieldRef::Text("GB"),
             FieldRef::Integer(-7),
             "a=1&b=%20",
-            alice.clone(),
+            alice,
         ),
         r#"{"artist":"Björk","size":3}"#,
     );

@@ -1,0 +1,41 @@
+//! `restow doctor`.
+
+use crate::support::{Place, api, config};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sound_file_is_called_so_and_a_garbled_one_fails() {
+    let (place, api) = (Place::new(), api().await);
+    place.write("restow.toml", &config(&api));
+    place.fails(&["doctor"], 4, "items.db");
+    place.fails(&["doctor", "memory:"], 2, "SQLite");
+    for id in 0..8 {
+        place.ok(&["fetch", "-q", &api.url(&format!("/items/{id}"))]);
+    }
+    let out = place.ok(&["doctor"]);
+    assert!(out.contains("sound; repositories: 2, entries: 8"), "{out}");
+    let report = &place.json(&["doctor", "--quick", "items.db"])[0];
+    assert_eq!(report["ok"], true);
+    assert_eq!(report["entries"], 8);
+    // One letter of a body.
+    let path = place.path("items.db");
+    let bytes = std::fs::read(&path).unwrap();
+    let damaged = b"\"name\":\"Item 7\"";
+    let at = bytes
+        .windows(damaged.len())
+        .position(|w| w == damaged)
+        .unwrap();
+    let mut garbled = bytes.clone();
+    garbled[at + 8] = b'J';
+    std::fs::write(&path, &garbled).unwrap();
+    place.ok(&["doctor", "--quick"]);
+    let done = place.fails(&["doctor"], 3, "findings: 1");
+    assert!(
+        done.out.contains("damaged entries: 1") && done.out.contains("misses"),
+        "{done:?}"
+    );
+    let done = place.fails(&["doctor", "--json"], 3, "findings: 1");
+    assert!(done.out.contains("\"damaged-entries\""), "{done:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), garbled, "nothing is changed");
+    place.write("text.db", &"hello ".repeat(1_000));
+    place.fails(&["doctor", "text.db"], 3, "not a SQLite database");
+}
