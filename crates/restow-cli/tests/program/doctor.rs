@@ -18,13 +18,12 @@ async fn a_sound_file_is_called_so_and_a_garbled_one_fails() {
     assert_eq!(report["entries"], 8);
     // One letter of a body.
     let path = place.path("items.db");
-    let bytes = std::fs::read(&path).unwrap();
+    let mut garbled = std::fs::read(&path).unwrap();
     let damaged = b"\"name\":\"Item 7\"";
-    let at = bytes
+    let at = garbled
         .windows(damaged.len())
         .position(|w| w == damaged)
         .unwrap();
-    let mut garbled = bytes.clone();
     garbled[at + 8] = b'J';
     std::fs::write(&path, &garbled).unwrap();
     place.ok(&["doctor", "--quick"]);
