@@ -94,6 +94,27 @@ impl Selection {
         self
     }
 
+    /// Tells whether only age and partition select.
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(dead_code, reason = "one store counts so")
+    )]
+    pub(crate) fn is_plain(&self) -> bool {
+        let Self {
+            scope,
+            partition,
+            scan,
+            ..
+        } = self;
+        let plain = Self {
+            scope: *scope,
+            partition: partition.clone(),
+            scan: *scan,
+            ..Self::default()
+        };
+        *self == plain
+    }
+
     /// Checks that a table has what the selection names, and that it is found by an index unless scanning is allowed.
     ///
     /// # Errors

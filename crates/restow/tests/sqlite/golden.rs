@@ -7,12 +7,13 @@ use restow::{
     entry::{Address, Entry, Partition, Variant},
     store::{
         Budget, Column, Parts, Store, TableSpec,
-        sqlite::{SqliteOptions, SqliteStore},
+        sqlite::{Depth, SqliteOptions, SqliteStore},
     },
 };
 use std::{path::Path, time::Duration};
 
 const FORMAT_1: &[u8] = include_bytes!("../golden/format-1.db");
+const FORMAT_2: &[u8] = include_bytes!("../golden/format-2.db");
 
 /// Every shape of entry, in two tables.
 fn contents() -> Vec<(TableSpec, Vec<Entry>)> {
@@ -121,21 +122,80 @@ async fn check(store: &SqliteStore) {
 }
 
 #[tokio::test]
-async fn a_file_of_format_1_opens_with_all_that_is_in_it() {
+async fn files_of_every_format_open_with_all_that_is_in_them() {
+    for (file, format) in [(FORMAT_1, 1), (FORMAT_2, 2)] {
+        let folder = folder();
+        let path = folder.path().join("a.db");
+        std::fs::write(&path, file).unwrap();
+        let one = |sql: &str| -> rusqlite::types::Value {
+            plain(&path).query_row(sql, [], |r| r.get(0)).unwrap()
+        };
+        assert_eq!(one("PRAGMA user_version"), i64::from(format).into());
+        let secret = one("SELECT value FROM restow_meta WHERE key = 'secret'");
+        let store = open(&path).await;
+        check(&store).await;
+        assert_eq!(
+            rusqlite::types::Value::from(store.secret().await.unwrap().to_vec()),
+            secret
+        );
+        store.close().await.unwrap();
+        assert_eq!(one("PRAGMA user_version"), 2.into());
+        assert_eq!(
+            one("SELECT value FROM restow_meta WHERE key = 'format'"),
+            2.into()
+        );
+        let report = SqliteStore::check(SqliteOptions::file(&path), Depth::Whole);
+        assert_eq!(report.await.unwrap().findings, []);
+    }
+}
+
+/// A field and a column whose names became ours in format 2 keep their values.
+#[tokio::test]
+async fn columns_whose_names_became_ours_are_renamed() {
     let folder = folder();
     let path = folder.path().join("a.db");
     std::fs::write(&path, FORMAT_1).unwrap();
-    let secret: Vec<u8> = plain(&path)
-        .query_row(
-            "SELECT value FROM restow_meta WHERE key = 'secret'",
-            [],
-            |r| r.get(0),
+    plain(&path)
+        .execute_batch(
+            r#"PRAGMA trusted_schema = ON;
+               ALTER TABLE tracks RENAME COLUMN market TO coding;
+               DROP INDEX "restow_ ""tracks"" (""id"", ""market"", ""field_status"")";
+               ALTER TABLE tracks RENAME COLUMN artist TO field_coding;
+               UPDATE restow_meta SET value = replace(replace(value, '"market"', '"coding"'), '"artist"', '"field_coding"') WHERE key = 'repository:tracks'"#,
         )
         .unwrap();
     let store = open(&path).await;
-    check(&store).await;
-    assert_eq!(store.secret().await.unwrap()[..], secret);
-    store.close().await.unwrap();
+    let mut spec = contents().remove(0).0;
+    let renamed = |name: &str| match name {
+        "market" => "coding".to_owned(),
+        "artist" => "field_coding".to_owned(),
+        other => other.to_owned(),
+    };
+    spec.fields = [
+        Field::text("id"),
+        Field::text("coding").optional(),
+        Field::integer("status").optional(),
+    ]
+    .into();
+    spec.columns = spec
+        .columns
+        .iter()
+        .map(|column| Column {
+            name: renamed(&column.name).into(),
+            pointer: column.pointer.clone(),
+        })
+        .collect();
+    let table = store.open(&spec).await.unwrap();
+    let count = |which: Selection| {
+        let table = table.clone();
+        async move { table.count(&which, T0).await.unwrap() }
+    };
+    assert_eq!(count(Selection::default().eq("coding", "GB")).await, 2);
+    assert_eq!(
+        count(Selection::default().eq("field_coding", "Björk")).await,
+        2
+    );
+    assert_eq!(count(Selection::default()).await, 4);
 }
 
 #[tokio::test]

@@ -162,7 +162,7 @@ async fn the_file_says_what_it_is() {
             .unwrap()
     };
     assert_eq!(pragma("application_id"), 0x7273_7477);
-    assert_eq!(pragma("user_version"), 1);
+    assert_eq!(pragma("user_version"), 2);
     assert_eq!(pragma("page_size"), 16_384);
     assert_eq!(pragma("auto_vacuum"), 2);
     let meta: Vec<String> = conn

@@ -155,10 +155,12 @@ fn set_aside(conn: &Connection, stored: &TableSpec) -> Attempt<()> {
         old.table, new.table
     ))?;
     conn.execute_batch(&new.create_rest())?;
-    conn.execute(
-        "UPDATE restow_tags SET repository = ?2 WHERE repository = ?1",
-        [stored.name.as_str(), aside.name.as_str()],
-    )?;
+    for table in ["restow_tags", "restow_counts", "restow_dictionaries"] {
+        conn.execute(
+            &format!("UPDATE {table} SET repository = ?2 WHERE repository = ?1"),
+            [stored.name.as_str(), aside.name.as_str()],
+        )?;
+    }
     set_pending(conn, &aside.name, &pending(conn, &stored.name)?)?;
     set_pending(conn, &stored.name, &[])?;
     schema::forget(conn, &stored.name)?;

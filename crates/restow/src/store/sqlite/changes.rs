@@ -1,6 +1,7 @@
 //! What the writer does to a table. Each function runs within a transaction, and may run again where that failed.
 
 use super::{
+    counts::{self, Counter},
     engine::Uses,
     error::Attempt,
     rows::{Binder, Rows, seal, variant, variant_bytes},
@@ -23,16 +24,25 @@ struct Held {
     expires_at: Millis,
     tagged: bool,
     seal: Option<Seal>,
+    size: i64,
 }
 
 /// Writes entries; of several with one identity the last stays.
 pub(super) fn write(conn: &Connection, rows: &Rows, entries: &[Write], now: Millis) -> Attempt<()> {
-    entries
-        .iter()
-        .try_for_each(|write| put(conn, rows, &write.entry, now))
+    let mut counter = Counter::new(conn, rows);
+    for write in entries {
+        put(conn, rows, &write.entry, now, &mut counter)?;
+    }
+    counter.finish()
 }
 
-fn put(conn: &Connection, rows: &Rows, entry: &Entry, now: Millis) -> Attempt<()> {
+fn put<'e>(
+    conn: &Connection,
+    rows: &Rows,
+    entry: &'e Entry,
+    now: Millis,
+    counter: &mut Counter<'e>,
+) -> Attempt<()> {
     let EntryId { address, variant } = &entry.id;
     let mut others = held(conn, rows, address)?;
     let old = others
@@ -56,10 +66,12 @@ fn put(conn: &Connection, rows: &Rows, entry: &Entry, now: Millis) -> Attempt<()
     binder
         .meta(&rows.spec, &entry.meta, generation, changed_at, now)?
         .put(super::rows::readable(&entry.body))?;
+    let size = signed(entry.meta.size());
     let row = match &old {
         Some(held) => {
             binder.put(held.row)?;
             statement.raw_execute()?;
+            counter.add(&address.partition, 0, size - held.size)?;
             held.row
         }
         None => {
@@ -67,6 +79,7 @@ fn put(conn: &Connection, rows: &Rows, entry: &Entry, now: Millis) -> Attempt<()
                 .address(&rows.spec, address)?
                 .put(variant_bytes(*variant))?;
             statement.raw_execute()?;
+            counter.add(&address.partition, 1, size)?;
             conn.last_insert_rowid()
         }
     };
@@ -77,7 +90,11 @@ fn put(conn: &Connection, rows: &Rows, entry: &Entry, now: Millis) -> Attempt<()
         &entry.meta,
         old.is_some_and(|held| held.tagged),
     )?;
-    crowd_out(conn, rows, others, now)
+    if others.is_empty() {
+        Ok(())
+    } else {
+        crowd_out(conn, rows, others, now)
+    }
 }
 
 /// Removes what else is at the address: what is past its keep, and the oldest where there are too many.
@@ -107,6 +124,7 @@ pub(super) fn renew(
     now: Millis,
 ) -> Attempt<u64> {
     let mut renewed = 0;
+    let mut counter = Counter::new(conn, rows);
     for Renewal { id, read, meta } in renewals {
         let held = held(conn, rows, &id.address)?.into_iter().find(|held| {
             held.variant == Some(id.variant)
@@ -133,8 +151,11 @@ pub(super) fn renew(
             .put(held.row)?;
         statement.raw_execute()?;
         tag(conn, rows, held.row, &meta, held.tagged)?;
+        let grown = signed(meta.size()) - held.size;
+        counter.add(&id.address.partition, 0, grown)?;
         renewed += 1;
     }
+    counter.finish()?;
     Ok(renewed)
 }
 
@@ -185,9 +206,7 @@ pub(super) fn sweep(
     let budget = rows.spec.budget;
     if removed < limit && (budget.bytes.is_some() || budget.entries.is_some()) {
         uses.flush(conn)?;
-        let (mut entries, mut bytes): (i64, i64) = conn
-            .prepare_cached(&format!("SELECT count(*), total(size) FROM {table}"))?
-            .query_row([], |row| Ok((row.get(0)?, row.get::<_, f64>(1)? as i64)))?;
+        let (mut entries, mut bytes) = counts::total(conn, rows, None)?;
         let most =
             |most: Option<u64>| most.map_or(i64::MAX, |m| i64::try_from(m).unwrap_or(i64::MAX));
         let (most_entries, most_bytes) = (most(budget.entries), most(budget.bytes));
@@ -237,9 +256,14 @@ fn held(conn: &Connection, rows: &Rows, address: &Address) -> Attempt<Vec<Held>>
             expires_at: Millis(row.get(5)?),
             tagged: row.get(6)?,
             seal: row.get_ref(7)?.as_bytes().ok().and_then(seal),
+            size: row.get(8)?,
         });
     }
     Ok(held)
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn tag(conn: &Connection, rows: &Rows, row: i64, meta: &Meta, was_tagged: bool) -> Attempt<()> {

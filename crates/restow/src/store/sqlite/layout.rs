@@ -3,8 +3,11 @@
 use super::ident::{Ident, Literal};
 use crate::{Field, FieldKind, store::TableSpec};
 
+/// The format of files that this program writes. It grows when an older program could no longer read the file.
+pub(super) const FORMAT: i32 = 2;
+
 /// The columns that every table has. A field or declared column of such a name gets another: see [`column_name`].
-const FIXED: [&str; 19] = [
+const FIXED: [&str; 20] = [
     "entry_id",
     "query",
     "partition",
@@ -24,12 +27,17 @@ const FIXED: [&str; 19] = [
     "completeness",
     "headers",
     "body",
+    // Since format 2.
+    "coding",
 ];
+/// How many of them there were in format 1.
+const FIXED_1: usize = 19;
 
 /// Names in SQL of everything that belongs to a repository.
 #[derive(Debug)]
 pub(super) struct Layout {
     name: Box<str>,
+    format: i32,
     budgeted: bool,
     pub(super) table: Ident,
     pub(super) view: Ident,
@@ -41,21 +49,38 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// The layout of this program's format.
     pub(super) fn of(spec: &TableSpec) -> Self {
+        Self::of_format(spec, FORMAT)
+    }
+
+    /// The layout of an older format, for files that are only read, and for those that are brought to this one.
+    pub(super) fn of_format(spec: &TableSpec, format: i32) -> Self {
         let name = spec.name.as_str();
+        let fixed = fixed(format);
         Self {
             name: name.into(),
+            format,
             budgeted: spec.budget.bytes.is_some() || spec.budget.entries.is_some(),
             table: Ident::new(name),
             view: view_name(name),
-            fields: spec.fields.iter().map(|f| field_column(f.name())).collect(),
+            fields: spec
+                .fields
+                .iter()
+                .map(|f| column_name("field_", f.name(), fixed))
+                .collect(),
             columns: spec
                 .columns
                 .iter()
-                .map(|c| declared_column(&c.name))
+                .map(|c| column_name("column_", &c.name, fixed))
                 .collect(),
             kinds: spec.fields.iter().map(Field::kind).collect(),
         }
+    }
+
+    /// Tells whether entries and bytes are counted in `restow_counts`.
+    pub(super) fn is_counted(&self) -> bool {
+        self.format >= 2
     }
 
     /// The columns that identify an entry's address, in the order of the unique index.
@@ -87,7 +112,7 @@ impl Layout {
              query TEXT NOT NULL, partition TEXT NOT NULL, variant BLOB NOT NULL, generation INTEGER NOT NULL, \
              label TEXT, status INTEGER NOT NULL, url TEXT, stored_at INTEGER NOT NULL, checked_at INTEGER NOT NULL, \
              changed_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, used_at INTEGER NOT NULL, size INTEGER NOT NULL, \
-             tags TEXT, facts BLOB NOT NULL, completeness, {columns}headers NOT NULL, body NOT NULL);",
+             tags TEXT, facts BLOB NOT NULL, completeness, coding INTEGER NOT NULL DEFAULT 0, {columns}headers NOT NULL, body NOT NULL);",
             self.table
         )
     }
@@ -104,9 +129,10 @@ impl Layout {
             self.identity(),
             address.join(", "),
             self.index("expires_at"),
-            self.trigger(),
+            self.trigger("tags"),
             Literal(&self.name),
         );
+        sql += &self.create_counting();
         for column in &self.columns {
             sql += &format!(
                 "CREATE INDEX {} ON {table} ({column});",
@@ -114,6 +140,18 @@ impl Layout {
             );
         }
         sql + &self.create_budget_index() + &self.create_view()
+    }
+
+    /// The trigger that counts removals, those by hand too; what is added is counted by who adds it, many at once.
+    pub(super) fn create_counting(&self) -> String {
+        format!(
+            "CREATE TRIGGER {} AFTER DELETE ON {} BEGIN \
+             UPDATE restow_counts SET entries = entries - 1, bytes = bytes - OLD.size \
+             WHERE repository = {} AND partition = OLD.partition; END;",
+            self.trigger("counts"),
+            self.table,
+            Literal(&self.name),
+        )
     }
 
     /// The index that finds what was used least recently; only a budget needs it.
@@ -132,9 +170,10 @@ impl Layout {
     /// Removes indexes, trigger and view.
     pub(super) fn drop_rest(&self) -> String {
         let mut sql = format!(
-            "DROP VIEW IF EXISTS {}; DROP TRIGGER IF EXISTS {};",
+            "DROP VIEW IF EXISTS {}; DROP TRIGGER IF EXISTS {}; DROP TRIGGER IF EXISTS {};",
             self.view,
-            self.trigger()
+            self.trigger("tags"),
+            self.trigger("counts")
         );
         sql += &format!("DROP INDEX IF EXISTS {};", self.identity());
         let names = ["expires_at", "used_at"]
@@ -188,19 +227,26 @@ impl Layout {
         Ident::new(&format!("restow_ {} {}", self.table, Ident::new(of)))
     }
 
-    fn trigger(&self) -> Ident {
-        Ident::new(&format!("restow_ {} tags", self.table))
+    fn trigger(&self, of: &str) -> Ident {
+        Ident::new(&format!("restow_ {} {of}", self.table))
     }
 }
 
 /// Returns the column of a key's field.
 pub(super) fn field_column(name: &str) -> Ident {
-    column_name("field_", name)
+    column_name("field_", name, &FIXED)
 }
 
 /// Returns the column of a declared column.
 pub(super) fn declared_column(name: &str) -> Ident {
-    column_name("column_", name)
+    column_name("column_", name, &FIXED)
+}
+
+fn fixed(format: i32) -> &'static [&'static str] {
+    match format {
+        ..2 => FIXED.split_at(FIXED_1).0,
+        _ => &FIXED,
+    }
 }
 
 pub(super) fn sql_type(kind: FieldKind) -> &'static str {
@@ -213,12 +259,12 @@ pub(super) fn sql_type(kind: FieldKind) -> &'static str {
 /// A name keeps unless, without such prefixes, it is a fixed column's or begins with `restow_`: then it gets a prefix.
 ///
 /// The rule looks at one name alone, so that a column added later never moves another; and it makes no two names one.
-fn column_name(prefix: &str, name: &str) -> Ident {
+fn column_name(prefix: &str, name: &str, fixed: &[&str]) -> Ident {
     let mut bare = name;
     while let Some(rest) = without(bare, "field_").or_else(|| without(bare, "column_")) {
         bare = rest;
     }
-    if FIXED.iter().any(|fixed| bare.eq_ignore_ascii_case(fixed))
+    if fixed.iter().any(|fixed| bare.eq_ignore_ascii_case(fixed))
         || without(bare, "restow_").is_some()
     {
         Ident::new(&format!("{prefix}{name}"))

@@ -2,6 +2,7 @@
 
 mod change;
 mod changes;
+mod counts;
 mod declared;
 mod doctor;
 mod engine;
@@ -14,6 +15,7 @@ mod rows;
 mod schema;
 mod select;
 mod table;
+mod upgrade;
 
 pub use doctor::{Depth, Finding, Report};
 pub use options::SqliteOptions;
@@ -21,6 +23,7 @@ pub use options::SqliteOptions;
 use super::{Capabilities, Change, Leases, Store, Table, TableName, TableSpec};
 use crate::{BoxFuture, BoxStream, Result};
 use engine::Engine;
+use rows::Rows;
 use std::{fmt, sync::Arc};
 use table::SqliteTable;
 
@@ -107,15 +110,21 @@ impl Store for SqliteStore {
             let wanted = spec.clone();
             let opened = if self.engine.source().is_read_only() {
                 self.engine
-                    .read_later(move |conn| change::open_read_only(conn, &wanted))
+                    .read_later(move |conn| {
+                        let format = schema::format(conn)?;
+                        Ok(Rows::of_format(
+                            change::open_read_only(conn, &wanted)?,
+                            format,
+                        ))
+                    })
                     .await
             } else {
                 self.engine
-                    .write(move |conn| change::open(conn, &wanted))
+                    .write(move |conn| Ok(Rows::new(change::open(conn, &wanted)?)))
                     .await
             };
-            let spec = opened.map_err(|e| e.in_repository(spec.name.shared()))?;
-            Ok(Arc::new(SqliteTable::new(self.engine.clone(), spec)) as Arc<dyn Table>)
+            let rows = opened.map_err(|e| e.in_repository(spec.name.shared()))?;
+            Ok(Arc::new(SqliteTable::new(self.engine.clone(), rows)) as Arc<dyn Table>)
         })
     }
 

@@ -1,13 +1,14 @@
 //! What readers ask of a table.
 
 use super::{
+    counts,
     error::Attempt,
     rows::{Binder, Notices, Rows},
-    select::Filter,
+    select::{Filter, Plan},
 };
 use crate::{
-    Millis,
-    entry::{Address, Entry, Found},
+    Millis, Scope, Selection,
+    entry::{Address, Entry, Found, Partition},
     store::{Parts, Stats},
 };
 use rusqlite::{Connection, params, params_from_iter};
@@ -60,9 +61,28 @@ pub(super) fn read_many(
     found
 }
 
-/// Counts what a filter covers.
-pub(super) fn count(conn: &Connection, rows: &Rows, filter: &Filter) -> Attempt<u64> {
+/// Counts the entries selected.
+pub(super) fn count(
+    conn: &Connection,
+    rows: &Rows,
+    which: &Selection,
+    now: Millis,
+) -> Attempt<u64> {
     rows.check_shape(conn)?;
+    // Most entries are live: counting the others is the shorter way.
+    if which.is_plain() && which.scope != Scope::Expired && rows.layout.is_counted() {
+        // Both numbers as they were at one moment. In memory the writer's own connection is asked, between its transactions.
+        let conn = &*conn.unchecked_transaction()?;
+        let (all, _) = counts::total(conn, rows, which.partition.as_ref())?;
+        let horizon = rows.horizon(now);
+        let until = match which.scope {
+            Scope::Live => now.max(horizon),
+            Scope::All | Scope::Expired => horizon,
+        };
+        let gone = rows_until(conn, rows, until, which.partition.as_ref())?;
+        return Ok(u64::try_from(all - gone).unwrap_or_default());
+    }
+    let filter = Filter::new(rows, which, now, Plan::Index);
     let sql = format!(
         "SELECT count(*) FROM {} WHERE {}",
         rows.layout.table, filter.sql
@@ -71,6 +91,25 @@ pub(super) fn count(conn: &Connection, rows: &Rows, filter: &Filter) -> Attempt<
         .prepare_cached(&sql)?
         .query_row(params_from_iter(&filter.values), |row| row.get(0))?;
     Ok(count.cast_unsigned())
+}
+
+/// Counts the rows that expire until a moment, by the index.
+fn rows_until(
+    conn: &Connection,
+    rows: &Rows,
+    until: Millis,
+    partition: Option<&Partition>,
+) -> Attempt<i64> {
+    let table = &rows.layout.table;
+    let sql = format!("SELECT count(*) FROM {table} WHERE expires_at <= ?1");
+    Ok(match partition {
+        None => conn
+            .prepare_cached(&sql)?
+            .query_row([until.0], |row| row.get(0))?,
+        Some(partition) => conn
+            .prepare_cached(&format!("{sql} AND partition = ?2"))?
+            .query_row(params![until.0, partition.as_str()], |row| row.get(0))?,
+    })
 }
 
 /// Where a scan is.
@@ -141,12 +180,47 @@ pub(super) fn page(
     Ok((seen > 0).then_some(page))
 }
 
+/// So many entries are read to know their times exactly; of more, so many at each end.
+const FEW: i64 = 4_096;
+
 /// Counts and adds up what is retained.
 pub(super) fn stats(conn: &Connection, rows: &Rows, now: Millis) -> Attempt<Stats> {
     rows.check_shape(conn)?;
+    let conn = &*conn.unchecked_transaction()?;
+    let (all, bytes) = match rows.layout.is_counted() {
+        true => counts::total(conn, rows, None)?,
+        false => (0, 0),
+    };
+    if all <= FEW {
+        return stats_of(conn, rows, rows.layout.table.to_string(), now);
+    }
+    let horizon = rows.horizon(now);
+    let table = &rows.layout.table;
+    let gone = rows_until(conn, rows, horizon, None)?;
+    let expired = rows_until(conn, rows, now.max(horizon), None)? - gone;
+    // What waits for its removal is not in the index with its size: an average stands for it.
+    let gone_bytes = i128::from(bytes) * i128::from(gone) / i128::from(all.max(1));
+    let end = |order| {
+        format!(
+            "SELECT * FROM (SELECT expires_at, size, stored_at FROM {table} ORDER BY entry_id {order} LIMIT {FEW})"
+        )
+    };
+    let ends = format!("({} UNION ALL {})", end("ASC"), end("DESC"));
+    let times = stats_of(conn, rows, ends, now)?;
+    let number = |n: i64| u64::try_from(n).unwrap_or_default();
+    Ok(Stats {
+        entries: number(all - gone),
+        expired: number(expired),
+        bytes: number(bytes).saturating_sub(u64::try_from(gone_bytes).unwrap_or_default()),
+        exact: false,
+        ..times
+    })
+}
+
+/// The same of some rows, by reading them.
+fn stats_of(conn: &Connection, rows: &Rows, from: String, now: Millis) -> Attempt<Stats> {
     let sql = format!(
-        "SELECT count(*), total(expires_at <= ?1), total(size), min(stored_at), max(stored_at) FROM {} WHERE expires_at > ?2",
-        rows.layout.table
+        "SELECT count(*), total(expires_at <= ?1), total(size), min(stored_at), max(stored_at) FROM {from} WHERE expires_at > ?2",
     );
     let stats =
         conn.prepare_cached(&sql)?

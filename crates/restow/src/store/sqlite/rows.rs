@@ -1,6 +1,9 @@
 //! Rows and entries: how one becomes the other.
 
-use super::{error::Attempt, layout::Layout};
+use super::{
+    error::Attempt,
+    layout::{FORMAT, Layout},
+};
 use crate::{
     FieldRef, FieldValue, Millis, RawKey,
     entry::{Address, Entry, EntryId, Generation, Meta, Partition, Record, Seal, Variant},
@@ -46,7 +49,12 @@ pub(super) struct Notices {
 
 impl Rows {
     pub(super) fn new(spec: TableSpec) -> Self {
-        let layout = Layout::of(&spec);
+        Self::of_format(spec, FORMAT)
+    }
+
+    /// For files of an older format that are only read.
+    pub(super) fn of_format(spec: TableSpec, format: i32) -> Self {
+        let layout = Layout::of_format(&spec, format);
         let table = &layout.table;
         // The index is named after the fields: where another program changed them, these statements fail
         // instead of taking the entries of several keys for those of one.
@@ -79,7 +87,7 @@ impl Rows {
         Self {
             read: [Parts::Meta, Parts::Body, Parts::Whole].map(read),
             variants: format!(
-                "SELECT entry_id, variant, generation, stored_at, changed_at, expires_at, tags IS NOT NULL, facts FROM {table} INDEXED BY {identity} WHERE {at}"
+                "SELECT entry_id, variant, generation, stored_at, changed_at, expires_at, tags IS NOT NULL, facts, size FROM {table} INDEXED BY {identity} WHERE {at}"
             ),
             insert: format!(
                 "INSERT INTO {table} ({}, body, {}, variant) VALUES ({})",

@@ -3,7 +3,8 @@
 use super::{
     declared,
     error::{Attempt, Fault},
-    layout::Layout,
+    layout::{FORMAT, Layout},
+    upgrade,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -13,11 +14,19 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 /// "rstw": in the file's header, where `file(1)` and others find it.
 const APPLICATION: i32 = 0x7273_7477;
-/// Grows when an older program could no longer read the file.
-const FORMAT: i32 = 1;
+/// The oldest format that is read, and brought to the present one where the file may be written.
+const OLDEST: i32 = 1;
 
-/// Checks that a file is empty or ours, before anything in it is changed.
-pub(super) fn recognise(conn: &Connection, place: &str) -> Attempt<()> {
+/// The tables that every file has.
+pub(super) const TABLES: [&str; 4] = [
+    "restow_meta",
+    "restow_tags",
+    "restow_counts",
+    "restow_dictionaries",
+];
+
+/// Checks that a file is empty or ours, before anything in it is changed; returns its format, this program's for an empty one.
+pub(super) fn recognise(conn: &Connection, place: &str) -> Attempt<i32> {
     // One snapshot: another program may be making the tables between two looks.
     let _snapshot = match conn.is_autocommit() {
         true => Some(conn.unchecked_transaction()?),
@@ -27,9 +36,9 @@ pub(super) fn recognise(conn: &Connection, place: &str) -> Attempt<()> {
     let application = number("PRAGMA application_id")?;
     let version = number("PRAGMA user_version")?;
     let message = match (application, version) {
-        (APPLICATION, FORMAT) => return Ok(()),
+        (APPLICATION, OLDEST..=FORMAT) => return Ok(version),
         (APPLICATION, newer) if newer > FORMAT => format!(
-            "{place} has format {newer}, which is newer than this program; it reads format {FORMAT}: update it, or name another file"
+            "{place} has format {newer}, which is newer than this program; it reads formats up to {FORMAT}: update it, or name another file"
         ),
         (APPLICATION, other) => {
             format!("{place} has format {other}, which never was; name another file")
@@ -37,7 +46,7 @@ pub(super) fn recognise(conn: &Connection, place: &str) -> Attempt<()> {
         (0, 0) => {
             let tables = tables(conn)?;
             if tables.is_empty() {
-                return Ok(());
+                return Ok(FORMAT);
             }
             format!("{place} is a database of another program (tables {tables}); name another file")
         }
@@ -48,11 +57,16 @@ pub(super) fn recognise(conn: &Connection, place: &str) -> Attempt<()> {
     Err(Error::new(ErrorKind::Format, message).into())
 }
 
-/// Makes the fixed tables where they are not there. Many programs may do so at once.
+/// Returns the format of a file of ours.
+pub(super) fn format(conn: &Connection) -> Attempt<i32> {
+    Ok(conn.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+/// Makes the fixed tables where they are not there, and brings an older file to this format. Many programs may do so at once.
 pub(super) fn initialise(conn: &mut Connection, place: &str) -> Attempt<()> {
     let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     // Another program may have come first.
-    recognise(&transaction, place)?;
+    let format = recognise(&transaction, place)?;
     let mut secret = [0_u8; 32];
     getrandom::fill(&mut secret).map_err(|e| {
         Error::new(ErrorKind::Store, "the system has no random numbers")
@@ -65,12 +79,21 @@ pub(super) fn initialise(conn: &mut Connection, place: &str) -> Attempt<()> {
          CREATE TABLE IF NOT EXISTS restow_tags (
              repository TEXT NOT NULL, tag TEXT NOT NULL, entry_id INTEGER NOT NULL,
              PRIMARY KEY (repository, tag, entry_id)) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS restow_counts (
+             repository TEXT NOT NULL, partition TEXT NOT NULL, entries INTEGER NOT NULL, bytes INTEGER NOT NULL,
+             PRIMARY KEY (repository, partition)) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS restow_dictionaries (
+             id INTEGER PRIMARY KEY AUTOINCREMENT, repository TEXT NOT NULL, made_at INTEGER NOT NULL,
+             samples INTEGER NOT NULL, dictionary BLOB NOT NULL);
          CREATE INDEX IF NOT EXISTS \"restow_ tags of an entry\" ON restow_tags (repository, entry_id);",
     )?;
     transaction.execute(
         "INSERT OR IGNORE INTO restow_meta VALUES ('format', ?1), ('secret', ?2)",
         params![FORMAT, secret],
     )?;
+    if format < FORMAT {
+        upgrade::run(&transaction, format)?;
+    }
     Ok(transaction.commit()?)
 }
 
@@ -162,6 +185,14 @@ pub(super) fn remove(conn: &Connection, name: &TableName) -> Attempt<bool> {
     conn.execute_batch(&Layout::of(&spec).drop_all())?;
     conn.execute(
         "DELETE FROM restow_tags WHERE repository = ?1",
+        [name.as_str()],
+    )?;
+    conn.execute(
+        "DELETE FROM restow_counts WHERE repository = ?1",
+        [name.as_str()],
+    )?;
+    conn.execute(
+        "DELETE FROM restow_dictionaries WHERE repository = ?1",
         [name.as_str()],
     )?;
     forget(conn, name)?;

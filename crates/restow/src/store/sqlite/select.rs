@@ -1,9 +1,6 @@
 //! Selections as conditions of SQL.
 
-use super::{
-    layout::{declared_column, field_column},
-    rows::Rows,
-};
+use super::rows::Rows;
 use crate::{Condition, FieldRef, Millis, Scope, Selection};
 use rusqlite::types::Value;
 
@@ -81,20 +78,24 @@ impl Filter {
 
     fn condition(&mut self, rows: &Rows, condition: &Condition) {
         let (name, value) = (&*condition.name, condition.value.as_ref());
-        let field = rows.spec.fields.iter().find(|f| f.name() == name);
-        if let Some(field) = field {
+        let mut fields = rows.spec.fields.iter().zip(&rows.layout.fields);
+        let mut columns = rows.spec.columns.iter().zip(&rows.layout.columns);
+        let field = fields.find(|(field, _)| field.name() == name);
+        if let Some((field, column)) = field {
             // SQLite would find the text '1' by the integer 1; they are two values.
             if value.kind().is_some_and(|kind| kind != field.kind()) {
                 self.and("0", []);
             } else {
-                self.and(&format!("{} = ?", field_column(name)), [owned(value)]);
+                self.and(&format!("{column} = ?"), [owned(value)]);
             }
-        } else if rows.spec.columns.iter().all(|c| *c.name != *name) {
-            self.and("0", []);
-        } else if value == FieldRef::Absent {
-            self.and(&format!("{} IS NULL", declared_column(name)), []);
-        } else {
-            self.and(&format!("{} = ?", declared_column(name)), [owned(value)]);
+            return;
+        }
+        match columns.find(|(column, _)| *column.name == *name) {
+            None => self.and("0", []),
+            Some((_, column)) if value == FieldRef::Absent => {
+                self.and(&format!("{column} IS NULL"), []);
+            }
+            Some((_, column)) => self.and(&format!("{column} = ?"), [owned(value)]),
         }
     }
 

@@ -30,10 +30,10 @@ pub(super) struct SqliteTable {
 }
 
 impl SqliteTable {
-    pub(super) fn new(engine: Arc<Engine>, spec: TableSpec) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, rows: Rows) -> Self {
         Self {
             engine,
-            rows: Arc::new(Rows::new(spec)),
+            rows: Arc::new(rows),
         }
     }
 
@@ -166,9 +166,9 @@ impl Table for SqliteTable {
     }
 
     fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>> {
-        let filter = Filter::new(&self.rows, which, now, Plan::Index);
+        let which = which.clone();
         Answer::later(self.thread(now, move |conn, rows, _| {
-            questions::count(conn, rows, &filter)
+            questions::count(conn, rows, &which, now)
         }))
     }
 

@@ -53,6 +53,13 @@ pub enum Finding {
     DamagedEntries(TableName, u64),
     /// So many tags belong to entries that are not there.
     StrayTags(u64),
+    /// What is counted of a repository is not what it holds.
+    WrongCounts {
+        /// Whose counts they are.
+        repository: TableName,
+        /// The statements that count again.
+        sql: String,
+    },
 }
 
 impl Finding {
@@ -67,6 +74,7 @@ impl Finding {
             Self::OrphanedColumn(..) => "orphaned-column",
             Self::DamagedEntries(..) => "damaged-entries",
             Self::StrayTags(_) => "stray-tags",
+            Self::WrongCounts { .. } => "wrong-counts",
         }
     }
 
@@ -84,6 +92,7 @@ impl Finding {
                 "nothing has to be done: they count as misses, and the next read removes them".into()
             }
             Self::StrayTags(_) => "nothing has to be done: they only take space".into(),
+            Self::WrongCounts { sql, .. } => format!("count again with SQL: {sql}").into(),
         }
     }
 }
@@ -116,6 +125,12 @@ impl fmt::Display for Finding {
                 write!(f, "repository \"{name}\" has damaged entries: {count}")
             }
             Self::StrayTags(count) => write!(f, "tags of entries that are not there: {count}"),
+            Self::WrongCounts { repository, .. } => {
+                write!(
+                    f,
+                    "repository \"{repository}\" does not hold what is counted of it"
+                )
+            }
         }
     }
 }

@@ -5,7 +5,8 @@ mod finding;
 pub use finding::{Depth, Finding, Report};
 
 use super::{
-    engine::Source, error::Attempt, layout::Layout, options::SqliteOptions, rows::Rows, schema,
+    counts, engine::Source, error::Attempt, layout::Layout, options::SqliteOptions, rows::Rows,
+    schema,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -41,8 +42,7 @@ fn examine(conn: &Connection, depth: Depth) -> Attempt<Report> {
     report.repositories = specs.len() as u64;
     let parts = Schema::of(conn)?;
     for name in parts.tables() {
-        let known = ["restow_meta", "restow_tags"].contains(&name)
-            || specs.iter().any(|s| s.name.as_str() == name);
+        let known = schema::TABLES.contains(&name) || specs.iter().any(|s| s.name.as_str() == name);
         if !known {
             report
                 .findings
@@ -56,6 +56,12 @@ fn examine(conn: &Connection, depth: Depth) -> Attempt<Report> {
             continue;
         }
         compare(conn, &parts, spec, &mut report)?;
+        if !counts::agree(conn, spec)? {
+            report.findings.push(Finding::WrongCounts {
+                repository: spec.name.clone(),
+                sql: counts::recount(spec),
+            });
+        }
         if let Err(fault) = entries(conn, spec, depth, &mut report) {
             let why = fault.at("the table").to_string();
             let name = spec.name.clone();
@@ -73,7 +79,7 @@ fn compare(
     spec: &TableSpec,
     report: &mut Report,
 ) -> Attempt<()> {
-    let layout = Layout::of(spec);
+    let layout = Layout::of_format(spec, schema::format(conn)?);
     let model = Connection::open_in_memory()?;
     model.execute_batch(&layout.create_table())?;
     model.execute_batch(&layout.create_rest())?;
@@ -99,7 +105,7 @@ fn compare(
 
 /// Reads every entry as a caller would, and counts those that do not verify.
 fn entries(conn: &Connection, spec: &TableSpec, depth: Depth, report: &mut Report) -> Attempt<()> {
-    let rows = Rows::new(spec.clone());
+    let rows = Rows::of_format(spec.clone(), schema::format(conn)?);
     let table = &rows.layout.table;
     if depth == Depth::Quick {
         let sql = format!("SELECT count(*) FROM {table}");
