@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
+use tokio::task::coop;
 
 /// A boxed future that can cross threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -42,8 +43,15 @@ impl<T> Future for Answer<'_, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         match self.get_mut() {
-            // Polled again after it was taken: as for any finished future, it stays pending.
-            Self::Ready(value) => value.take().map_or(Poll::Pending, Poll::Ready),
+            // A task that is always answered at once would never let others run: it yields as tokio's own resources do.
+            Self::Ready(value) => match coop::poll_proceed(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(budget) => {
+                    budget.made_progress();
+                    // Polled again after it was taken: as for any finished future, it stays pending.
+                    value.take().map_or(Poll::Pending, Poll::Ready)
+                }
+            },
             Self::Later(future) => future.as_mut().poll(cx),
         }
     }

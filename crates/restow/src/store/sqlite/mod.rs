@@ -18,11 +18,11 @@ mod table;
 mod upgrade;
 
 pub use doctor::{Depth, Finding, Report};
-pub use options::SqliteOptions;
+pub use options::{Durability, SqliteOptions};
 
 use super::{Capabilities, Change, Leases, Store, Table, TableName, TableSpec};
 use crate::{BoxFuture, BoxStream, Result};
-use engine::Engine;
+use engine::{Engine, Pace};
 use rows::Rows;
 use std::{fmt, sync::Arc};
 use table::SqliteTable;
@@ -110,7 +110,7 @@ impl Store for SqliteStore {
             let wanted = spec.clone();
             let opened = if self.engine.source().is_read_only() {
                 self.engine
-                    .read_later(move |conn| {
+                    .read_later(Pace::Bulk, move |conn| {
                         let format = schema::format(conn)?;
                         Ok(Rows::of_format(
                             change::open_read_only(conn, &wanted)?,
@@ -129,7 +129,7 @@ impl Store for SqliteStore {
     }
 
     fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>> {
-        Box::pin(self.engine.read_later(schema::specs))
+        Box::pin(self.engine.read_later(Pace::Bulk, schema::specs))
     }
 
     fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
@@ -141,7 +141,7 @@ impl Store for SqliteStore {
         let place = self.to_string();
         Box::pin(
             self.engine
-                .read_later(move |conn| schema::secret(conn, &place)),
+                .read_later(Pace::Bulk, move |conn| schema::secret(conn, &place)),
         )
     }
 

@@ -4,18 +4,45 @@ use crate::{Error, ErrorKind, Result};
 use percent_encoding::percent_decode_str;
 use std::path::PathBuf;
 
-/// Where a [`SqliteStore`](super::SqliteStore) keeps its entries, and whether it may write.
+/// Where a [`SqliteStore`](super::SqliteStore) keeps its entries, whether it may write, and how surely.
 ///
 /// ```
-/// use restow::store::sqlite::SqliteOptions;
+/// use restow::store::sqlite::{Durability, SqliteOptions};
 /// let options = SqliteOptions::parse("sqlite://music%20box.db?mode=ro")?;
 /// assert_eq!(options, SqliteOptions::file("music box.db").read_only());
+/// let options = SqliteOptions::parse("sqlite://music.db?durability=full")?;
+/// assert_eq!(options, SqliteOptions::file("music.db").durability(Durability::Full));
 /// # Ok::<(), restow::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SqliteOptions {
     pub(super) place: Place,
     pub(super) access: Access,
+    pub(super) durability: Durability,
+}
+
+/// What an entry survives once it is saved. A kill of the process it survives in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Durability {
+    /// A loss of power may cost the saves of the last moments; the file stays whole. The default.
+    #[default]
+    Normal,
+    /// It survives a loss of power: each save waits for the disk, together with those that come at about the same time.
+    Full,
+    /// Nothing waits for the disk, ever: a loss of power may damage the file. For what can be fetched again.
+    Relaxed,
+}
+
+impl Durability {
+    /// As SQLite calls it.
+    pub(super) fn synchronous(self) -> &'static str {
+        match self {
+            Self::Normal => "NORMAL",
+            Self::Full => "FULL",
+            Self::Relaxed => "OFF",
+        }
+    }
 }
 
 /// The three kinds of places.
@@ -59,9 +86,17 @@ impl SqliteOptions {
         self
     }
 
+    /// Sets what an entry survives once it is saved; [`Durability::Normal`] unless told.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
     /// Reads a URL or a path: `sqlite://relative.db`, `sqlite:///absolute.db`, `sqlite::memory:`, `sqlite::temp:`, `music.db`.
     ///
-    /// What follows `sqlite://` is percent-decoded, and `?mode=ro` behind it opens the file for reading only. A bare path is taken as it is.
+    /// What follows `sqlite://` is percent-decoded. Behind it, `?mode=ro` opens the file for reading only, and `durability=` is one of `normal`,
+    /// `full` and `relaxed`. A bare path is taken as it is.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] naming the part that is wrong; [`ErrorKind::Unsupported`] for `memory=`, which [`connect`](crate::store::connect) takes out of a URL.
@@ -96,11 +131,12 @@ impl SqliteOptions {
         Self {
             place,
             access: Access::ReadWrite,
+            durability: Durability::Normal,
         }
     }
 
     fn set(&mut self, parameter: &str) -> Result<()> {
-        const KNOWN: [&str; 2] = ["mode", "memory"];
+        const KNOWN: [&str; 3] = ["mode", "durability", "memory"];
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         match (name, value) {
             ("mode", "ro") => self.access = Access::ReadOnly,
@@ -108,6 +144,14 @@ impl SqliteOptions {
             ("mode", other) => {
                 return Err(config(format!(
                     "mode={other} is not known; use mode=ro or mode=rw"
+                )));
+            }
+            ("durability", "normal") => self.durability = Durability::Normal,
+            ("durability", "full") => self.durability = Durability::Full,
+            ("durability", "relaxed") => self.durability = Durability::Relaxed,
+            ("durability", other) => {
+                return Err(config(format!(
+                    "durability={other} is not known; use durability=normal, full or relaxed"
                 )));
             }
             ("memory", _) => {
@@ -163,6 +207,10 @@ mod tests {
                 SqliteOptions::file("a.db").read_only(),
             ),
             ("sqlite://a.db?mode=rw", SqliteOptions::file("a.db")),
+            (
+                "sqlite://a.db?durability=relaxed",
+                SqliteOptions::file("a.db").durability(Durability::Relaxed),
+            ),
             ("sqlite::memory:", SqliteOptions::memory()),
             ("sqlite::temp:", SqliteOptions::temporary()),
             ("music.db", SqliteOptions::file("music.db")),
@@ -186,6 +234,16 @@ mod tests {
                 "did you mean \"memory\"",
             ),
             ("sqlite://a.db?mode=rx", ErrorKind::Config, "mode=rx"),
+            (
+                "sqlite://a.db?durability=none",
+                ErrorKind::Config,
+                "normal, full or relaxed",
+            ),
+            (
+                "sqlite://a.db?durabilty=full",
+                ErrorKind::Config,
+                "did you mean \"durability\"",
+            ),
             (
                 "sqlite://a.db?memory=64MiB",
                 ErrorKind::Unsupported,

@@ -53,12 +53,17 @@ pub(super) fn read_many(
 ) -> Attempt<Vec<Found>> {
     // In memory the writer's own connection is asked, between its transactions.
     let transaction = conn.unchecked_transaction()?;
-    let found = at
-        .iter()
-        .map(|address| read(&transaction, rows, address, parts, now, notices))
-        .collect();
+    // In the order of the index, so that neighbours are found on one page.
+    let mut order: Vec<usize> = (0..at.len()).collect();
+    order.sort_unstable_by(|a, b| at.get(*a).cmp(&at.get(*b)));
+    let mut found = vec![Found::default(); at.len()];
+    for i in order {
+        if let (Some(address), Some(found)) = (at.get(i), found.get_mut(i)) {
+            *found = read(&transaction, rows, address, parts, now, notices)?;
+        }
+    }
     transaction.finish()?;
-    found
+    Ok(found)
 }
 
 /// Counts the entries selected.

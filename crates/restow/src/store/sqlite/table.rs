@@ -2,7 +2,7 @@
 
 use super::{
     change, changes,
-    engine::Engine,
+    engine::{Engine, Pace},
     error::Attempt,
     questions::{self, Cursor},
     rows::{Notices, Rows},
@@ -15,12 +15,21 @@ use crate::{
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rusqlite::Connection;
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// So many addresses are read on the spot; more take long enough to be a thread's work.
 const FEW: usize = 32;
-/// So many entries are removed in one transaction: others want to write as well.
-const CHUNK: u64 = 1_000;
+/// So many entries, of so many bytes together, are written on the spot.
+const A_FEW: usize = 4;
+const A_LITTLE: u64 = 256 << 10;
+/// So many entries are removed in a first transaction, and at most in one.
+const FIRST_CHUNK: u64 = 32;
+const LAST_CHUNK: u64 = 4_096;
+/// A transaction that removes takes about so long: others want to write as well.
+const CHUNK_TIME: Duration = Duration::from_millis(3);
 
 /// A table in a SQLite file.
 #[derive(Clone, Debug)]
@@ -37,39 +46,55 @@ impl SqliteTable {
         }
     }
 
-    /// Reads on the spot where that is possible, else on a thread.
-    fn reading<'a, T: Send + 'static>(
-        &'a self,
+    /// Reads on the spot; `None` where that would have to wait.
+    fn at_once<T>(
+        &self,
         now: Millis,
-        on_the_spot: impl FnOnce(&Connection, &Rows, &mut Notices) -> Attempt<T>,
-        on_a_thread: impl FnOnce(&Connection, &Rows, &mut Notices) -> Attempt<T> + Send + 'static,
-    ) -> Answer<'a, Result<T>> {
+        read: impl FnOnce(&Connection, &Rows, &mut Notices) -> Attempt<T>,
+    ) -> Option<Result<T>> {
         let mut notices = Notices::default();
         let answer = self
             .engine
-            .read_now(|conn| on_the_spot(conn, &self.rows, &mut notices));
+            .read_now(|conn| read(conn, &self.rows, &mut notices));
         self.heed(notices, now);
-        match answer {
-            Some(answer) => Answer::ready(answer.map_err(|e| self.named(e))),
-            None => Answer::later(self.thread(now, on_a_thread)),
-        }
+        answer.map(|answer| answer.map_err(|e| self.named(e)))
     }
 
-    /// Reads on a thread.
-    async fn thread<T: Send + 'static>(
-        &self,
+    /// Reads on a thread; it has begun when this returns.
+    fn thread<'a, T, F>(
+        &'a self,
+        pace: Pace,
         now: Millis,
-        read: impl FnOnce(&Connection, &Rows, &mut Notices) -> Attempt<T> + Send + 'static,
-    ) -> Result<T> {
+        read: F,
+    ) -> impl Future<Output = Result<T>> + Send + use<'a, T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Rows, &mut Notices) -> Attempt<T> + Send + 'static,
+    {
         let rows = self.rows.clone();
-        let answer = self.engine.read_later(move |conn| {
+        let answer = self.engine.read_later(pace, move |conn| {
             let mut notices = Notices::default();
             let answer = read(conn, &rows, &mut notices)?;
             Ok((answer, notices))
         });
-        let (answer, notices) = answer.await.map_err(|e| self.named(e))?;
-        self.heed(notices, now);
-        Ok(answer)
+        async move {
+            let (answer, notices) = answer.await.map_err(|e| self.named(e))?;
+            self.heed(notices, now);
+            Ok(answer)
+        }
+    }
+
+    /// Changes on the spot where nobody else does and it is short, else in turn.
+    fn changing_few<'a, 'c: 'a, T: Send + 'static>(
+        &'a self,
+        short: bool,
+        mut change: impl FnMut(&Connection, &Rows) -> Attempt<T> + 'c,
+    ) -> Option<Result<T>> {
+        if !short {
+            return None;
+        }
+        let done = self.engine.write_now(|conn| change(conn, &self.rows));
+        done.map(|done| done.map_err(|e| self.named(e)))
     }
 
     async fn changing<T: Send + 'static>(
@@ -81,23 +106,35 @@ impl SqliteTable {
         done.map_err(|e| self.named(e))
     }
 
-    /// Changes chunk by chunk, until `limit` is reached or there is nothing left.
+    /// Changes chunk by chunk, until `limit` is reached or there is nothing left; then gives the space back.
     async fn in_chunks(
         &self,
         limit: u64,
         change: impl Fn(&Connection, &Rows, u64) -> Attempt<u64> + Clone + Send + 'static,
     ) -> Result<u64> {
-        let mut removed = 0;
+        let (mut removed, mut chunk) = (0, FIRST_CHUNK);
         while removed < limit {
-            let chunk = CHUNK.min(limit - removed);
+            chunk = chunk.min(limit - removed);
             let change = change.clone();
-            let n = self
-                .changing(move |conn, rows| change(conn, rows, chunk))
+            let (n, time) = self
+                .changing(move |conn, rows| {
+                    let begun = Instant::now();
+                    Ok((change(conn, rows, chunk)?, begun.elapsed()))
+                })
                 .await?;
             removed += n;
             if n < chunk {
                 break;
             }
+            chunk = match time {
+                time if time < CHUNK_TIME / 2 => chunk * 2,
+                time if time > CHUNK_TIME * 2 => chunk / 2,
+                _ => chunk,
+            }
+            .clamp(FIRST_CHUNK, LAST_CHUNK);
+        }
+        if removed > 0 {
+            self.engine.vacuum();
         }
         Ok(removed)
     }
@@ -122,12 +159,16 @@ impl Table for SqliteTable {
     }
 
     fn read<'a>(&'a self, at: &'a Address, parts: Parts, now: Millis) -> Answer<'a, Result<Found>> {
-        let owned = at.clone();
-        self.reading(
-            now,
-            |conn, rows, notices| questions::read(conn, rows, at, parts, now, notices),
-            move |conn, rows, notices| questions::read(conn, rows, &owned, parts, now, notices),
-        )
+        let found = self.at_once(now, |conn, rows, notices| {
+            questions::read(conn, rows, at, parts, now, notices)
+        });
+        if let Some(found) = found {
+            return Answer::ready(found);
+        }
+        let at = at.clone();
+        Answer::later(self.thread(Pace::Point, now, move |conn, rows, notices| {
+            questions::read(conn, rows, &at, parts, now, notices)
+        }))
     }
 
     fn read_many<'a>(
@@ -136,38 +177,59 @@ impl Table for SqliteTable {
         parts: Parts,
         now: Millis,
     ) -> Answer<'a, Result<Vec<Found>>> {
-        let owned: Arc<[Address]> = at.into();
-        let on_a_thread = move |conn: &Connection, rows: &Rows, notices: &mut Notices| {
-            questions::read_many(conn, rows, &owned, parts, now, notices)
-        };
-        if at.len() > FEW {
-            return Answer::later(self.thread(now, on_a_thread));
+        let few = at.len() <= FEW;
+        let found = few.then(|| {
+            self.at_once(now, |conn, rows, notices| {
+                questions::read_many(conn, rows, at, parts, now, notices)
+            })
+        });
+        if let Some(found) = found.flatten() {
+            return Answer::ready(found);
         }
-        self.reading(
-            now,
-            |conn, rows, notices| questions::read_many(conn, rows, at, parts, now, notices),
-            on_a_thread,
-        )
+        let at: Arc<[Address]> = at.into();
+        let pace = if few { Pace::Point } else { Pace::Bulk };
+        Answer::later(self.thread(pace, now, move |conn, rows, notices| {
+            questions::read_many(conn, rows, &at, parts, now, notices)
+        }))
     }
 
     fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>> {
+        let bytes = || entries.iter().map(|write| write.entry.size()).sum::<u64>();
+        let short = entries.len() <= A_FEW && bytes() <= A_LITTLE;
+        let done = self.changing_few(short, |conn, rows| changes::write(conn, rows, entries, now));
+        if let Some(done) = done {
+            return Answer::ready(done);
+        }
         let entries: Arc<[Write]> = entries.into();
         Answer::later(self.changing(move |conn, rows| changes::write(conn, rows, &entries, now)))
     }
 
     fn renew<'a>(&'a self, renewals: &'a [Renewal], now: Millis) -> Answer<'a, Result<u64>> {
+        let short = renewals.len() <= A_FEW;
+        let done = self.changing_few(short, |conn, rows| {
+            changes::renew(conn, rows, renewals, now)
+        });
+        if let Some(done) = done {
+            return Answer::ready(done);
+        }
         let renewals: Arc<[Renewal]> = renewals.into();
         Answer::later(self.changing(move |conn, rows| changes::renew(conn, rows, &renewals, now)))
     }
 
     fn delete<'a>(&'a self, at: &'a [Address], now: Millis) -> Answer<'a, Result<u64>> {
+        let done = self.changing_few(at.len() <= A_FEW, |conn, rows| {
+            changes::delete(conn, rows, at, now)
+        });
+        if let Some(done) = done {
+            return Answer::ready(done);
+        }
         let at: Arc<[Address]> = at.into();
         Answer::later(self.changing(move |conn, rows| changes::delete(conn, rows, &at, now)))
     }
 
     fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>> {
         let which = which.clone();
-        Answer::later(self.thread(now, move |conn, rows, _| {
+        Answer::later(self.thread(Pace::Bulk, now, move |conn, rows, _| {
             questions::count(conn, rows, &which, now)
         }))
     }
@@ -186,21 +248,9 @@ impl Table for SqliteTable {
 
     fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
         let uses = self.engine.uses();
-        Answer::later(async move {
-            let removed = self
-                .in_chunks(limit, move |conn, rows, chunk| {
-                    changes::sweep(conn, rows, &uses, chunk, now)
-                })
-                .await?;
-            // Gives some of the free pages back; the rest is used again.
-            self.engine.suggest(|conn| {
-                let mut vacuum = conn.prepare_cached("PRAGMA incremental_vacuum(256)")?;
-                let mut steps = vacuum.query([])?;
-                while steps.next()?.is_some() {}
-                Ok(())
-            });
-            Ok(removed)
-        })
+        Answer::later(self.in_chunks(limit, move |conn, rows, chunk| {
+            changes::sweep(conn, rows, &uses, chunk, now)
+        }))
     }
 
     fn scan<'a>(
@@ -211,16 +261,26 @@ impl Table for SqliteTable {
     ) -> BoxStream<'a, Result<Arc<Entry>>> {
         let filter = Arc::new(Filter::new(&self.rows, which, now, Plan::Walk));
         // Each page is a transaction of its own, so that a slow consumer holds back nobody's checkpoint.
-        let pages = stream::try_unfold(None, move |cursor: Option<Cursor>| {
+        let page = move |cursor: Option<Cursor>| {
             let filter = filter.clone();
+            self.thread(Pace::Bulk, now, move |conn, rows, notices| {
+                let mut cursor = cursor.map_or_else(|| Cursor::begin(conn, rows), Ok)?;
+                let page = questions::page(conn, rows, &filter, parts, now, &mut cursor, notices)?;
+                Ok(page.map(|page| (page, cursor)))
+            })
+        };
+        let pages = stream::try_unfold(None, move |reading| {
+            let page = page.clone();
             async move {
-                let page = self.thread(now, move |conn, rows, notices| {
-                    let mut cursor = cursor.map_or_else(|| Cursor::begin(conn, rows), Ok)?;
-                    let page =
-                        questions::page(conn, rows, &filter, parts, now, &mut cursor, notices)?;
-                    Ok(page.map(|page| (page, Some(cursor))))
-                });
-                page.await
+                let read = match reading {
+                    Some(reading) => reading,
+                    None => page(None),
+                };
+                // The next page is read while this one is used.
+                let read = read.await?;
+                Ok::<_, crate::Error>(
+                    read.map(|(entries, cursor)| (entries, Some(page(Some(cursor))))),
+                )
             }
         });
         pages
@@ -230,7 +290,7 @@ impl Table for SqliteTable {
     }
 
     fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
-        Answer::later(self.thread(Millis(0), |conn, rows, _| {
+        Answer::later(self.thread(Pace::Bulk, Millis(0), |conn, rows, _| {
             change::pending(conn, &rows.spec.name)
         }))
     }
@@ -245,6 +305,8 @@ impl Table for SqliteTable {
     }
 
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
-        Answer::later(self.thread(now, move |conn, rows, _| questions::stats(conn, rows, now)))
+        Answer::later(self.thread(Pace::Bulk, now, move |conn, rows, _| {
+            questions::stats(conn, rows, now)
+        }))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::{
     error::{Attempt, Fault},
-    options::{Access, Place, SqliteOptions},
+    options::{Access, Durability, Place, SqliteOptions},
     schema,
 };
 use crate::{Error, ErrorKind, Result};
@@ -20,13 +20,20 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const STATEMENTS: usize = 128;
 /// The write-ahead log is cut back to this size once it was larger.
-const LOG_BYTES: i64 = 64 << 20;
+pub(super) const LOG_BYTES: i64 = 64 << 20;
+/// The size of a page, in bytes: rows of a few kilobytes fill it well.
+pub(super) const PAGE_BYTES: i64 = 16_384;
+/// What the connection that writes may hold of the file in memory, in KiB: inserts come back to the same pages of
+/// indexes. Those that read keep to SQLite's own 2,000: a larger one that still misses is slower, for the
+/// processor's own caches hold less of it, and what is read often is the memory tier's business.
+const WRITER_CACHE_KIB: i64 = 16_384;
 
 /// Where connections go.
 #[derive(Debug)]
 pub(in super::super) struct Source {
     path: Option<PathBuf>,
     access: Access,
+    durability: Durability,
     place: String,
     lasting: bool,
     /// Removed when the store is closed, or when the last who knows the source is gone.
@@ -44,7 +51,11 @@ impl Source {
             );
             return Err(Error::new(ErrorKind::Store, message));
         }
-        let SqliteOptions { place, access } = options;
+        let SqliteOptions {
+            place,
+            access,
+            durability,
+        } = options;
         let mut folder = None;
         let path = match place {
             Place::Memory => None,
@@ -90,6 +101,7 @@ impl Source {
             lasting: path.is_some() && folder.is_none(),
             path,
             access,
+            durability,
             place,
             folder: Mutex::new(folder),
         })
@@ -122,6 +134,11 @@ impl Source {
         self.access == Access::ReadOnly
     }
 
+    /// Tells whether a commit waits for the disk.
+    pub(super) fn waits_for_disk(&self) -> bool {
+        self.lasting && self.durability == Durability::Full
+    }
+
     /// Opens the connection that writes, and makes the file's fixed tables.
     pub(super) fn writer(&self) -> Attempt<Connection> {
         let mut conn = match &self.path {
@@ -130,16 +147,29 @@ impl Source {
         };
         conn.busy_timeout(PATIENCE)?;
         schema::recognise(&conn, &self.place)?;
-        conn.pragma_update(None, "page_size", 16_384)?;
+        conn.pragma_update(None, "page_size", PAGE_BYTES)?;
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         if self.path.is_some() {
             write_ahead(&conn)?;
         }
         configure(&conn)?;
-        conn.pragma_update(None, "synchronous", "NORMAL")?;
+        conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        conn.pragma_update(None, "synchronous", self.durability.synchronous())?;
         conn.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
         schema::initialise(&mut conn, &self.place)?;
         Ok(conn)
+    }
+
+    /// Opens the connection that brings the log back into the file; `None` for memory. It waits for nobody.
+    pub(super) fn upkeep(&self) -> Attempt<Option<Connection>> {
+        let Some(path) = &self.path else {
+            return Ok(None);
+        };
+        let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        configure(&conn)?;
+        conn.pragma_update(None, "synchronous", self.durability.synchronous())?;
+        conn.busy_timeout(Duration::ZERO)?;
+        Ok(Some(conn))
     }
 
     /// Opens a connection that reads.
@@ -179,6 +209,8 @@ fn configure(conn: &Connection) -> Attempt<()> {
     // The file may come from elsewhere: its schema may run nothing, and its damage is not spread.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // A statement is compiled once, not again for other values.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "mmap_size", 0)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;

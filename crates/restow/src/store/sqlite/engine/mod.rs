@@ -2,6 +2,7 @@
 
 mod connect;
 mod readers;
+mod upkeep;
 mod uses;
 mod writer;
 
@@ -13,6 +14,7 @@ use super::{
     options::SqliteOptions,
 };
 use crate::{Millis, Result};
+pub(super) use readers::Pace;
 use readers::Readers;
 use rusqlite::Connection;
 use std::sync::{
@@ -68,15 +70,37 @@ impl Engine {
         self.readers.now(read)
     }
 
-    /// Reads on a thread.
-    pub(super) async fn read_later<T: Send + 'static>(
+    /// Reads on a thread; it has begun when this returns.
+    pub(super) fn read_later<T, F>(
         &self,
-        read: impl FnOnce(&Connection) -> Attempt<T> + Send + 'static,
-    ) -> Result<T> {
-        if self.closed.load(SeqCst) {
-            return Err(closed());
+        pace: Pace,
+        read: F,
+    ) -> impl Future<Output = Result<T>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Attempt<T> + Send + 'static,
+    {
+        let begun = match self.closed.load(SeqCst) {
+            true => None,
+            false => Some(self.readers.later(pace, read)),
+        };
+        async move {
+            match begun {
+                Some(answer) => answer.await,
+                None => Err(closed()),
+            }
         }
-        self.readers.later(read).await
+    }
+
+    /// Runs a short `work` in a write transaction on the spot; `None` where that would have to wait. It may have been run, and undone.
+    pub(super) fn write_now<T>(
+        &self,
+        work: impl FnMut(&Connection) -> Attempt<T>,
+    ) -> Option<Result<T>> {
+        if self.closed.load(SeqCst) {
+            return Some(Err(closed()));
+        }
+        self.writer.as_ref()?.now(work)
     }
 
     /// Runs `work` in a write transaction, and answers after its commit. It may be run twice: the first time is then undone.
@@ -97,6 +121,13 @@ impl Engine {
     pub(super) fn suggest(&self, work: impl FnMut(&Connection) -> Attempt<()> + Send + 'static) {
         if let Some(writer) = &self.writer {
             writer.suggest(work);
+        }
+    }
+
+    /// Asks for free pages to be given back to the disk.
+    pub(super) fn vacuum(&self) {
+        if let Some(writer) = &self.writer {
+            writer.vacuum();
         }
     }
 
@@ -147,6 +178,15 @@ impl Link {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .as_ref()
+            .map(f)
+    }
+
+    /// As [`with`](Self::with), for what changes the connection itself.
+    fn change<T>(&self, f: impl FnOnce(&mut Connection) -> T) -> Option<T> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_mut()
             .map(f)
     }
 

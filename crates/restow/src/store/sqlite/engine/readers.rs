@@ -11,11 +11,17 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        atomic::{
+            AtomicBool, AtomicU32, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
 /// The most threads that read.
 const THREADS: usize = 4;
@@ -23,6 +29,10 @@ const THREADS: usize = 4;
 const IDLE: usize = 8;
 /// How many reads may wait for a thread before callers do.
 const QUEUE: usize = 1_024;
+/// A read that took longer came from the disk: those after it go to threads, so that nobody on an async thread waits for it.
+const COLD: Duration = Duration::from_micros(500);
+/// So many reads in a row have to be quick before they are done on the spot again.
+const WARMTH: u32 = 16;
 
 type Work = Box<dyn FnOnce(&Connections) + Send>;
 
@@ -47,6 +57,8 @@ struct Connections {
     /// The only connection there is, for a store in memory.
     only: Option<Link>,
     idle: Mutex<Vec<Connection>>,
+    /// How many more reads have to be quick; zero where the file is warm.
+    chill: AtomicU32,
     closed: AtomicBool,
 }
 
@@ -64,6 +76,7 @@ impl Readers {
                 source: source.clone(),
                 only,
                 idle: Mutex::new(idle),
+                chill: AtomicU32::new(0),
                 closed: AtomicBool::new(false),
             }),
             queue,
@@ -72,14 +85,20 @@ impl Readers {
         })
     }
 
-    /// Reads on the spot, without waiting for anything; `None` where no connection is idle or another program holds the file.
+    /// Reads on the spot, without waiting for anything; `None` where no connection is idle, another program holds the file, or it
+    /// comes from the disk.
     pub(super) fn now<T>(&self, read: impl FnOnce(&Connection) -> Attempt<T>) -> Option<Result<T>> {
         let connections = &*self.connections;
         let answer = match &connections.only {
             Some(link) => link.try_with(read)?,
             None => {
+                if connections.chill.load(Relaxed) > 0 {
+                    return None;
+                }
                 let conn = lock(&connections.idle).pop()?;
+                let begun = Instant::now();
                 let answer = read(&conn);
+                connections.feel(begun.elapsed());
                 connections.put_back(conn);
                 answer
             }
@@ -91,21 +110,49 @@ impl Readers {
     }
 
     /// Reads on a thread.
-    pub(super) async fn later<T: Send + 'static>(
+    pub(super) fn later<T, F>(
         &self,
-        read: impl FnOnce(&Connection) -> Attempt<T> + Send + 'static,
-    ) -> Result<T> {
+        pace: Pace,
+        read: F,
+    ) -> impl Future<Output = Result<T>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Attempt<T> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
         let work: Work = Box::new(move |connections| {
             if !reply.is_closed() {
-                let _ = reply.send(connections.read(read));
+                let _ = reply.send(connections.read(pace, read));
             }
         });
-        let place = self.queue.reserve().await.map_err(|_| closed())?;
-        self.threads.pending.fetch_add(1, SeqCst);
-        place.send(work);
-        self.hire()?;
-        answer.await.map_err(|_| closed())?
+        // It begins here and not when it is awaited, unless there is no room.
+        let sent = self.send(work);
+        let (queue, threads) = (self.queue.clone(), self.threads.clone());
+        async move {
+            match sent {
+                Sent::Yes => {}
+                Sent::NoRoom(work) => {
+                    let place = queue.reserve().await.map_err(|_| closed())?;
+                    threads.pending.fetch_add(1, SeqCst);
+                    place.send(work);
+                }
+                Sent::No(error) => return Err(error),
+            }
+            answer.await.map_err(|_| closed())?
+        }
+    }
+
+    fn send(&self, work: Work) -> Sent {
+        match self.queue.try_reserve() {
+            Ok(place) => {
+                self.threads.pending.fetch_add(1, SeqCst);
+                place.send(work);
+                self.hire().map_or_else(Sent::No, |()| Sent::Yes)
+            }
+            // Then there are as many threads as there may be.
+            Err(TrySendError::Full(())) => Sent::NoRoom(work),
+            Err(TrySendError::Closed(())) => Sent::No(closed()),
+        }
     }
 
     /// Closes the connections that are idle; the others close when their read is done.
@@ -146,8 +193,41 @@ impl Readers {
     }
 }
 
+/// What became of work for a thread.
+enum Sent {
+    Yes,
+    NoRoom(Work),
+    No(Error),
+}
+
+/// Whether the time of a read tells how warm the file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Pace {
+    /// One of a few entries, by their keys.
+    Point,
+    /// Anything else.
+    Bulk,
+}
+
 impl Connections {
-    fn read<T>(&self, read: impl FnOnce(&Connection) -> Attempt<T>) -> Result<T> {
+    /// Notes how long a read of a few entries took.
+    fn feel(&self, time: Duration) {
+        if time > COLD {
+            self.chill.store(WARMTH, Relaxed);
+        }
+    }
+
+    /// Notes a read on a thread: where enough were quick, the next ones are done on the spot again.
+    fn feel_on_thread(&self, time: Duration) {
+        self.feel(time);
+        if time <= COLD {
+            let _ = self
+                .chill
+                .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        }
+    }
+
+    fn read<T>(&self, pace: Pace, read: impl FnOnce(&Connection) -> Attempt<T>) -> Result<T> {
         if self.closed.load(SeqCst) {
             return Err(closed());
         }
@@ -160,7 +240,11 @@ impl Connections {
                         .busy_timeout(PATIENCE)
                         .map_err(Fault::from)
                         .and_then(|()| {
+                            let begun = Instant::now();
                             let answer = read(&conn);
+                            if pace == Pace::Point {
+                                self.feel_on_thread(begun.elapsed());
+                            }
                             conn.busy_timeout(Duration::ZERO)?;
                             self.put_back(conn);
                             answer

@@ -6,12 +6,18 @@ use super::{
         options::SqliteOptions,
     },
     Link, Source,
+    connect::PATIENCE,
     readers::Readers,
+    upkeep::{self, Upkeep},
     uses::Uses,
 };
 use crate::{Error, ErrorKind, Result};
 use rusqlite::Connection;
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// The most jobs in one transaction.
@@ -19,9 +25,22 @@ const GROUP: usize = 256;
 /// How many jobs may wait before callers do.
 const QUEUE: usize = 1_024;
 
+/// How long a group waits for those who keep an overlong log from beginning anew, before it is refused.
+const LOG_PATIENCE: Duration = Duration::from_millis(500);
+/// How long the next ones are then refused at once.
+const LOG_REFUSAL: Duration = Duration::from_secs(1);
+
 /// The sending end of the writer. The thread ends when all of them are dropped, or closed.
 #[derive(Debug)]
-pub(super) struct Writer(mpsc::Sender<Message>);
+pub(super) struct Writer {
+    queue: mpsc::Sender<Message>,
+    link: Link,
+    source: Arc<Source>,
+    /// None for memory, which has no log.
+    upkeep: Option<Upkeep>,
+    /// One clone for each job, and one for who waits for it.
+    waiting: Arc<()>,
+}
 
 /// What there is once a store is open.
 #[derive(Debug)]
@@ -45,27 +64,63 @@ impl Writer {
         let thread = std::thread::Builder::new().name("restow-sqlite-write".to_owned());
         thread
             .spawn(move || {
-                let (source, readers, link) = match open(options) {
+                let (source, readers, link, keeper) = match open(options) {
                     Ok(opened) => opened,
                     Err(error) => {
                         let _ = ready.send(Err(error));
                         return;
                     }
                 };
+                let (upkeep, thread) = keeper.unzip();
                 let started = Started {
                     source: source.clone(),
                     readers,
-                    writer: link.is_some().then_some(Self(sender)),
+                    writer: link.clone().map(|link| Self {
+                        queue: sender,
+                        link,
+                        source: source.clone(),
+                        upkeep: upkeep.clone(),
+                        waiting: Arc::default(),
+                    }),
                 };
                 // Nobody waits for it any more, or nothing may be written.
                 if let (Ok(()), Some(link)) = (ready.send(Ok(started)), link) {
-                    serve(queue, &link, &uses, &source);
+                    let closing = serve(queue, &link, upkeep.as_ref(), &source);
+                    let ended = finish(&link, upkeep.zip(thread), &uses, &source);
+                    if let Some(reply) = closing {
+                        let _ = reply.send(ended);
+                    }
                 }
             })
-            .map_err(|e| {
-                Error::new(ErrorKind::Store, "the store's thread cannot be started").with_source(e)
-            })?;
+            .map_err(no_thread)?;
         opened.await.map_err(|_| closed())?
+    }
+
+    /// Runs `work` in a transaction on the spot, where nobody else writes or waits and a commit does not wait for the disk.
+    pub(super) fn now<T>(
+        &self,
+        mut work: impl FnMut(&Connection) -> Attempt<T>,
+    ) -> Option<Result<T>> {
+        let alone = Arc::strong_count(&self.waiting) == 1;
+        let short = self.upkeep.as_ref().is_none_or(|u| !u.is_overlong());
+        if !alone || !short || self.source.waits_for_disk() {
+            return None;
+        }
+        let done = self.link.try_with(|conn| -> Attempt<T> {
+            // An async thread waits for no other program.
+            conn.busy_timeout(Duration::ZERO)?;
+            conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            let done = work(conn).and_then(|done| {
+                conn.prepare_cached("COMMIT")?.execute([])?;
+                Ok(done)
+            });
+            roll_back(conn);
+            done
+        })?;
+        match done {
+            Err(fault) if fault.is_busy() => None,
+            done => Some(done.map_err(|fault| fault.at(self.source.place()))),
+        }
     }
 
     /// Runs `work` in a transaction and answers after its commit. Once it is queued it happens, whoever waits for it.
@@ -74,12 +129,14 @@ impl Writer {
         work: impl FnMut(&Connection) -> Attempt<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
+        let _waiting = self.waiting.clone();
         let job = Box::new(Call {
             work,
             done: None,
             reply: Some(reply),
+            _waiting: self.waiting.clone(),
         });
-        self.0
+        self.queue
             .send(Message::Work(job))
             .await
             .map_err(|_| closed())?;
@@ -92,14 +149,22 @@ impl Writer {
             work,
             done: None,
             reply: None,
+            _waiting: self.waiting.clone(),
         });
-        let _ = self.0.try_send(Message::Work(job));
+        let _ = self.queue.try_send(Message::Work(job));
+    }
+
+    /// Asks for free pages to be given back to the disk.
+    pub(super) fn vacuum(&self) {
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.vacuum();
+        }
     }
 
     /// Does what was accepted, then closes the connection. Where that was done already, nothing.
     pub(super) async fn close(&self) -> Result<()> {
         let (reply, answer) = oneshot::channel();
-        if self.0.send(Message::Close(reply)).await.is_err() {
+        if self.queue.send(Message::Close(reply)).await.is_err() {
             return Ok(());
         }
         // The writer closed between the two: for somebody else.
@@ -121,6 +186,8 @@ struct Call<T, F> {
     work: F,
     done: Option<Result<T>>,
     reply: Option<oneshot::Sender<Result<T>>>,
+    /// As long as it is there, others wait behind it.
+    _waiting: Arc<()>,
 }
 
 impl<T: Send, F: FnMut(&Connection) -> Attempt<T> + Send> Job for Call<T, F> {
@@ -150,9 +217,16 @@ impl<T: Send, F: FnMut(&Connection) -> Attempt<T> + Send> Job for Call<T, F> {
     }
 }
 
-fn serve(mut queue: mpsc::Receiver<Message>, link: &Link, uses: &Arc<Uses>, source: &Source) {
+/// Commits what is asked for, until the store is closed or all who can ask are gone.
+fn serve(
+    mut queue: mpsc::Receiver<Message>,
+    link: &Link,
+    upkeep: Option<&Upkeep>,
+    source: &Source,
+) -> Option<oneshot::Sender<Result<()>>> {
     let mut group: Vec<Box<dyn Job>> = Vec::new();
     let mut closing = None;
+    let mut refused = None;
     while closing.is_none() {
         let Some(first) = queue.blocking_recv() else {
             break;
@@ -172,14 +246,74 @@ fn serve(mut queue: mpsc::Receiver<Message>, link: &Link, uses: &Arc<Uses>, sour
                 None
             };
         }
-        link.with(|conn| commit(conn, &mut group, source.place()));
+        link.with(|conn| match admit(conn, upkeep, &mut refused) {
+            Ok(true) => commit(conn, &mut group, source.place()),
+            Ok(false) => refuse(&mut group, || log_is_held(source.place())),
+            Err(fault) => {
+                let e = fault.at(source.place());
+                refuse(&mut group, || Error::new(e.kind(), e.to_string()));
+            }
+        });
         for job in group.drain(..) {
             job.reply();
         }
     }
-    // Nobody is let in any more; who waits is told so.
-    drop(queue);
-    let ended = link.take().map_or(Ok(()), |conn| end(conn, uses));
+    closing
+}
+
+/// Lets a group write unless the log is overlong and cannot begin anew.
+fn admit(
+    conn: &Connection,
+    upkeep: Option<&Upkeep>,
+    refused: &mut Option<Instant>,
+) -> Attempt<bool> {
+    if upkeep.is_some_and(Upkeep::is_overlong) {
+        let patience = match refused {
+            Some(at) if at.elapsed() < LOG_REFUSAL => Duration::ZERO,
+            _ => LOG_PATIENCE,
+        };
+        if !upkeep::restart(conn, patience)? {
+            refused.get_or_insert_with(Instant::now);
+            if patience > Duration::ZERO {
+                *refused = Some(Instant::now());
+            }
+            return Ok(false);
+        }
+    }
+    *refused = None;
+    conn.busy_timeout(PATIENCE)?;
+    Ok(true)
+}
+
+fn refuse(group: &mut [Box<dyn Job>], error: impl Fn() -> Error) {
+    for job in group {
+        job.fail(error());
+    }
+}
+
+fn log_is_held(place: &str) -> Error {
+    Error::new(
+        ErrorKind::Busy,
+        format!(
+            "another program reads an old state of {place} and does not end, so that its log cannot be cut; nothing is saved until it does"
+        ),
+    )
+}
+
+/// Lets go of the file once nothing more is asked for.
+fn finish(
+    link: &Link,
+    upkeep: Option<(Upkeep, JoinHandle<()>)>,
+    uses: &Uses,
+    source: &Source,
+) -> Result<()> {
+    let conn = link.take();
+    if let Some((upkeep, thread)) = upkeep {
+        upkeep.stop();
+        // It is no failure of the store's where that thread panicked.
+        let _ = thread.join();
+    }
+    let ended = conn.map_or(Ok(()), |conn| end(conn, uses));
     if let Err(fault) = &ended {
         tracing::warn!(
             place = source.place(),
@@ -187,9 +321,7 @@ fn serve(mut queue: mpsc::Receiver<Message>, link: &Link, uses: &Arc<Uses>, sour
             "the store did not close cleanly; nothing that was saved is lost"
         );
     }
-    if let Some(reply) = closing {
-        let _ = reply.send(ended.map_err(|fault| fault.at(source.place())));
-    }
+    ended.map_err(|fault| fault.at(source.place()))
 }
 
 /// Runs a group in one transaction; where that as a whole fails, each of it alone.
@@ -254,9 +386,11 @@ fn roll_back(conn: &Connection) {
 }
 
 fn end(conn: Connection, uses: &Uses) -> Attempt<()> {
+    conn.busy_timeout(PATIENCE)?;
     conn.execute_batch("BEGIN IMMEDIATE")?;
     let flushed = uses.flush(&conn);
     conn.execute_batch("COMMIT")?;
+    upkeep::optimise(&conn)?;
     // The others who have the file open keep their log.
     let checkpointed = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     conn.close().map_err(|(_, e)| e)?;
@@ -264,17 +398,34 @@ fn end(conn: Connection, uses: &Uses) -> Attempt<()> {
     Ok(checkpointed?)
 }
 
-fn open(options: SqliteOptions) -> Result<(Arc<Source>, Readers, Option<Link>)> {
+/// What a store in a file has beside its writer.
+type Keeper = (Upkeep, JoinHandle<()>);
+
+fn open(options: SqliteOptions) -> Result<(Arc<Source>, Readers, Option<Link>, Option<Keeper>)> {
     let source = Arc::new(Source::prepare(options)?);
     let at = |fault: Fault| fault.at(source.place());
+    let mut keeper = None;
     let link = if source.is_read_only() {
         None
     } else {
-        Some(Link::new(source.writer().map_err(at)?))
+        let conn = source.writer().map_err(at)?;
+        let link = Link::new(conn);
+        if !source.is_memory() {
+            let (upkeep, thread) = Upkeep::start(&source, &link).map_err(no_thread)?;
+            link.change(|conn| upkeep.watch(conn))
+                .transpose()
+                .map_err(at)?;
+            keeper = Some((upkeep, thread));
+        }
+        Some(link)
     };
     let only = link.clone().filter(|_| source.is_memory());
     let readers = Readers::open(&source, only).map_err(at)?;
-    Ok((source, readers, link))
+    Ok((source, readers, link, keeper))
+}
+
+fn no_thread(e: std::io::Error) -> Error {
+    Error::new(ErrorKind::Store, "the store's thread cannot be started").with_source(e)
 }
 
 /// An error with the same code and message: SQLite's are told to one caller only.

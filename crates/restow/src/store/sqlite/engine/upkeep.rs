@@ -1,0 +1,215 @@
+//! What is done behind the callers' backs: the log is brought back into the file, and free pages are given back.
+
+use super::{
+    super::error::{Attempt, Fault},
+    Link, Source,
+    connect::{LOG_BYTES, PAGE_BYTES},
+};
+use rusqlite::Connection;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering::Relaxed},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// The log is brought back into the file whenever it has grown by so many pages.
+const STEP: i32 = (8 << 20) / PAGE_BYTES as i32;
+/// Beyond this many pages writers wait until the log can begin anew.
+const LONG: i32 = (LOG_BYTES / PAGE_BYTES) as i32;
+/// Beyond this many nothing is written until it can.
+const LONGEST: i32 = 2 * LONG;
+/// So many free pages are given back in one transaction.
+const VACUUM_PAGES: i64 = 64;
+/// The share of the time that giving back may take: one part in so many.
+const DUTY: u32 = 5;
+/// Statistics for the choice of indexes are looked at after so many checkpoints.
+const OPTIMISE_EVERY: u32 = 64;
+
+/// Of a smaller file there are no statistics: those of a few rows mislead once there are many.
+const WORTHWHILE_PAGES: i64 = 4_096;
+
+/// What upkeep is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Task {
+    Checkpoint,
+    Vacuum,
+    Stop,
+}
+
+/// Asks for upkeep, and knows how long the log is.
+#[derive(Clone, Debug)]
+pub(super) struct Upkeep {
+    /// Pages in the log after the last commit of this process.
+    pages: Arc<AtomicI32>,
+    tasks: SyncSender<Task>,
+}
+
+impl Upkeep {
+    /// Starts the thread of a store in a file; it ends when it is told to, or all who can ask are gone.
+    pub(super) fn start(
+        source: &Arc<Source>,
+        link: &Link,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
+        // One of each kind may wait.
+        let (tasks, queue) = sync_channel(2);
+        let upkeep = Self {
+            pages: Arc::default(),
+            tasks,
+        };
+        let (source, link, pages) = (source.clone(), link.clone(), upkeep.pages.clone());
+        let thread = std::thread::Builder::new()
+            .name("restow-sqlite-upkeep".to_owned())
+            .spawn(move || serve(&queue, &source, &link, &pages))?;
+        Ok((upkeep, thread))
+    }
+
+    /// Watches how long the log is after each commit; replaces SQLite's own checkpoints, which the caller would wait for.
+    pub(super) fn watch(&self, writer: &mut Connection) -> Attempt<()> {
+        let (upkeep, mut next) = (self.clone(), STEP);
+        writer.wal_hook(Some(move |_: &mut _, pages| {
+            let before = upkeep.pages.swap(pages, Relaxed);
+            if pages < before {
+                next = STEP;
+            }
+            if pages >= next {
+                next = pages.saturating_add(STEP);
+                upkeep.ask(Task::Checkpoint);
+            }
+            Ok(())
+        }))?;
+        Ok(())
+    }
+
+    /// Asks for free pages to be given back to the disk.
+    pub(super) fn vacuum(&self) {
+        self.ask(Task::Vacuum);
+    }
+
+    /// Tells the thread to end.
+    pub(super) fn stop(&self) {
+        let _ = self.tasks.send(Task::Stop);
+    }
+
+    /// Tells whether the log has to begin anew before more is written.
+    pub(super) fn is_overlong(&self) -> bool {
+        self.pages.load(Relaxed) >= LONGEST
+    }
+
+    fn ask(&self, task: Task) {
+        // Where one waits already, it will do for this one too.
+        let _ = self.tasks.try_send(task);
+    }
+}
+
+/// Makes the log begin anew, waiting for those who still read from it; `false` where they do not end.
+pub(super) fn restart(conn: &Connection, patience: Duration) -> Attempt<bool> {
+    conn.busy_timeout(patience)?;
+    bring_back(conn, "RESTART")
+}
+
+/// Brings the log back into the file; `false` where others were in the way of all of it.
+fn bring_back(conn: &Connection, how: &str) -> Attempt<bool> {
+    let sql = format!("PRAGMA wal_checkpoint({how})");
+    let busy = conn
+        .prepare_cached(&sql)
+        .and_then(|mut checkpoint| checkpoint.query_row([], |row| row.get::<_, bool>(0)));
+    match busy.map_err(Fault::from) {
+        Ok(busy) => Ok(!busy),
+        Err(fault) if fault.is_busy() => Ok(false),
+        Err(fault) => Err(fault),
+    }
+}
+
+fn serve(queue: &Receiver<Task>, source: &Source, link: &Link, pages: &AtomicI32) {
+    let mut conn = None;
+    let mut checkpoints = 0_u32;
+    while let Ok(task) = queue.recv() {
+        let done = match task {
+            Task::Checkpoint => {
+                checkpoints = checkpoints.wrapping_add(1);
+                checkpoint(source, &mut conn, link, pages, checkpoints)
+            }
+            Task::Vacuum => vacuum(link),
+            Task::Stop => return,
+        };
+        if let Err(fault) = done {
+            // The next commit asks again.
+            tracing::debug!(place = source.place(), ?fault, "upkeep of the store failed");
+            conn = None;
+        }
+    }
+}
+
+fn checkpoint(
+    source: &Source,
+    conn: &mut Option<Connection>,
+    link: &Link,
+    pages: &AtomicI32,
+    number: u32,
+) -> Attempt<()> {
+    if conn.is_none() {
+        *conn = source.upkeep()?;
+    }
+    let Some(conn) = conn else { return Ok(()) };
+    // While others go on writing.
+    bring_back(conn, "PASSIVE")?;
+    if pages.load(Relaxed) >= LONG {
+        // They write as fast as it is brought back: for the little that is left they wait.
+        link.with(|_| restart(conn, Duration::from_millis(20)))
+            .transpose()?;
+    }
+    if number.is_multiple_of(OPTIMISE_EVERY) {
+        link.with(optimise).transpose()?;
+    }
+    Ok(())
+}
+
+/// Lets SQLite look at its statistics, a few hundred rows of an index at most.
+pub(super) fn optimise(conn: &Connection) -> Attempt<()> {
+    let pages: i64 = conn.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    if pages < WORTHWHILE_PAGES {
+        return Ok(());
+    }
+    match conn
+        .execute_batch("PRAGMA analysis_limit = 400; PRAGMA optimize;")
+        .map_err(Fault::from)
+    {
+        Err(fault) if !fault.is_busy() => Err(fault),
+        // Another process is writing: the next time will do.
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Gives free pages back, a few at a time and with rests between, until there are none.
+fn vacuum(link: &Link) -> Attempt<()> {
+    loop {
+        let begun = Instant::now();
+        let more = link
+            .with(|conn| -> Attempt<bool> {
+                conn.execute_batch("BEGIN IMMEDIATE")?;
+                let done = give_back(conn);
+                // A transaction that was not begun well is not committed.
+                conn.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+                done
+            })
+            .transpose()?;
+        if more != Some(true) {
+            return Ok(());
+        }
+        std::thread::sleep(begun.elapsed() * (DUTY - 1));
+    }
+}
+
+fn give_back(conn: &Connection) -> Attempt<bool> {
+    let mut vacuum = conn.prepare_cached("PRAGMA incremental_vacuum(64)")?;
+    let mut steps = vacuum.query([])?;
+    while steps.next()?.is_some() {}
+    let left: i64 = conn
+        .prepare_cached("PRAGMA freelist_count")?
+        .query_row([], |row| row.get(0))?;
+    Ok(left > VACUUM_PAGES)
+}
