@@ -9,8 +9,8 @@
 
 use restow::entry::{Address, Entry, Found};
 use restow::store::{
-    Capabilities, Change, Leases, MemoryOptions, MemoryStore, Parts, Renewal, Stats, Store, Table,
-    TableName, TableSpec, Write,
+    Budget, Capabilities, Change, Leases, MemoryOptions, MemoryStore, Parts, Renewal, Stats, Store,
+    Table, TableName, TableSpec, Trimmed, Write,
 };
 use restow::{Answer, BoxFuture, BoxStream, Millis, Result, Selection, conformance};
 use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering::Relaxed};
@@ -81,6 +81,9 @@ impl Store for Counted {
     }
     fn changes(&self) -> Option<BoxStream<'static, Change>> {
         self.0.changes()
+    }
+    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
+        self.0.trim(most, limit)
     }
     fn commit(&self) -> BoxFuture<'_, Result<()>> {
         self.0.commit()

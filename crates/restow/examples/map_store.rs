@@ -10,8 +10,8 @@
 use futures_util::{StreamExt, future::ready, stream};
 use restow::entry::{Address, Entry, EntryId, Found, Generation, Meta};
 use restow::store::{
-    Capabilities, Change, Leases, Parts, Renewal, SchemaChange, Stats, Store, Table, TableName,
-    TableSpec, Write,
+    Budget, Capabilities, Change, Leases, Parts, Renewal, SchemaChange, Stats, Store, Table,
+    TableName, TableSpec, Trimmed, Write,
 };
 use restow::{
     Answer, BoxFuture, BoxStream, Error, ErrorKind, Millis, Result, Selection, conformance,
@@ -121,6 +121,32 @@ impl Shared {
         free.next().unwrap_or_else(|| TableName::new("old"))
     }
 
+    /// Removes what was used least recently, of all tables.
+    fn trim(&mut self, most: Budget, limit: u64) -> Trimmed {
+        let rows = self.tables.values().flat_map(|held| {
+            let table = &held.spec.name;
+            let rows = held.rows.iter();
+            rows.map(move |(id, (entry, used))| (*used, entry.size(), table.clone(), id.clone()))
+        });
+        let mut all: Vec<_> = rows.collect();
+        all.sort();
+        let mut trimmed = Trimmed::default();
+        trimmed.entries = all.len() as u64;
+        trimmed.bytes = all.iter().map(|(_, size, ..)| size).sum();
+        for (_, size, table, id) in all {
+            if trimmed.removed >= limit || most.allows(trimmed.entries, trimmed.bytes) {
+                break;
+            }
+            if let Some(held) = self.tables.get_mut(&table) {
+                held.rows.remove(&id);
+            }
+            trimmed.removed += 1;
+            trimmed.entries -= 1;
+            trimmed.bytes -= size;
+        }
+        trimmed
+    }
+
     fn secret(&mut self) -> Result<[u8; 32]> {
         if let Some(secret) = self.secret {
             return Ok(secret);
@@ -178,6 +204,10 @@ impl Store for MapStore {
 
     fn changes(&self) -> Option<BoxStream<'static, Change>> {
         None
+    }
+
+    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
+        self.with(|shared| Ok(shared.trim(most, limit)))
     }
 
     fn commit(&self) -> BoxFuture<'_, Result<()>> {

@@ -6,7 +6,8 @@ use crate::{
     endpoint::{AnyEndpoint, Credentials, RequestHead, Rules},
     entry::{Address, Entry, Partition, Variant},
     route::{Matched, Route},
-    store::{Store, Table, TableSpec},
+    store::{Budget, Store, Table, TableSpec},
+    upkeep::{Room, Upkeep},
 };
 use http::StatusCode;
 use restow_policy::Limits;
@@ -30,6 +31,8 @@ pub(crate) struct Defaults {
     pub(crate) stale_while_revalidate: Option<Duration>,
     pub(crate) error_statuses: Arc<[StatusCode]>,
     pub(crate) credentials: Credentials,
+    /// The most that all repositories hold together.
+    pub(crate) budget: Budget,
     /// How long a request waits for another's fetch before it makes its own.
     pub(crate) wait_at_most: Duration,
     /// How long an uncacheable answer keeps requests from waiting for each other.
@@ -45,6 +48,7 @@ impl Default for Defaults {
             stale_while_revalidate: None,
             error_statuses: Arc::new(Rules::ERROR_STATUSES),
             credentials: Credentials::default(),
+            budget: Budget::default(),
             wait_at_most: Duration::from_secs(30),
             solo_for: Duration::from_secs(5),
         }
@@ -67,6 +71,7 @@ pub(crate) struct Context {
     pub(crate) secret: [u8; 32],
     pub(crate) defaults: Defaults,
     pub(crate) flights: Arc<Flights<FlightKey, Arc<Entry>>>,
+    pub(crate) upkeep: Arc<Upkeep>,
     mode: AtomicU8,
     closed: AtomicBool,
     /// Hosts that asked not to be asked until then.
@@ -88,6 +93,7 @@ impl Context {
             store,
             clock,
             secret,
+            upkeep: Arc::new(Upkeep::new(defaults.budget)),
             defaults,
             flights: Arc::new(Flights::new()),
             mode: AtomicU8::new(mode as u8),
@@ -180,6 +186,9 @@ pub(crate) struct Mount {
     pub(crate) warned: AtomicBool,
     /// Partitions that this process has stored into; a few are enough to explain a miss.
     seen: Mutex<Vec<Partition>>,
+    /// What the repository's own budget still allows.
+    pub(crate) room: Room,
+    upkeep: Arc<Upkeep>,
 }
 
 const MOST_SEEN: usize = 8;
@@ -211,7 +220,9 @@ impl Mount {
     ) -> Result<Arc<Self>> {
         let declaration = endpoint.declaration();
         let in_repository = |e: Error| declaration.named(e);
-        let table = ctx.store.open(spec).await.map_err(in_repository)?;
+        let mut spec = spec.clone();
+        spec.ranked |= ctx.defaults.budget.is_bounded();
+        let table = ctx.store.open(&spec).await.map_err(in_repository)?;
         let rules = &declaration.rules;
         let credentials = rules
             .credentials
@@ -242,6 +253,8 @@ impl Mount {
             table,
             warned: AtomicBool::new(false),
             seen: Mutex::default(),
+            room: Room::unknown(spec.budget),
+            upkeep: ctx.upkeep.clone(),
             endpoint,
         }))
     }
@@ -272,8 +285,19 @@ impl Mount {
         &self.endpoint.declaration().rules
     }
 
+    /// Notes that entries were stored: where they lie, and that a budget may be exceeded now.
+    pub(crate) fn stored<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>) {
+        let (mut count, mut bytes) = (0, 0);
+        for entry in entries {
+            self.saw(&entry.id.address.partition);
+            count += 1;
+            bytes += entry.size();
+        }
+        self.upkeep.wrote(&self.room, count, bytes);
+    }
+
     /// Remembers that entries lie in this partition.
-    pub(crate) fn saw(&self, partition: &Partition) {
+    fn saw(&self, partition: &Partition) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if !seen.contains(partition) {
             if seen.len() >= MOST_SEEN {

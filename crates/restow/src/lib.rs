@@ -242,7 +242,8 @@
 //! | `sqlite://music.db?memory=64MiB` | memory before any store but `memory:`: [`TieredStore`](store::TieredStore) |
 //!
 //! One file can be used by many processes at once. [`Cache::commit`] waits until accepted saves are durable, [`Cache::close`]
-//! commits and closes. What is past its `keep` is removed in the background.
+//! commits and closes. What is past its `keep` is removed in the background, and so is what a budget of the cache
+//! ([`CacheBuilder::max_bytes`]) or of an endpoint does not allow.
 //!
 //! A table whose fields are not those of the endpoint is refused with both lists; [`OnSchemaChange`](store::OnSchemaChange) says
 //! what else may happen. A store of your own implements [`Store`](store::Store) and [`Table`](store::Table), and the feature `conformance` tests it.
@@ -280,6 +281,7 @@ pub mod repository;
 pub mod route;
 mod selection;
 pub mod store;
+mod upkeep;
 
 pub use answer::{Answer, BoxFuture, BoxStream};
 pub use cache::{Cache, CacheBuilder, connect};

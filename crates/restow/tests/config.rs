@@ -13,6 +13,7 @@ use restow::{
     Mode, Scope, Secret, TestClock,
     codec::Binary,
     route::{Matched, Router, Target, Undeclared},
+    store::Budget,
 };
 use serde_json::{Value, json};
 use std::{error::Error as _, fs, path::PathBuf, time::Duration};
@@ -57,7 +58,7 @@ fn a_mistake_is_named_with_line_and_way_out() {
         ),
         (
             "zzz = 1\ncach = 1",
-            r#"restow.toml:1: unknown key "zzz"; the keys are cache, name, principal, memory, mode, expire_after, keep, stale_if_error, stale_while_revalidate, error_statuses, credentials, max_bytes, endpoint"#,
+            r#"restow.toml:1: unknown key "zzz"; the keys are cache, name, principal, memory, mode, expire_after, keep, stale_if_error, stale_while_revalidate, error_statuses, credentials, max_bytes, max_entries, endpoint"#,
         ),
         (
             "cache = 7",
@@ -371,6 +372,7 @@ fn every_key_means_what_it_says() {
         principal = "me"
         mode = "read-only"
         max_bytes = "1 KiB"
+        max_entries = 3
 
         [[endpoint]]
         name = "tracks"
@@ -476,10 +478,15 @@ fn every_key_means_what_it_says() {
         )
     );
     assert_eq!(
-        (&*posted.codec, posted.rules.budget.bytes),
-        ("auto", Some(1024)),
-        "the budget of the cache is inherited"
+        (&*posted.codec, posted.rules.budget),
+        ("auto", Budget::default()),
+        "the budget of the cache is that of all repositories together"
     );
+    let whole = Budget {
+        bytes: Some(1024),
+        entries: Some(3),
+    };
+    assert_eq!(config.budget(), whole);
 }
 
 #[test]
@@ -819,7 +826,11 @@ async fn a_configuration_opens_as_a_cache() {
     );
     assert_eq!(
         (tracks.keep, tracks.budget.bytes),
-        (Duration::from_secs(3 * 86_400), Some(1 << 20))
+        (Duration::from_secs(3 * 86_400), None)
+    );
+    assert!(
+        tracks.ranked && albums.ranked,
+        "the budget of the cache needs the order of use"
     );
     assert_eq!(
         Declaration::from_json(&tracks.declaration).as_ref().ok(),

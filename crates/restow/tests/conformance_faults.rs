@@ -14,8 +14,8 @@ use restow::{
     conformance::{self, Subject, Verdict},
     entry::{Address, Entry, Found, Partition},
     store::{
-        Capabilities, Change, Leases, MemoryStore, Parts, Renewal, Stats, Store, Table, TableName,
-        TableSpec, Write,
+        Budget, Capabilities, Change, Leases, MemoryStore, Parts, Renewal, Stats, Store, Table,
+        TableName, TableSpec, Trimmed, Write,
     },
 };
 use std::{fmt, future::ready, sync::Arc, time::Duration};
@@ -37,6 +37,8 @@ enum Fault {
     IgnoresLimits,
     ScansTwice,
     SweepsNothing,
+    TrimsNothing,
+    TrimsWithoutLimit,
     FoldsCase,
     ReadsAbsentAsEmpty,
     LosesTags,
@@ -88,6 +90,14 @@ const NOTICED: &[(Fault, &str)] = &[
     (
         Fault::SweepsNothing,
         "sweeping::a_sweep_removes_what_is_gone",
+    ),
+    (
+        Fault::TrimsNothing,
+        "trimming::a_trim_takes_what_was_used_least_of_all_tables",
+    ),
+    (
+        Fault::TrimsWithoutLimit,
+        "trimming::a_trim_stops_at_its_limit",
     ),
     (Fault::FoldsCase, "keys::texts_that_look_alike_are_apart"),
     (Fault::ReadsAbsentAsEmpty, "keys::absent_is_not_empty"),
@@ -207,6 +217,14 @@ impl Store for FaultyStore {
 
     fn changes(&self) -> Option<BoxStream<'static, Change>> {
         self.inner.changes()
+    }
+
+    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
+        match self.fault {
+            Fault::TrimsNothing => self.inner.trim(Budget::default(), limit),
+            Fault::TrimsWithoutLimit => self.inner.trim(most, u64::MAX),
+            _ => self.inner.trim(most, limit),
+        }
     }
 
     fn commit(&self) -> BoxFuture<'_, Result<()>> {

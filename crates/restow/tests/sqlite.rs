@@ -32,3 +32,5 @@ mod names;
 mod processes;
 #[path = "sqlite/schema.rs"]
 mod schema;
+#[path = "sqlite/trim.rs"]
+mod trim;

@@ -16,8 +16,9 @@ use restow::{
     BoxFuture, BoxStream, Cache, Config, ErrorKind, Result, Selection,
     conformance::{self, Subject},
     store::{
-        Capabilities, Change, Leases, MemoryStore, Parts, Renewal, SqliteOptions, SqliteStore,
-        Store, Table, TableName, TableSpec, TierOptions, TieredStore, connect,
+        Budget, Capabilities, Change, Leases, MemoryStore, Parts, Renewal, SqliteOptions,
+        SqliteStore, Store, Table, TableName, TableSpec, TierOptions, TieredStore, Trimmed,
+        connect,
     },
 };
 use std::{
@@ -331,6 +332,9 @@ impl Store for Told {
             changes.recv().await.map(|change| (change, changes))
         };
         Some(Box::pin(futures_util::stream::unfold(changes, next)))
+    }
+    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
+        self.0.trim(most, limit)
     }
     fn commit(&self) -> BoxFuture<'_, Result<()>> {
         self.0.commit()

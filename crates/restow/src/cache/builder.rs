@@ -140,6 +140,29 @@ impl CacheBuilder {
         self
     }
 
+    /// Sets the most bytes of header lines, URLs and bodies that all repositories hold together; default no bound.
+    ///
+    /// Beyond it goes what was used least recently, in whichever repository it is. In a tokio runtime that happens in the
+    /// background, soon after a save that may have been too much. An endpoint may have a [budget](crate::RouteEndpoint::budget) of its own beside it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> restow::Result<()> {
+    /// let cache = restow::Cache::builder().url("memory:").max_bytes(40 << 30).max_entries(1_000_000).build().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.defaults.budget.bytes = Some(bytes);
+        self
+    }
+
+    /// Sets the most entries that all repositories hold together; default no bound. See [`max_bytes`](Self::max_bytes).
+    pub fn max_entries(mut self, entries: u64) -> Self {
+        self.defaults.budget.entries = Some(entries);
+        self
+    }
+
     /// Sets the clock; a [`TestClock`](crate::TestClock) in tests.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
@@ -152,7 +175,8 @@ impl CacheBuilder {
         self
     }
 
-    /// Opens the cache. In a tokio runtime it removes by itself, every few minutes, what is past its `keep`.
+    /// Opens the cache. In a tokio runtime it removes by itself what is past its `keep`, soon after it was opened and then every few minutes,
+    /// in small steps that take a tenth of the time at most; and what a budget does not allow, as soon as it is exceeded.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] where neither or both of URL and store are set, the URL is wrong, or `RESTOW_MODE` names no mode;

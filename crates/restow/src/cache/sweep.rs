@@ -1,64 +1,217 @@
-//! Removing in the background what is past its keep.
+//! Removing in the background what is past its keep, and what a budget does not allow.
 
-use crate::{context::Context, registry::Registry, repository::keeps_out};
+use crate::{
+    Result,
+    context::{Context, Mount},
+    registry::Registry,
+    repository::keeps_out,
+};
 use std::{
     sync::{Arc, Weak},
     time::Duration,
 };
-use tokio::{runtime::Handle, time};
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    time::{self, Instant},
+};
 
-/// How often.
+/// About when the first round begins. Programs that were started together do not begin together.
+const FIRST: Duration = Duration::from_secs(5);
+/// About how long it is from one round to the next.
 const EVERY: Duration = Duration::from_secs(300);
-/// The most entries that are removed of one repository at a time.
+/// The most entries that are removed at a time: nobody else waits long for the store.
 const LIMIT: u64 = 500;
-/// The most times in a row, where there is always more.
-const ROUNDS: usize = 20;
+/// How many times as long as it worked a round rests: it takes a tenth of the time.
+const REST: u32 = 9;
+/// The same where a budget is exceeded: what is written has to go as fast as it comes.
+const HURRY: u32 = 1;
+/// How long it rests at least between two looks at budgets.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// Starts a task that removes what is past its keep, where there is a runtime. It ends with the cache and keeps nothing alive.
+/// Starts the task, where there is a runtime. It ends with the cache and keeps nothing alive.
 pub(super) fn start(ctx: &Arc<Context>, registry: &Arc<Registry>) {
     let capabilities = ctx.store.capabilities();
-    if capabilities.read_only || capabilities.native_expiry {
+    let idle = capabilities.native_expiry && !ctx.upkeep.budget.is_bounded();
+    if capabilities.read_only || idle {
         return;
     }
     let Ok(runtime) = Handle::try_current() else {
         return;
     };
-    let (ctx, registry) = (Arc::downgrade(ctx), Arc::downgrade(registry));
+    let sweeper = Sweeper {
+        crowded: ctx.upkeep.crowded.clone(),
+        ctx: Arc::downgrade(ctx),
+        registry: Arc::downgrade(registry),
+    };
     runtime.spawn(async move {
-        loop {
-            time::sleep(EVERY).await;
-            if !sweep(&ctx, &registry).await {
-                return;
-            }
+        let mut next = about(FIRST);
+        while sweeper.wait(next).await.is_some() && sweeper.round().await.is_some() {
+            next = about(EVERY);
         }
     });
 }
 
-/// Sweeps every repository once; `false` once there is nothing left to look after.
-async fn sweep(ctx: &Weak<Context>, registry: &Weak<Registry>) -> bool {
-    let Some((ctx, registry)) = ctx
-        .upgrade()
-        .zip(registry.upgrade())
-        .filter(|(ctx, _)| !ctx.is_closed())
-    else {
-        return false;
-    };
-    if keeps_out(ctx.mode()) {
-        return true;
+/// Looks after a cache for as long as somebody else has it: every method that does so gives `None` once nobody has.
+struct Sweeper {
+    crowded: Arc<Notify>,
+    ctx: Weak<Context>,
+    registry: Weak<Registry>,
+}
+
+impl Sweeper {
+    /// Lets time pass, and looks after budgets meanwhile.
+    async fn wait(&self, time: Duration) -> Option<()> {
+        let end = Instant::now() + time;
+        loop {
+            tokio::select! {
+                () = time::sleep_until(end) => return Some(()),
+                () = self.crowded.notified() => self.crowded().await?,
+            }
+            time::sleep(PAUSE).await;
+        }
     }
-    for mount in registry.mounts().iter() {
-        for _ in 0..ROUNDS {
-            match mount.table.sweep(LIMIT, ctx.now()).await {
-                Ok(LIMIT..) => tokio::task::yield_now().await,
-                Ok(_) => break,
-                Err(error) => {
-                    if !ctx.is_closed() {
-                        tracing::warn!(target: "restow", repository = mount.name(), %error, "expired answers could not be removed; the next try is in a few minutes");
-                    }
-                    break;
+
+    /// Sweeps everything, step by step and with long rests.
+    async fn round(&self) -> Option<()> {
+        for mount in self.mounts(|_| true)? {
+            loop {
+                let begun = Instant::now();
+                match self.step(&mount, true).await? {
+                    LIMIT.. => self.wait(begun.elapsed() * REST).await?,
+                    _ => break,
                 }
             }
         }
+        self.trim().await
     }
-    true
+
+    /// Keeps the budgets that may be exceeded, with short rests.
+    async fn crowded(&self) -> Option<()> {
+        let all = self.ctx.upgrade()?.upkeep.room.is_spent();
+        // What is past its keep goes before what is good.
+        for mount in self.mounts(|mount| all || mount.room.is_spent())? {
+            loop {
+                let begun = Instant::now();
+                match self.step(&mount, false).await? {
+                    LIMIT.. => rest(begun.elapsed() * HURRY).await,
+                    _ => break,
+                }
+            }
+        }
+        if all {
+            self.trim().await?;
+        }
+        Some(())
+    }
+
+    fn mounts(&self, wanted: impl Fn(&Mount) -> bool) -> Option<Vec<Weak<Mount>>> {
+        let mounts = self.registry.upgrade()?.mounts();
+        let wanted = mounts.iter().filter(|mount| wanted(mount));
+        Some(wanted.map(Arc::downgrade).collect())
+    }
+
+    /// Removes up to [`LIMIT`] entries of a repository; returns how many.
+    async fn step(&self, mount: &Weak<Mount>, measure: bool) -> Option<u64> {
+        let ctx = self.working()?;
+        let Some(mount) = mount.upgrade().filter(|_| !keeps_out(ctx.mode())) else {
+            return Some(0);
+        };
+        let removed = sweep(&ctx, &mount, measure).await;
+        Some(removed.unwrap_or_else(|error| {
+            mount.room.leave();
+            complain(&ctx, Some(mount.name()), &error);
+            0
+        }))
+    }
+
+    /// Keeps all repositories together within the cache's budget, with short rests.
+    async fn trim(&self) -> Option<()> {
+        loop {
+            let begun = Instant::now();
+            {
+                let ctx = self.working()?;
+                let budget = ctx.upkeep.budget;
+                if !budget.is_bounded() || keeps_out(ctx.mode()) {
+                    return Some(());
+                }
+                match ctx.store.trim(budget, LIMIT).await {
+                    Ok(held) => {
+                        let room = &ctx.upkeep.room;
+                        room.measured(budget, held.entries, held.bytes);
+                        if held.removed < LIMIT {
+                            return Some(());
+                        }
+                    }
+                    Err(error) => {
+                        ctx.upkeep.room.leave();
+                        complain(&ctx, None, &error);
+                        return Some(());
+                    }
+                }
+            }
+            rest(begun.elapsed() * HURRY).await;
+        }
+    }
+
+    /// Returns the cache while it is open. It is not held over a rest, so that nobody who drops it waits.
+    fn working(&self) -> Option<Arc<Context>> {
+        self.ctx.upgrade().filter(|ctx| !ctx.is_closed())
+    }
+}
+
+/// Removes up to [`LIMIT`] entries, and estimates what may be written until the next time.
+async fn sweep(ctx: &Context, mount: &Mount, measure: bool) -> Result<u64> {
+    let now = ctx.now();
+    let budget = mount.table.spec().budget;
+    let measure = budget.is_bounded() && (measure || mount.room.is_spent());
+    let removed = mount.table.sweep(LIMIT, now).await?;
+    if !measure || removed >= LIMIT {
+        return Ok(removed);
+    }
+    if removed == 0 {
+        let held = mount.table.stats(now).await?;
+        mount.room.measured(budget, held.entries, held.bytes);
+    } else {
+        // To count is more work than to look again after the next write.
+        mount.room.is_full(budget);
+    }
+    Ok(removed)
+}
+
+async fn rest(time: Duration) {
+    match time {
+        Duration::ZERO => tokio::task::yield_now().await,
+        time => time::sleep(time).await,
+    }
+}
+
+fn complain(ctx: &Context, repository: Option<&str>, error: &crate::Error) {
+    if !ctx.is_closed() {
+        tracing::warn!(target: "restow", repository, %error, "the cache could not be tidied up; the next try is in a few minutes");
+    }
+}
+
+/// Returns a length of time from half of `middle` to one and a half of it.
+fn about(middle: Duration) -> Duration {
+    let mut random = [0; 2];
+    // Without random numbers all wait equally long, which is no more than impolite.
+    let whole = match getrandom::fill(&mut random) {
+        Ok(()) => f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX),
+        Err(_) => 0.5,
+    };
+    middle.mul_f64(0.5 + whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_do_not_wait_equally_long() {
+        let waits: Vec<_> = (0..100).map(|_| about(FIRST)).collect();
+        assert!(waits.iter().all(|w| *w >= FIRST / 2 && *w <= FIRST * 3 / 2));
+        assert!(waits.iter().any(|w| *w < FIRST * 3 / 4));
+        assert!(waits.iter().any(|w| *w > FIRST * 5 / 4));
+    }
 }

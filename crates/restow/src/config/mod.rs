@@ -10,7 +10,7 @@ mod secret;
 
 pub use secret::Secret;
 
-use crate::{Credentials, Declaration, Error, ErrorKind, Expiry, Mode, Result};
+use crate::{Credentials, Declaration, Error, ErrorKind, Expiry, Mode, Result, store::Budget};
 use http::StatusCode;
 use std::{
     ffi::OsString,
@@ -48,6 +48,7 @@ pub struct Config {
     memory: Option<u64>,
     defaults: Inherited,
     mode: Option<Mode>,
+    budget: Budget,
     endpoints: Vec<Declaration>,
 }
 
@@ -146,6 +147,11 @@ impl Config {
     /// Returns the mode, if it names one.
     pub fn mode(&self) -> Option<Mode> {
         self.mode
+    }
+
+    /// Returns the most that all repositories hold together.
+    pub fn budget(&self) -> Budget {
+        self.budget
     }
 
     /// Returns the endpoints, in the order of the file.

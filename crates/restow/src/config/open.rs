@@ -27,6 +27,12 @@ impl Config {
         if let Some(mode) = self.mode.filter(|_| !is_set(Mode::ENV)) {
             builder = builder.mode(mode);
         }
+        if let Some(bytes) = self.budget.bytes {
+            builder = builder.max_bytes(bytes);
+        }
+        if let Some(entries) = self.budget.entries {
+            builder = builder.max_entries(entries);
+        }
         let inherited = self.defaults.clone();
         if let Some(expiry) = inherited.expire_after {
             builder = builder.expire_after(expiry);

@@ -5,9 +5,10 @@ use crate::{
     Credentials, Declaration, Error, ErrorKind, Expiry, Mode, Result,
     endpoint::{
         file::{EndpointFile, Wrong},
-        form::{Many, Size, Status, Text},
+        form::{Many, Size, Status, Text, Whole},
     },
     route::Router,
+    store::Budget,
 };
 use http::Method;
 use serde::Deserialize;
@@ -33,6 +34,7 @@ struct Top {
     error_statuses: Option<Many<Status>>,
     credentials: Option<Credentials>,
     max_bytes: Option<Size>,
+    max_entries: Option<Whole<u64>>,
 }
 
 /// Tables of the file that belong to a part which this version does not have.
@@ -64,14 +66,10 @@ pub(super) fn config(text: &str, origin: &str) -> Result<Config> {
     let endpoints = root.remove_entry("endpoint");
     let (top, places) = file.top(root, span)?;
     let credentials = top.credentials.clone().unwrap_or_default();
-    let mut endpoints = match endpoints {
+    let endpoints = match endpoints {
         Some((key, value)) => file.endpoints(&key.span(), value.into_inner(), &credentials)?,
         None => Vec::new(),
     };
-    for endpoint in &mut endpoints {
-        let budget = &mut endpoint.rules.budget;
-        budget.bytes = budget.bytes.or(top.max_bytes.map(|s| s.0));
-    }
     let placed = |key: &'static str, secret: Option<Spanned<Secret>>| {
         secret.map(|s| Placed {
             key,
@@ -96,6 +94,10 @@ pub(super) fn config(text: &str, origin: &str) -> Result<Config> {
             credentials: top.credentials,
         },
         mode: top.mode.map(|t| t.0),
+        budget: Budget {
+            bytes: top.max_bytes.map(|s| s.0),
+            entries: top.max_entries.map(|n| n.0),
+        },
         endpoints,
     })
 }

@@ -30,6 +30,7 @@ mod selections;
 mod subject;
 mod sweeping;
 mod tables;
+mod trimming;
 mod variants;
 
 pub use report::{Finding, Report, Verdict};
@@ -97,6 +98,7 @@ pub fn promises() -> &'static [Promise] {
             partitions::PROMISES,
             selections::PROMISES,
             sweeping::PROMISES,
+            trimming::PROMISES,
             tables::PROMISES,
             schema::PROMISES,
             lifecycle::PROMISES,

@@ -156,7 +156,7 @@ pub(crate) async fn write(mount: &Mount, entry: &Arc<Entry>, now: Millis) -> Sav
         .await
     {
         Ok(()) => {
-            mount.saw(&entry.id.address.partition);
+            mount.stored([&**entry]);
             Saved::Stored
         }
         Err(error) => {

@@ -125,9 +125,7 @@ impl Offer<'_> {
             .write(&writes, self.now)
             .await
             .map_err(|e| self.named(e))?;
-        for write in &writes {
-            self.mount.saw(&write.entry.id.address.partition);
-        }
+        self.mount.stored(writes.iter().map(|w| &*w.entry));
         Ok(())
     }
 

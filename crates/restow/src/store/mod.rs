@@ -71,6 +71,12 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
     /// Returns what other processes change, where the store can tell.
     fn changes(&self) -> Option<BoxStream<'static, Change>>;
 
+    /// Removes up to `limit` entries, whichever tables they are in, the least recently used first, until all tables together are
+    /// within `most`; tells what they hold then.
+    ///
+    /// What is past its `keep` counts like the rest: who wants it to go first sweeps the tables before.
+    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>>;
+
     /// Waits until all accepted writes are as durable as the store makes them.
     fn commit(&self) -> BoxFuture<'_, Result<()>>;
 
@@ -211,6 +217,18 @@ pub struct Stats {
     pub newest: Option<Millis>,
     /// Whether the numbers are exact, not estimated.
     pub exact: bool,
+}
+
+/// What came of trimming a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Trimmed {
+    /// Entries removed.
+    pub removed: u64,
+    /// Entries held now, over all tables.
+    pub entries: u64,
+    /// Bytes held now: header lines, URLs and bodies.
+    pub bytes: u64,
 }
 
 /// What another process changed.

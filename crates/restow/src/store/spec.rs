@@ -113,12 +113,27 @@ pub struct TableSpec {
     pub keep: Duration,
     /// The most it may hold.
     pub budget: Budget,
+    /// Whether the order of use will be asked for although the table has no budget of its own, because the store as a whole has one.
+    pub ranked: bool,
     /// The most variants at one address; the oldest goes first.
     pub max_variants: u16,
     /// What to do where the table differs.
     pub on_schema_change: OnSchemaChange,
     /// The endpoint's whole declaration as JSON, without secrets; empty where there is none.
     pub declaration: Arc<str>,
+}
+
+impl Budget {
+    /// Tells whether there is a bound at all.
+    pub fn is_bounded(&self) -> bool {
+        self.bytes.is_some() || self.entries.is_some()
+    }
+
+    /// Tells whether this many entries and bytes are within it.
+    pub fn allows(&self, entries: u64, bytes: u64) -> bool {
+        self.entries.is_none_or(|most| entries <= most)
+            && self.bytes.is_none_or(|most| bytes <= most)
+    }
 }
 
 impl TableSpec {
@@ -141,6 +156,7 @@ impl TableSpec {
             codec: "binary".into(),
             keep: Self::KEEP,
             budget: Budget::default(),
+            ranked: false,
             max_variants: Self::MAX_VARIANTS,
             on_schema_change: OnSchemaChange::default(),
             declaration: "".into(),

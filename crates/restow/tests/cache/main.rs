@@ -8,9 +8,11 @@
 )]
 
 mod backfill;
+mod budget;
 mod build;
 mod end;
 mod open;
 mod requests;
+mod slow;
 mod stored;
 mod support;

@@ -7,7 +7,9 @@ mod table;
 pub use options::MemoryOptions;
 pub(super) use shelf::cost;
 
-use super::{Capabilities, Change, Leases, SchemaChange, Store, Table, TableName, TableSpec};
+use super::{
+    Budget, Capabilities, Change, Leases, SchemaChange, Store, Table, TableName, TableSpec, Trimmed,
+};
 use crate::{
     Error, ErrorKind, Result,
     answer::{BoxFuture, BoxStream},
@@ -162,6 +164,13 @@ impl Store for MemoryStore {
         None
     }
 
+    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
+        Box::pin(async move {
+            drop(self.0.open_registry()?);
+            Ok(self.0.trim(most, limit))
+        })
+    }
+
     fn commit(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move { self.0.open_registry().map(drop) })
     }
@@ -207,18 +216,33 @@ impl Inner {
     /// Removes what was used least recently, in whichever table it is, until the store is within its bounds.
     fn evict(&self) {
         while self.totals.exceed(&self.options) {
-            let oldest = {
-                let registry = self.lock();
-                let shelves = registry.tables.values();
-                shelves
-                    .filter_map(|(_, shelf)| Some((shelf.least_recent()?, shelf.clone())))
-                    .min_by_key(|(used, _)| *used)
-            };
-            match oldest {
-                Some((used, shelf)) => shelf.evict(used, &self.totals),
+            match self.least_recent() {
+                Some((used, shelf)) => shelf.evict_while(used, &self.totals, |_| true),
                 None => return,
-            }
+            };
         }
+    }
+
+    /// The same for a bound that is told, entry by entry.
+    fn trim(&self, most: Budget, limit: u64) -> Trimmed {
+        let mut removed = 0;
+        let over = |removed: u64| removed < limit && !self.totals.are_within(&most);
+        while over(removed) {
+            let Some((used, shelf)) = self.least_recent() else {
+                break;
+            };
+            removed += shelf.evict_while(used, &self.totals, |n| over(removed + n));
+        }
+        self.totals.trimmed(removed)
+    }
+
+    /// Returns the table whose least recently used address is that of the store, and when that was used.
+    fn least_recent(&self) -> Option<(u64, Arc<Shelf>)> {
+        let registry = self.lock();
+        let shelves = registry.tables.values();
+        shelves
+            .filter_map(|(_, shelf)| Some((shelf.least_recent()?, shelf.clone())))
+            .min_by_key(|(used, _)| *used)
     }
 }
 

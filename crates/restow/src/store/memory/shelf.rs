@@ -4,7 +4,7 @@ use super::{MemoryOptions, closed};
 use crate::{
     Error, ErrorKind, Millis, Result,
     entry::{Address, Entry, Found, Generation, Meta},
-    store::{Migration, Renewal, TableSpec},
+    store::{Budget, Migration, Renewal, TableSpec, Trimmed},
 };
 use hashlink::LinkedHashMap;
 use smallvec::SmallVec;
@@ -21,6 +21,8 @@ use std::{
 pub(super) struct Totals {
     bytes: AtomicU64,
     entries: AtomicU64,
+    /// Of header lines, URLs and bodies alone.
+    sizes: AtomicU64,
     /// Grows with every use of an address: who has the smallest number was used least recently.
     uses: AtomicU64,
 }
@@ -33,17 +35,31 @@ impl Totals {
                 .is_some_and(|most| self.entries.load(Relaxed) > most.max(1))
     }
 
+    pub(super) fn are_within(&self, most: &Budget) -> bool {
+        most.allows(self.entries.load(Relaxed), self.sizes.load(Relaxed))
+    }
+
+    pub(super) fn trimmed(&self, removed: u64) -> Trimmed {
+        Trimmed {
+            removed,
+            entries: self.entries.load(Relaxed),
+            bytes: self.sizes.load(Relaxed),
+        }
+    }
+
     fn next_use(&self) -> u64 {
         self.uses.fetch_add(1, Relaxed)
     }
 
     fn added(&self, entry: &Entry) {
         self.bytes.fetch_add(cost(entry), Relaxed);
+        self.sizes.fetch_add(entry.size(), Relaxed);
         self.entries.fetch_add(1, Relaxed);
     }
 
     fn removed(&self, entry: &Entry) {
         self.bytes.fetch_sub(cost(entry), Relaxed);
+        self.sizes.fetch_sub(entry.size(), Relaxed);
         self.entries.fetch_sub(1, Relaxed);
     }
 }
@@ -111,17 +127,34 @@ impl Shelf {
         self.lock().slots.front().map(|(_, slot)| slot.used)
     }
 
-    /// Removes the least recently used address if it is still the one that was used then.
-    pub(super) fn evict(&self, used: u64, totals: &Totals) {
+    /// Removes entries of the least recently used address, if it is still the one that was used then, for as long as `more` says
+    /// so of the number removed; returns that number.
+    pub(super) fn evict_while(
+        &self,
+        used: u64,
+        totals: &Totals,
+        more: impl Fn(u64) -> bool,
+    ) -> u64 {
         let mut state = self.lock();
-        if state
-            .slots
-            .front()
-            .is_some_and(|(_, slot)| slot.used == used)
-            && let Some((_, slot)) = state.slots.pop_front()
+        let oldest = state.slots.front().map(|(_, slot)| slot.used);
+        let Some((address, mut slot)) = oldest
+            .filter(|oldest| *oldest == used)
+            .and_then(|_| state.slots.pop_front())
+        else {
+            return 0;
+        };
+        let mut removed = 0;
+        while more(removed)
+            && let Some(entry) = slot.entries.pop()
         {
-            slot.entries.iter().for_each(|e| totals.removed(e));
+            totals.removed(&entry);
+            removed += 1;
         }
+        if !slot.entries.is_empty() {
+            state.slots.insert(address.clone(), slot);
+            state.slots.to_front(&address);
+        }
+        removed
     }
 
     /// Takes out what it holds; handles to it say that the table was removed.

@@ -22,6 +22,8 @@ pub(super) fn open(conn: &Connection, wanted: &TableSpec) -> Attempt<TableSpec> 
     if spec.declaration.is_empty() {
         spec.declaration = stored.declaration.clone();
     }
+    // Who opens it without a budget does not know who else has one.
+    spec.ranked |= stored.ranked;
     match spec.change_from(&stored)? {
         SchemaChange::None if stored == spec => {}
         SchemaChange::None => {

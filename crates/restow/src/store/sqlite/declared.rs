@@ -22,6 +22,8 @@ struct Stored {
     max_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_entries: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    ranked: bool,
     max_variants: u16,
     on_schema_change: StoredChange,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -88,6 +90,7 @@ pub(super) fn write(spec: &TableSpec) -> String {
         keep_ms: Millis(0).plus(spec.keep).0,
         max_bytes: spec.budget.bytes,
         max_entries: spec.budget.entries,
+        ranked: spec.ranked,
         max_variants: spec.max_variants,
         on_schema_change: match spec.on_schema_change {
             OnSchemaChange::Refuse => StoredChange::Refuse,
@@ -135,6 +138,7 @@ pub(super) fn read(json: &str) -> Result<TableSpec> {
             bytes: stored.max_bytes,
             entries: stored.max_entries,
         },
+        ranked: stored.ranked,
         max_variants: stored.max_variants,
         on_schema_change: match stored.on_schema_change {
             StoredChange::Refuse => OnSchemaChange::Refuse,
@@ -145,6 +149,11 @@ pub(super) fn read(json: &str) -> Result<TableSpec> {
     };
     spec.check()?;
     Ok(spec)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn store_field(field: &Field) -> StoredField {
@@ -216,6 +225,7 @@ mod tests {
             bytes: Some(u64::MAX),
             entries: Some(3),
         };
+        spec.ranked = true;
         spec.on_schema_change = OnSchemaChange::SetAside;
         spec.declaration = "{\"a\":1}".into();
         assert_eq!(read(&write(&spec)).unwrap(), spec);

@@ -61,7 +61,7 @@ impl Layout {
         Self {
             name: name.into(),
             format,
-            budgeted: spec.budget.bytes.is_some() || spec.budget.entries.is_some(),
+            budgeted: spec.ranked || spec.budget.is_bounded(),
             table: Ident::new(name),
             view: view_name(name),
             fields: spec

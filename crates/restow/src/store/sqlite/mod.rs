@@ -15,12 +15,13 @@ mod rows;
 mod schema;
 mod select;
 mod table;
+mod trim;
 mod upgrade;
 
 pub use doctor::{Depth, Finding, Report};
 pub use options::{Durability, SqliteOptions};
 
-use super::{Capabilities, Change, Leases, Store, Table, TableName, TableSpec};
+use super::{Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed};
 use crate::{BoxFuture, BoxStream, Result};
 use engine::{Engine, Pace};
 use rows::Rows;
@@ -151,6 +152,10 @@ impl Store for SqliteStore {
 
     fn changes(&self) -> Option<BoxStream<'static, Change>> {
         None
+    }
+
+    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
+        Box::pin(trim::trim(&self.engine, most, limit))
     }
 
     fn commit(&self) -> BoxFuture<'_, Result<()>> {

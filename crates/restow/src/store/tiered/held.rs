@@ -189,11 +189,15 @@ impl Tier {
         self.cache.retain(|place, _| place.0 != line.number);
     }
 
-    /// Forgets everything.
-    pub(super) fn forget_all(&self) {
+    /// Lets nothing be believed that was read until now.
+    pub(super) fn change_all(&self) {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.values().for_each(|line| line.change());
-        drop(lines);
+    }
+
+    /// Forgets everything.
+    pub(super) fn forget_all(&self) {
+        self.change_all();
         self.cache.clear();
     }
 

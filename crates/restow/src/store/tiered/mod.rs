@@ -6,7 +6,7 @@ mod table;
 
 pub use options::TierOptions;
 
-use super::{Capabilities, Change, Leases, Store, Table, TableName, TableSpec};
+use super::{Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed};
 use crate::{
     Result,
     answer::{BoxFuture, BoxStream},
@@ -133,6 +133,16 @@ impl Store for TieredStore {
 
     fn changes(&self) -> Option<BoxStream<'static, Change>> {
         self.inner.changes()
+    }
+
+    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
+        Box::pin(async move {
+            let trimmed = self.inner.trim(most, limit).await;
+            if !matches!(trimmed, Ok(Trimmed { removed: 0, .. })) {
+                self.tier.change_all();
+            }
+            trimmed
+        })
     }
 
     fn commit(&self) -> BoxFuture<'_, Result<()>> {
