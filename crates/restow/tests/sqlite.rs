@@ -11,6 +11,8 @@
 #[path = "sqlite/support.rs"]
 mod support;
 
+#[path = "sqlite/ages.rs"]
+mod ages;
 #[cfg(feature = "conformance")]
 #[path = "sqlite/conformance.rs"]
 mod conformance;

@@ -7,7 +7,10 @@ use crate::{
     session::{Access, Session},
 };
 use clap::Args;
-use restow::{Clock as _, Millis, SystemClock, store::Stats};
+use restow::{
+    Clock as _, Millis, SystemClock,
+    store::{Ages, Share, Stats},
+};
 use serde_json::{Value, json};
 
 /// Shows how much is held: of each repository, and in all.
@@ -33,6 +36,7 @@ impl StatsCommand {
         let mut objects = Vec::new();
         let mut total = Stats::default();
         total.exact = true;
+        total.ages.exact = true;
         for repository in session.repositories(self.repository.as_deref())? {
             let stats = repository.stats().await?;
             columns.row(cells(repository.name(), &stats, now));
@@ -41,6 +45,7 @@ impl StatsCommand {
             total.expired += stats.expired;
             total.bytes += stats.bytes;
             total.exact &= stats.exact;
+            total.ages.merge(&stats.ages);
             total.oldest = [total.oldest, stats.oldest].into_iter().flatten().min();
             total.newest = total.newest.max(stats.newest);
         }
@@ -57,6 +62,8 @@ impl StatsCommand {
             columns.row(cells("total", &total, now));
             out.line(out.bold(session.place()))?;
             columns.write(out)?;
+            out.line("")?;
+            ages(&total.ages).write(out)?;
         }
         session.close().await
     }
@@ -84,6 +91,37 @@ fn object(name: Option<&str>, stats: &Stats) -> Value {
         "bytes": stats.bytes,
         "oldest": stats.oldest.map(|at| at.to_string()),
         "newest": stats.newest.map(|at| at.to_string()),
+        "ages": {
+            "stored": shares(&stats.ages.stored),
+            "expires": shares(&stats.ages.expires),
+            "exact": stats.ages.exact,
+        },
         "exact": stats.exact,
     })
+}
+
+/// Names of the spans of [`Ages`]; within one is beyond those before it.
+const SPANS: [&str; 5] = ["1 hour", "1 day", "7 days", "30 days", "beyond"];
+
+/// A table of how old entries are and how soon they expire.
+fn ages(ages: &Ages) -> Columns {
+    let mut columns = Columns::new(&["WITHIN", ">STORED", ">SIZE", ">EXPIRING", ">SIZE"]);
+    let about = if ages.exact { "" } else { "~" };
+    for ((span, stored), expires) in SPANS.iter().zip(&ages.stored).zip(&ages.expires) {
+        columns.row([
+            (*span).to_owned(),
+            format!("{about}{}", stored.entries),
+            size(stored.bytes),
+            format!("{about}{}", expires.entries),
+            size(expires.bytes),
+        ]);
+    }
+    columns
+}
+
+fn shares(shares: &[Share; 5]) -> Value {
+    let spans = SPANS.iter().zip(shares);
+    spans
+        .map(|(span, share)| json!({ "within": span, "entries": share.entries, "bytes": share.bytes }))
+        .collect()
 }

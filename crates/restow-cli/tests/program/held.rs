@@ -277,6 +277,28 @@ async fn stats_sum_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stats_tell_how_old_entries_are_and_how_soon_they_expire() {
+    let (place, _api) = filled().await;
+    let ages = &place.json(&["stats"])[0]["ages"];
+    assert_eq!(ages["exact"], true);
+    let spans = |of: &str| -> Vec<(String, u64)> {
+        let shares = ages[of].as_array().unwrap().iter();
+        let pairs = shares.map(|s| (s["within"].to_string(), s["entries"].as_u64().unwrap()));
+        pairs.collect()
+    };
+    let names = ["1 hour", "1 day", "7 days", "30 days", "beyond"].map(|n| format!("{n:?}"));
+    let expected = |counts: [u64; 5]| -> Vec<_> { names.iter().cloned().zip(counts).collect() };
+    assert_eq!(spans("stored"), expected([5, 0, 0, 0, 0]));
+    // By default they are fresh for seven days, of which some moments are gone.
+    assert_eq!(spans("expires"), expected([0, 0, 5, 0, 0]));
+    let shown = place.ok(&["stats"]);
+    assert!(
+        shown.contains("WITHIN") && shown.contains("1 hour"),
+        "{shown}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn several_users_of_one_key_are_told_apart() {
     let (place, api) = (Place::new(), api().await);
     for user in ["ada", "bob"] {

@@ -19,6 +19,7 @@ promises! {
     what_is_gone_goes_before_the_budget: "What is past its keep is swept first, and does not count for the budget afterwards.",
     numbers_are_of_what_is_retained: "stats counts retained entries, expired ones, and when the oldest and the newest were stored.",
     bytes_are_counted: "stats counts the bytes of header lines, URLs and bodies, within a tenth where it says that it is exact.",
+    ages_are_those_of_retained_entries: "stats tells how long ago entries were stored and how soon they expire, in spans of an hour, a day, a week and 30 days.",
     an_empty_table_has_no_numbers: "stats of an empty table are zeros, without an oldest or newest.",
 }
 
@@ -238,6 +239,48 @@ async fn bytes_are_counted(subject: &dyn Subject) -> Kept {
         "an empty table has {} bytes",
         stats.bytes
     );
+    Ok(())
+}
+
+async fn ages_are_those_of_retained_entries(subject: &dyn Subject) -> Kept {
+    let hour = std::time::Duration::from_secs(3_600);
+    let t = Trial::start(subject).await?;
+    let now = T0.plus(100 * DAY);
+    let ago = |by| now.minus(by);
+    t.write(
+        T0,
+        [
+            entry("gone")?.stored(T0).expires(now.minus(KEEP)),
+            entry("expired")?.stored(ago(40 * DAY)).expires(now),
+            entry("never")?.stored(ago(2 * DAY)).expires(Millis::MAX),
+            entry("soon")?.stored(ago(hour)).expires(now.plus(MS)),
+            entry("new")?.stored(now).expires(now.plus(30 * DAY)),
+            entry("later")?
+                .stored(ago(hour - MS))
+                .expires(now.plus(8 * DAY)),
+        ],
+    )
+    .await?;
+    let size = t.one(&address("new")?, now).await?.size();
+    let ages = t.table.stats(now).await?.ages;
+    if ages.exact {
+        let entries = |shares: [crate::store::Share; 5]| shares.map(|share| share.entries);
+        same!(
+            entries(ages.stored),
+            [2, 1, 1, 0, 1],
+            "stored within each span"
+        );
+        same!(
+            entries(ages.expires),
+            [1, 0, 0, 1, 2],
+            "that expire within each span"
+        );
+        let bytes = ages.expires.map(|share| share.bytes);
+        ensure!(
+            bytes.iter().sum::<u64>() > 3 * size && bytes[1] == 0,
+            "bytes that expire within each span: {bytes:?}"
+        );
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@
 //! - **A write is all or none**, and durable when it returns as far as the store goes. A renewal changes only the generation it read.
 //! - **Futures can be dropped** at any point, and leave no half of anything behind.
 
+mod ages;
 mod connect;
 mod lease;
 pub mod memory;
@@ -18,6 +19,7 @@ mod spec;
 pub mod sqlite;
 mod tiered;
 
+pub use ages::{Ages, Share};
 pub use connect::connect;
 pub(crate) use connect::{connect_with, tiered as with_tier};
 pub use lease::{Fence, Lease, Leases};
@@ -215,7 +217,9 @@ pub struct Stats {
     pub oldest: Option<Millis>,
     /// When the newest was stored.
     pub newest: Option<Millis>,
-    /// Whether the numbers are exact, not estimated.
+    /// How old they are, and how soon they expire.
+    pub ages: Ages,
+    /// Whether the numbers are exact, not estimated; [`ages`](Self::ages) say so for themselves.
     pub exact: bool,
 }
 

@@ -126,6 +126,7 @@ impl MemoryTable {
             exact: true,
             ..Stats::default()
         };
+        stats.ages.exact = true;
         let shelf = self.open()?;
         let retained = shelf.entries();
         for entry in retained.filter(|e| e.meta.is_retained(self.spec.keep, now)) {
@@ -135,6 +136,8 @@ impl MemoryTable {
             stats.bytes += entry.size();
             stats.oldest = Some(stats.oldest.map_or(at, |oldest| oldest.min(at)));
             stats.newest = stats.newest.max(Some(at));
+            let expires_at = entry.meta.expires_at;
+            stats.ages.note(at, expires_at, entry.size(), now);
         }
         Ok(stats)
     }

@@ -1,5 +1,6 @@
 //! Entries in a SQLite file: the default store. `docs/FORMAT.md` says what is in the file.
 
+mod ages;
 mod change;
 mod changes;
 mod counts;

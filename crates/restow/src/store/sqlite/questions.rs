@@ -1,7 +1,7 @@
 //! What readers ask of a table.
 
 use super::{
-    counts,
+    ages, counts,
     error::Attempt,
     rows::{Binder, Notices, Rows},
     select::{Filter, Plan},
@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Millis, Scope, Selection,
     entry::{Address, Entry, Found, Partition},
-    store::{Parts, Stats},
+    store::{Ages, Parts, Stats},
 };
 use rusqlite::{Connection, params, params_from_iter};
 use std::sync::Arc;
@@ -186,18 +186,24 @@ pub(super) fn page(
 }
 
 /// So many entries are read to know their times exactly; of more, so many at each end.
-const FEW: i64 = 4_096;
+pub(super) const FEW: i64 = 4_096;
 
 /// Counts and adds up what is retained.
 pub(super) fn stats(conn: &Connection, rows: &Rows, now: Millis) -> Attempt<Stats> {
     rows.check_shape(conn)?;
     let conn = &*conn.unchecked_transaction()?;
+    let stats = numbers(conn, rows, now)?;
+    let ages = ages::ages(conn, rows, now, stats.entries, stats.bytes)?;
+    Ok(Stats { ages, ..stats })
+}
+
+fn numbers(conn: &Connection, rows: &Rows, now: Millis) -> Attempt<Stats> {
     let (all, bytes) = match rows.layout.is_counted() {
         true => counts::total(conn, rows, None)?,
         false => (0, 0),
     };
     if all <= FEW {
-        return stats_of(conn, rows, rows.layout.table.to_string(), now);
+        return stats_of(conn, rows, &rows.layout.table.to_string(), now);
     }
     let horizon = rows.horizon(now);
     let table = &rows.layout.table;
@@ -211,7 +217,7 @@ pub(super) fn stats(conn: &Connection, rows: &Rows, now: Millis) -> Attempt<Stat
         )
     };
     let ends = format!("({} UNION ALL {})", end("ASC"), end("DESC"));
-    let times = stats_of(conn, rows, ends, now)?;
+    let times = stats_of(conn, rows, &ends, now)?;
     let number = |n: i64| u64::try_from(n).unwrap_or_default();
     Ok(Stats {
         entries: number(all - gone),
@@ -223,7 +229,7 @@ pub(super) fn stats(conn: &Connection, rows: &Rows, now: Millis) -> Attempt<Stat
 }
 
 /// The same of some rows, by reading them.
-fn stats_of(conn: &Connection, rows: &Rows, from: String, now: Millis) -> Attempt<Stats> {
+fn stats_of(conn: &Connection, rows: &Rows, from: &str, now: Millis) -> Attempt<Stats> {
     let sql = format!(
         "SELECT count(*), total(expires_at <= ?1), total(size), min(stored_at), max(stored_at) FROM {from} WHERE expires_at > ?2",
     );
@@ -238,6 +244,7 @@ fn stats_of(conn: &Connection, rows: &Rows, from: String, now: Millis) -> Attemp
                     bytes: number(2)?,
                     oldest: time(3)?,
                     newest: time(4)?,
+                    ages: Ages::default(),
                     exact: true,
                 })
             })?;

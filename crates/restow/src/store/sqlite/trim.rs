@@ -59,8 +59,8 @@ fn held(conn: &Connection) -> Attempt<Trimmed> {
     let (entries, bytes) = conn.prepare_cached(sql)?.query_row([], both)?;
     Ok(Trimmed {
         removed: 0,
-        entries: entries.cast_unsigned(),
-        bytes: bytes.cast_unsigned(),
+        entries: u64::try_from(entries).unwrap_or_default(),
+        bytes: u64::try_from(bytes).unwrap_or_default(),
     })
 }
 
