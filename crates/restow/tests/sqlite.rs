@@ -32,6 +32,8 @@ mod layout;
 mod names;
 #[path = "sqlite/processes.rs"]
 mod processes;
+#[path = "sqlite/salvage.rs"]
+mod salvage;
 #[path = "sqlite/schema.rs"]
 mod schema;
 #[path = "sqlite/trim.rs"]

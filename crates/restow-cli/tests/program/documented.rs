@@ -18,6 +18,7 @@ async fn every_key_of_the_json_is_documented() {
         &["ls", "items", "--count"],
         &["stats"],
         &["doctor"],
+        &["doctor", "--salvage", "saved.db"],
         &["explain", &url],
         &["explain", &other],
         &["routes", "test", &url],

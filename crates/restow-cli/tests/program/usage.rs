@@ -2,7 +2,7 @@
 
 use crate::support::Place;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "demo",
     "fetch",
     "get",
@@ -11,6 +11,7 @@ const COMMANDS: [&str; 12] = [
     "rm",
     "purge",
     "stats",
+    "doctor",
     "explain",
     "routes",
     "completions",

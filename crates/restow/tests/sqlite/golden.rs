@@ -152,6 +152,12 @@ async fn files_of_every_format_open_with_all_that_is_in_them() {
 /// A field and a column whose names became ours in format 2 keep their values.
 #[tokio::test]
 async fn columns_whose_names_became_ours_are_renamed() {
+    for salvaged in [false, true] {
+        renamed(salvaged).await;
+    }
+}
+
+async fn renamed(salvaged: bool) {
     let folder = folder();
     let path = folder.path().join("a.db");
     std::fs::write(&path, FORMAT_1).unwrap();
@@ -164,7 +170,13 @@ async fn columns_whose_names_became_ours_are_renamed() {
                UPDATE restow_meta SET value = replace(replace(value, '"market"', '"coding"'), '"artist"', '"field_coding"') WHERE key = 'repository:tracks'"#,
         )
         .unwrap();
-    let store = open(&path).await;
+    let new = folder.path().join("new.db");
+    let store = if salvaged {
+        SqliteStore::salvage(&path, &new).await.unwrap();
+        open(&new).await
+    } else {
+        open(&path).await
+    };
     let mut spec = contents().remove(0).0;
     let renamed = |name: &str| match name {
         "market" => "coding".to_owned(),
@@ -234,4 +246,22 @@ async fn make_a_golden_file() {
     plain(&path)
         .execute("VACUUM INTO ?1", [Path::new(&to).to_str()])
         .unwrap();
+}
+
+#[tokio::test]
+async fn what_is_salvaged_of_a_file_of_any_format_is_what_it_held() {
+    for bytes in [FORMAT_1, FORMAT_2] {
+        let folder = folder();
+        let (path, to) = (folder.path().join("a.db"), folder.path().join("new.db"));
+        std::fs::write(&path, bytes).unwrap();
+        let done = SqliteStore::salvage(&path, &to).await.unwrap();
+        let saved: u64 = done.repositories.iter().map(|r| r.saved).sum();
+        assert_eq!(saved, 7, "{done:?}");
+        assert_eq!(
+            std::fs::read(&path).unwrap(),
+            bytes,
+            "it is not brought to a newer format"
+        );
+        check(&open(&to).await).await;
+    }
 }

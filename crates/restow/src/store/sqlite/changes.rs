@@ -266,7 +266,13 @@ fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-fn tag(conn: &Connection, rows: &Rows, row: i64, meta: &Meta, was_tagged: bool) -> Attempt<()> {
+pub(super) fn tag(
+    conn: &Connection,
+    rows: &Rows,
+    row: i64,
+    meta: &Meta,
+    was_tagged: bool,
+) -> Attempt<()> {
     let name = rows.spec.name.as_str();
     if was_tagged {
         conn.prepare_cached("DELETE FROM restow_tags WHERE repository = ?1 AND entry_id = ?2")?

@@ -42,7 +42,9 @@ impl Fault {
             ),
             Some(C::DatabaseCorrupt) => (
                 ErrorKind::Corrupt,
-                format!("{place} is damaged; move the file away and a new one is made"),
+                format!(
+                    "{place} is damaged; save what can be read with `restow doctor --salvage NEW.db`, or move the file away and a new one is made"
+                ),
             ),
             Some(C::NotADatabase) => (
                 ErrorKind::Format,

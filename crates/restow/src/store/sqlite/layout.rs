@@ -223,7 +223,7 @@ impl Layout {
     }
 
     /// Both names quoted, so that no two pairs of names make one; the blank keeps it apart from the names of views.
-    fn index(&self, of: &str) -> Ident {
+    pub(super) fn index(&self, of: &str) -> Ident {
         Ident::new(&format!("restow_ {} {}", self.table, Ident::new(of)))
     }
 

@@ -13,6 +13,7 @@ mod layout;
 mod options;
 mod questions;
 mod rows;
+mod salvage;
 mod schema;
 mod select;
 mod table;
@@ -21,12 +22,13 @@ mod upgrade;
 
 pub use doctor::{Depth, Finding, Report};
 pub use options::{Durability, SqliteOptions};
+pub use salvage::{Salvage, Salvaged};
 
 use super::{Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed};
 use crate::{BoxFuture, BoxStream, Result};
 use engine::{Engine, Pace};
 use rows::Rows;
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 use table::SqliteTable;
 
 /// A store in a SQLite file, in memory, or in a file that is removed with it.
@@ -88,6 +90,35 @@ impl SqliteStore {
     /// Dropped, the check goes on in its thread and tells nobody.
     pub async fn check(options: SqliteOptions, depth: Depth) -> Result<Report> {
         doctor::check(options, depth).await
+    }
+
+    /// Makes a new file of what can still be read of a damaged one, which is not touched. Only entries that verify are taken over.
+    ///
+    /// They keep their generation, times, labels, columns, tags and partition; the cache keeps its secret, and its repositories
+    /// their declarations. No other program should have the damaged file open. A table is never held in memory as a whole.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use restow::store::{Store, sqlite::{SqliteOptions, SqliteStore}};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (damaged, saved) = (folder.path().join("music.db"), folder.path().join("saved.db"));
+    /// # SqliteStore::open(SqliteOptions::file(&damaged)).await?.close().await?;
+    /// let salvage = SqliteStore::salvage(&damaged, &saved).await?;
+    /// assert!(salvage.secret && salvage.lost.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) where the new file is there already, [`Format`](crate::ErrorKind::Format) where
+    /// the damaged one is newer than this program or not one of ours, [`Corrupt`](crate::ErrorKind::Corrupt) where not even its list
+    /// of tables can be read, [`Store`](crate::ErrorKind::Store) where one of them cannot be opened or written.
+    ///
+    /// # Cancel safety
+    /// Dropped, it goes on in its thread and tells nobody.
+    pub async fn salvage(from: impl Into<PathBuf>, to: impl Into<PathBuf>) -> Result<Salvage> {
+        salvage::salvage(from.into(), to.into()).await
     }
 }
 

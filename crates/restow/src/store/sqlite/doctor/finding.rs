@@ -82,7 +82,7 @@ impl Finding {
     pub fn advice(&self) -> Cow<'static, str> {
         match self {
             Self::Damage(_) | Self::Unreadable(..) => {
-                "move the file away, with those that end in -wal and -shm; a new one is made and filled again".into()
+                "save what can be read with `restow doctor --salvage NEW.db`, or move the file away, with those that end in -wal and -shm: a new one is made and filled again".into()
             }
             Self::UndeclaredTable(_) => "leave it, or drop it with SQL where nobody needs it".into(),
             Self::MissingTable(_) => "remove the repository from the store; its endpoint makes it anew".into(),

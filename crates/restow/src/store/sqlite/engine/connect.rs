@@ -140,7 +140,7 @@ impl Source {
     }
 
     /// Opens the connection that writes, and makes the file's fixed tables.
-    pub(super) fn writer(&self) -> Attempt<Connection> {
+    pub(in super::super) fn writer(&self) -> Attempt<Connection> {
         let mut conn = match &self.path {
             Some(path) => open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?,
             None => Connection::open_in_memory()?,
