@@ -8,6 +8,7 @@ mod fetch;
 mod get;
 mod ls;
 mod man;
+mod migrate;
 mod purge;
 mod rm;
 mod routes;
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Purge(purge::Purge),
     Stats(stats::StatsCommand),
     Doctor(doctor::Doctor),
+    Migrate(migrate::Migrate),
     Explain(explain::Explain),
     Routes(routes::Routes),
     Completions(completions::Completions),
@@ -48,6 +50,7 @@ impl Command {
             Self::Purge(c) => c.run(global, out).await,
             Self::Stats(c) => c.run(global, out).await,
             Self::Doctor(c) => c.run(global, out).await,
+            Self::Migrate(c) => c.run(global, out).await,
             Self::Explain(c) => c.run(global, out).await,
             Self::Routes(c) => c.run(global, out).await,
             Self::Completions(c) => c.run(out),

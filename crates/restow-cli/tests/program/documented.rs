@@ -19,6 +19,7 @@ async fn every_key_of_the_json_is_documented() {
         &["stats"],
         &["doctor"],
         &["doctor", "--salvage", "saved.db"],
+        &["migrate", "--check"],
         &["explain", &url],
         &["explain", &other],
         &["routes", "test", &url],

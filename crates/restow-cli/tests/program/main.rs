@@ -6,6 +6,7 @@ mod documented;
 mod explain;
 mod fetch;
 mod held;
+mod migrate;
 mod secrets;
 mod support;
 mod usage;

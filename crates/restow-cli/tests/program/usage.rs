@@ -2,7 +2,7 @@
 
 use crate::support::Place;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "demo",
     "fetch",
     "get",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 13] = [
     "purge",
     "stats",
     "doctor",
+    "migrate",
     "explain",
     "routes",
     "completions",

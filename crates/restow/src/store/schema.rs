@@ -4,6 +4,8 @@ use super::{OnSchemaChange, TableSpec};
 use crate::{Error, ErrorKind, Field, FieldValue, RawKey, Result};
 use std::sync::Arc;
 
+const CANNOT: &str = "only added fields that have a default can be migrated; on_schema_change = \"set-aside\" begins a new table";
+
 /// What has to happen to a table before it can be opened as declared.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SchemaChange {
@@ -44,19 +46,15 @@ impl TableSpec {
         }
         match self.on_schema_change {
             OnSchemaChange::SetAside => Ok(SchemaChange::SetAside),
-            OnSchemaChange::Refuse => Err(self.mismatch(
+            OnSchemaChange::Refuse if self.migration_from(held).is_some() => Err(self.mismatch(
                 held,
-                "set on_schema_change to \"migrate\" or \"set-aside\"",
+                "`restow migrate` changes the table, and so does on_schema_change = \"migrate\"; \"set-aside\" begins a new one",
             )),
+            OnSchemaChange::Refuse => Err(self.mismatch(held, CANNOT)),
             OnSchemaChange::Migrate => self
                 .migration_from(held)
                 .map(SchemaChange::Migrate)
-                .ok_or_else(|| {
-                    self.mismatch(
-                        held,
-                        "only added fields that have a default can be migrated; set on_schema_change to \"set-aside\"",
-                    )
-                }),
+                .ok_or_else(|| self.mismatch(held, CANNOT)),
         }
     }
 

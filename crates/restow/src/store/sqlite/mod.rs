@@ -65,6 +65,21 @@ impl SqliteStore {
         })
     }
 
+    /// The format of the files that this version makes, and that it brings older ones to when it opens them.
+    pub const FORMAT: i32 = layout::FORMAT;
+
+    /// Returns the format of a file, and changes nothing.
+    ///
+    /// # Errors
+    /// [`Format`](crate::ErrorKind::Format) where the file is newer than this program or not one of ours,
+    /// [`Store`](crate::ErrorKind::Store) where it cannot be opened, [`Unsupported`](crate::ErrorKind::Unsupported) for memory.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing happens.
+    pub async fn format(options: SqliteOptions) -> Result<i32> {
+        doctor::look(options, schema::format).await
+    }
+
     /// Looks at a whole file for what is wrong in it, and changes nothing; others may use it meanwhile.
     ///
     /// ```

@@ -17,10 +17,18 @@ use std::collections::BTreeMap;
 
 /// Checks a file on a thread of its own.
 pub(super) async fn check(options: SqliteOptions, depth: Depth) -> Result<Report> {
+    look(options, move |conn| examine(conn, depth)).await
+}
+
+/// Looks at a file on a thread of its own; nothing else is opened for it.
+pub(super) async fn look<T: Send + 'static>(
+    options: SqliteOptions,
+    with: impl FnOnce(&Connection) -> Attempt<T> + Send + 'static,
+) -> Result<T> {
     let work = move || {
         let source = Source::prepare(options.read_only())?;
-        let report = source.reader().and_then(|conn| examine(&conn, depth));
-        report.map_err(|e| e.at(source.place()))
+        let seen = source.reader().and_then(|conn| with(&conn));
+        seen.map_err(|e| e.at(source.place()))
     };
     tokio::task::spawn_blocking(work).await.map_err(|e| {
         Error::new(ErrorKind::Store, "the check of the file was broken off").with_source(e)

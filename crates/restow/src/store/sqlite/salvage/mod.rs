@@ -7,8 +7,8 @@ mod walk;
 pub use outcome::{Salvage, Salvaged};
 
 use super::{
-    counts, engine, error::Attempt, ident::Ident, layout::Layout, options::SqliteOptions, rows::Rows,
-    schema,
+    counts, engine, error::Attempt, ident::Ident, layout::Layout, options::SqliteOptions,
+    rows::Rows, schema,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -221,7 +221,10 @@ impl Work<'_> {
                 None => Some(&column).filter(|column| !before.contains(column)),
             };
             if let Some(from) = from.filter(|from| there.contains(from)) {
-                pairs.push((Ident::new(from).to_string(), Ident::new(&column).to_string()));
+                pairs.push((
+                    Ident::new(from).to_string(),
+                    Ident::new(&column).to_string(),
+                ));
             }
         }
         Ok(pairs.into_iter().unzip())
