@@ -451,4 +451,8 @@ impl Table for FaultyTable {
         assert!(self.fault != Fault::Panics, "this store panics");
         self.inner.stats(now)
     }
+
+    fn foreign_changes(&self) -> Option<u64> {
+        self.inner.foreign_changes()
+    }
 }

@@ -187,6 +187,51 @@ async fn purges() {
     assert_eq!(table.clear(&Selection::default(), 10, T0).await.unwrap(), 1);
 }
 
+/// What was read before a change that nobody waited for is not believed for longer than a second.
+#[tokio::test]
+async fn a_save_that_happens_after_its_caller_is_gone_is_seen_after_a_second() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    let store = tier(Arc::new(open(&path).await)).unwrap();
+    let table = store.open(&tracks()).await.unwrap();
+    save(&*table, at("a"), "one").await;
+    // Another program holds the file, so that the save has to wait.
+    let other = plain(&path);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let writes = [write(entry(at("a"), "two"))];
+    let mut saving = Box::pin(async { table.write(&writes, T0).await });
+    assert!(futures_util::poll!(&mut saving).is_pending());
+    drop(saving);
+    assert_eq!(body(&*table, &at("a")).await.unwrap(), "one");
+    other.execute_batch("COMMIT").unwrap();
+    store.commit().await.unwrap();
+    let later = Duration::from_secs(2);
+    assert_eq!(body_at(&*table, "a", later).await.unwrap(), "two");
+}
+
+/// As long as nobody else writes, what is held is not asked for again and again.
+#[tokio::test]
+async fn what_is_held_is_believed_while_nobody_else_writes() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    let inner = Arc::new(open(&path).await);
+    let table = tier(inner.clone()).unwrap().open(&tracks()).await.unwrap();
+    save(&*table, at("a"), "one").await;
+    save(&*table, at("b"), "one").await;
+    assert_eq!(body(&*table, &at("a")).await.unwrap(), "one");
+    // Behind the tier's back, by the same store: it is not noticed.
+    let beneath = inner.open(&tracks()).await.unwrap();
+    beneath.delete(&[at("a")], T0).await.unwrap();
+    let later = Duration::from_secs(10);
+    assert_eq!(body_at(&*table, "a", later).await.unwrap(), "one");
+    // Another program's change is noticed, whatever it changed.
+    plain(&path)
+        .execute_batch("DELETE FROM tracks WHERE id = 'b'")
+        .unwrap();
+    let later = Duration::from_secs(20);
+    assert_eq!(body_at(&*table, "a", later).await, None);
+}
+
 #[tokio::test]
 async fn what_another_process_purges_is_gone_after_a_second() {
     let folder = folder();

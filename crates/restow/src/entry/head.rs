@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use memchr::memchr;
 use restow_policy::Facts;
 use std::{ops::Range, sync::Arc};
 
@@ -176,8 +177,8 @@ fn split_lines(lines: &[u8]) -> impl Iterator<Item = (Range<usize>, Range<usize>
     std::iter::from_fn(move || {
         let rest = lines.get(at..)?;
         // A value holds no CR or LF, a name no colon: the first of each ends it.
-        let colon = rest.iter().position(|b| *b == b':')?;
-        let end = colon + rest.get(colon..)?.iter().position(|b| *b == b'\r')?;
+        let colon = memchr(b':', rest)?;
+        let end = colon + memchr(b'\r', rest.get(colon..)?)?;
         let line = (at..at + colon, (at + colon + 2).min(at + end)..at + end);
         at += end + 2;
         Some(line)

@@ -156,6 +156,10 @@ pub trait Table: Debug + Send + Sync + 'static {
 
     /// Returns numbers about the table.
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>>;
+
+    /// Returns a number that stays the same as long as nobody but this store, by any of its handles, changes what is stored; `None` where
+    /// that cannot be told at once. A memory tier asks for it instead of asking for each entry.
+    fn foreign_changes(&self) -> Option<u64>;
 }
 
 /// Which parts of an entry a read needs.

@@ -221,6 +221,11 @@ impl Table for MemoryTable {
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
         Answer::ready(self.stats_now(now))
     }
+
+    fn foreign_changes(&self) -> Option<u64> {
+        // Nobody else can.
+        Some(0)
+    }
 }
 
 impl fmt::Debug for MemoryTable {

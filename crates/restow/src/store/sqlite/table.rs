@@ -309,4 +309,8 @@ impl Table for SqliteTable {
             questions::stats(conn, rows, now)
         }))
     }
+
+    fn foreign_changes(&self) -> Option<u64> {
+        self.engine.foreign_changes()
+    }
 }

@@ -13,8 +13,9 @@ use std::{
     hash::{BuildHasher, Hash},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 /// Addresses that share a number; a write to one makes the others be read again, which costs little where it is rare.
@@ -42,20 +43,40 @@ pub(super) struct Ticket {
     stripe: u64,
 }
 
+/// The store's number of foreign changes; [`UNTOLD`] where it could not say.
+type Foreign = u64;
+
+const UNTOLD: Foreign = u64::MAX;
+
 /// What is held of one address.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) found: Found,
     ticket: Ticket,
     checked: Millis,
+    foreign: Foreign,
 }
 
 impl Held {
-    /// Tells whether nothing in this process changed it since, and another process had no time to.
-    pub(super) fn is_current(&self, ticket: Ticket, options: &TierOptions, now: Millis) -> bool {
-        let age = now.0.abs_diff(self.checked.0);
-        self.ticket == ticket && u128::from(age) < options.recheck.as_millis()
+    /// Tells whether nothing in this process changed it since, and another process did not or had no time to.
+    pub(super) fn is_current(
+        &self,
+        ticket: Ticket,
+        foreign: impl FnOnce() -> Foreign,
+        options: &TierOptions,
+        now: Millis,
+    ) -> bool {
+        if self.ticket != ticket {
+            return false;
+        }
+        within(options.recheck, self.checked, now)
+            || (self.foreign != UNTOLD && self.foreign == foreign())
     }
+}
+
+/// Tells whether less than a span is between two moments, whichever is first: clocks are set back too.
+fn within(span: Duration, a: Millis, b: Millis) -> bool {
+    u128::from(a.0.abs_diff(b.0)) < span.as_millis()
 }
 
 /// What weighs how much.
@@ -78,9 +99,32 @@ fn weight(at: &Address, found: &Found) -> u64 {
 pub(super) struct Line {
     number: u64,
     changes: AtomicU64,
+    foreign: AtomicU64,
+    /// When the store was asked for it.
+    asked: AtomicI64,
 }
 
 impl Line {
+    /// Returns the store's number of foreign changes, not older than half the time that entries are believed without it.
+    pub(super) fn foreign(
+        &self,
+        options: &TierOptions,
+        now: Millis,
+        ask: impl FnOnce() -> Option<u64>,
+    ) -> Foreign {
+        let asked = Millis(self.asked.load(Ordering::Acquire));
+        if within(options.recheck / 2, asked, now) {
+            return self.foreign.load(Ordering::Acquire);
+        }
+        let foreign = ask().unwrap_or(UNTOLD);
+        if foreign != UNTOLD {
+            // In this order: a number is never taken for younger than it is.
+            self.foreign.store(foreign, Ordering::Release);
+            self.asked.store(now.0, Ordering::Release);
+        }
+        foreign
+    }
+
     /// Lets nothing be believed that was read of this table until now.
     pub(super) fn change(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
@@ -129,6 +173,8 @@ impl Tier {
             Arc::new(Line {
                 number,
                 changes: AtomicU64::new(0),
+                foreign: AtomicU64::new(UNTOLD),
+                asked: AtomicI64::new(i64::MIN),
             })
         });
         line.clone()
@@ -155,6 +201,7 @@ impl Tier {
         at: &Address,
         found: &Found,
         ticket: Ticket,
+        foreign: Foreign,
         now: Millis,
     ) {
         if found.is_empty() || weight(at, found) > self.options.max_entry {
@@ -166,6 +213,7 @@ impl Tier {
             found: found.clone(),
             ticket,
             checked: now,
+            foreign,
         };
         self.cache.insert(Place(line.number, at.clone()), held);
     }

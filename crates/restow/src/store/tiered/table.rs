@@ -23,13 +23,17 @@ impl TieredTable {
         Self { inner, tier, line }
     }
 
-    /// Returns what is held where it may be answered.
-    fn hit(&self, held: &Option<Held>, ticket: Ticket, now: Millis) -> Option<Found> {
-        let held = held.as_ref()?;
+    /// Tells whether what is held may be answered.
+    fn is_good(&self, held: &Held, ticket: Ticket, now: Millis) -> bool {
         let keep = self.inner.spec().keep;
-        let good = held.is_current(ticket, &self.tier.options, now)
-            && held.found.iter().all(|e| e.meta.is_retained(keep, now));
-        good.then(|| held.found.clone())
+        held.is_current(ticket, || self.foreign(now), &self.tier.options, now)
+            && held.found.iter().all(|e| e.meta.is_retained(keep, now))
+    }
+
+    /// The store's number of foreign changes. What is read after it is held under it.
+    fn foreign(&self, now: Millis) -> u64 {
+        self.line
+            .foreign(&self.tier.options, now, || self.inner.foreign_changes())
     }
 
     /// Reads all of an address from the store, and holds it.
@@ -39,9 +43,10 @@ impl TieredTable {
         ticket: Ticket,
         now: Millis,
     ) -> Answer<'a, Result<Found>> {
+        let foreign = self.foreign(now);
         let keep = move |found: &Result<Found>| {
             if let Ok(found) = found {
-                self.tier.hold(&self.line, at, found, ticket, now);
+                self.tier.hold(&self.line, at, found, ticket, foreign, now);
             }
         };
         match self.inner.read(at, Parts::Whole, now) {
@@ -65,11 +70,12 @@ impl TieredTable {
         ticket: Ticket,
         now: Millis,
     ) -> Answer<'a, Result<Found>> {
+        let foreign = self.foreign(now);
         match self.inner.read(at, Parts::Meta, now) {
-            Answer::Ready(Some(there)) => self.compared(at, held, there, ticket, now),
+            Answer::Ready(Some(there)) => self.compared(at, held, there, (ticket, foreign), now),
             waiting => Answer::later(async move {
                 let there = waiting.await;
-                self.compared(at, held, there, ticket, now).await
+                self.compared(at, held, there, (ticket, foreign), now).await
             }),
         }
     }
@@ -79,13 +85,13 @@ impl TieredTable {
         at: &'a Address,
         held: Found,
         there: Result<Found>,
-        ticket: Ticket,
+        (ticket, foreign): (Ticket, u64),
         now: Millis,
     ) -> Answer<'a, Result<Found>> {
         match there {
             Err(error) => Answer::ready(Err(error)),
             Ok(there) if same(&held, &there) => {
-                self.tier.hold(&self.line, at, &held, ticket, now);
+                self.tier.hold(&self.line, at, &held, ticket, foreign, now);
                 Answer::ready(Ok(held))
             }
             Ok(_) => self.fetch(at, ticket, now),
@@ -198,11 +204,8 @@ impl Table for TieredTable {
             return Answer::ready(Err(error));
         }
         let ticket = self.tier.ticket(&self.line, at);
-        let held = self.tier.get(&self.line, at);
-        if let Some(found) = self.hit(&held, ticket, now) {
-            return Answer::ready(Ok(found));
-        }
-        match (held, parts) {
+        match (self.tier.get(&self.line, at), parts) {
+            (Some(held), _) if self.is_good(&held, ticket, now) => Answer::ready(Ok(held.found)),
             (Some(held), _) => self.recheck(at, held.found, ticket, now),
             // Who lists does not want the bodies read.
             (None, Parts::Meta) => self.inner.read(at, parts, now),
@@ -228,11 +231,16 @@ impl Table for TieredTable {
         let hits: Vec<_> = at
             .iter()
             .zip(&tickets)
-            .map(|(at, ticket)| self.hit(&self.tier.get(&self.line, at), *ticket, now))
+            .map(|(at, ticket)| {
+                let held = self.tier.get(&self.line, at);
+                held.filter(|held| self.is_good(held, *ticket, now))
+                    .map(|held| held.found)
+            })
             .collect();
         if hits.iter().all(Option::is_some) {
             return Answer::ready(Ok(hits.into_iter().flatten().collect()));
         }
+        let foreign = self.foreign(now);
         Answer::later(async move {
             let missing = at.iter().zip(&hits).filter(|(_, hit)| hit.is_none());
             let missing: Vec<_> = missing.map(|(at, _)| at.clone()).collect();
@@ -249,7 +257,7 @@ impl Table for TieredTable {
                 hit.unwrap_or_else(|| {
                     let found = read.next().unwrap_or_default();
                     if wanted == Parts::Whole {
-                        self.tier.hold(&self.line, at, &found, ticket, now);
+                        self.tier.hold(&self.line, at, &found, ticket, foreign, now);
                     }
                     found
                 })
@@ -308,5 +316,9 @@ impl Table for TieredTable {
 
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
         self.inner.stats(now)
+    }
+
+    fn foreign_changes(&self) -> Option<u64> {
+        self.inner.foreign_changes()
     }
 }

@@ -131,6 +131,14 @@ impl Engine {
         }
     }
 
+    /// A number that changes with what other connections commit; `None` where the writer's is in use. All changes of this store go through that one.
+    pub(super) fn foreign_changes(&self) -> Option<u64> {
+        if self.source.is_memory() {
+            return Some(0);
+        }
+        self.writer.as_ref()?.foreign_changes()
+    }
+
     /// Notes that rows were used.
     pub(super) fn note_uses(&self, statement: &Arc<str>, rows: &[i64], now: Millis) {
         if self.writer.is_some() && !rows.is_empty() && self.uses.note(statement, rows, now) {

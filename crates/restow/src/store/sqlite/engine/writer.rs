@@ -14,7 +14,10 @@ use super::{
 use crate::{Error, ErrorKind, Result};
 use rusqlite::Connection;
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -39,7 +42,14 @@ pub(super) struct Writer {
     /// None for memory, which has no log.
     upkeep: Option<Upkeep>,
     /// One clone for each job, and one for who waits for it.
-    waiting: Arc<()>,
+    waiting: Arc<Waiting>,
+}
+
+/// Who has it waits for the writer.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Jobs that were done when nobody waited for them any more.
+    orphans: AtomicU32,
 }
 
 /// What there is once a store is open.
@@ -134,7 +144,7 @@ impl Writer {
             work,
             done: None,
             reply: Some(reply),
-            _waiting: self.waiting.clone(),
+            waiting: self.waiting.clone(),
         });
         self.queue
             .send(Message::Work(job))
@@ -149,9 +159,21 @@ impl Writer {
             work,
             done: None,
             reply: None,
-            _waiting: self.waiting.clone(),
+            waiting: self.waiting.clone(),
         });
         let _ = self.queue.try_send(Message::Work(job));
+    }
+
+    /// A number that changes with what other connections commit, and with what was committed here after its caller was gone; `None` where
+    /// it would have to wait.
+    pub(super) fn foreign_changes(&self) -> Option<u64> {
+        let number = self.link.try_with(|conn| {
+            conn.busy_timeout(Duration::ZERO).ok()?;
+            let mut version = conn.prepare_cached("PRAGMA data_version").ok()?;
+            version.query_row([], |row| row.get::<_, i64>(0)).ok()
+        });
+        let orphans = u64::from(self.waiting.orphans.load(Relaxed));
+        Some(number.flatten()?.cast_unsigned() << 32 | orphans)
     }
 
     /// Asks for free pages to be given back to the disk.
@@ -187,7 +209,7 @@ struct Call<T, F> {
     done: Option<Result<T>>,
     reply: Option<oneshot::Sender<Result<T>>>,
     /// As long as it is there, others wait behind it.
-    _waiting: Arc<()>,
+    waiting: Arc<Waiting>,
 }
 
 impl<T: Send, F: FnMut(&Connection) -> Attempt<T> + Send> Job for Call<T, F> {
@@ -207,7 +229,9 @@ impl<T: Send, F: FnMut(&Connection) -> Attempt<T> + Send> Job for Call<T, F> {
     fn reply(self: Box<Self>) {
         match (self.reply, self.done) {
             (Some(reply), Some(done)) => {
-                let _ = reply.send(done);
+                if reply.send(done).is_err() {
+                    self.waiting.orphans.fetch_add(1, Relaxed);
+                }
             }
             (None, Some(Err(error))) => {
                 tracing::debug!(%error, "upkeep of the store failed; it is tried again later");
