@@ -1,19 +1,38 @@
 //! Benches of restow: each work beside a reference, in turn, in one run. `bench/README.md` says how to read them.
 
 mod api;
-mod client;
+mod by_hand;
+mod fill;
+mod large;
 mod measure;
+mod origin;
+mod peer;
 mod report;
-mod router;
-mod store;
+mod rivals;
+mod work;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use report::Report;
 use std::{error::Error, path::PathBuf};
 
 /// Measures restow beside a reference.
 #[derive(Debug, Parser)]
 struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures every work beside its reference, and tells which targets hold.
+    Compare(Compare),
+    /// Streams a store and prints the most memory that took: a child of `compare`.
+    #[command(hide = true)]
+    Stream { url: String },
+}
+
+#[derive(Debug, clap::Args)]
+struct Compare {
     /// Runs the works whose name holds this word.
     #[arg(long, default_value = "")]
     only: String,
@@ -23,9 +42,9 @@ struct Args {
     /// Few entries and rounds: whether it runs, not how fast.
     #[arg(long)]
     quick: bool,
-    /// How many entries the stores hold.
-    #[arg(long, default_value_t = 10_000)]
-    entries: usize,
+    /// Adds a store of 10^7 entries, 26 GB, to the works that grow.
+    #[arg(long)]
+    huge: bool,
     /// Writes the table into this file too.
     #[arg(long)]
     write: Option<PathBuf>,
@@ -34,10 +53,40 @@ struct Args {
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 struct Size {
+    /// Entries in the store of most works.
     entries: usize,
+    /// Entries in the stores of the works that grow.
+    steps: &'static [usize],
+    /// Entries in the large store.
+    large: usize,
     rounds: usize,
     /// Operations in one round of one contender.
     operations: usize,
+    /// How long callers are watched while nothing else happens.
+    quiet: std::time::Duration,
+}
+
+impl Size {
+    const FULL: Self = Self {
+        entries: 10_000,
+        steps: &[10_000, 100_000],
+        large: 1_000_000,
+        rounds: 15,
+        operations: 20_000,
+        quiet: std::time::Duration::from_secs(10),
+    };
+    const HUGE: Self = Self {
+        steps: &[10_000, 100_000, 10_000_000],
+        ..Self::FULL
+    };
+    const QUICK: Self = Self {
+        entries: 500,
+        steps: &[100, 500],
+        large: 2_000,
+        rounds: 2,
+        operations: 256,
+        quiet: std::time::Duration::from_millis(300),
+    };
 }
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -45,33 +94,28 @@ type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 fn main() -> Outcome {
     // Where TLS is built into the workspace's reqwest, a client cannot be made before a provider is chosen.
     _ = rustls::crypto::ring::default_provider().install_default();
-    let args = Args::parse();
-    let size = if args.quick {
-        Size {
-            entries: args.entries.min(500),
-            rounds: 2,
-            operations: 200,
-        }
-    } else {
-        Size {
-            entries: args.entries,
-            rounds: 15,
-            operations: 20_000,
-        }
-    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let mut report = Report::new(&args.only, args.json);
-    runtime.block_on(async {
-        client::run(size, &mut report).await?;
-        store::run(size, &mut report).await?;
-        router::run(size, &mut report)
-    })?;
-    report.close();
-    if let Some(path) = args.write {
-        std::fs::write(path, report.page())?;
+    match Args::parse().command {
+        Command::Compare(compare) => runtime.block_on(compare.run()),
+        Command::Stream { url } => runtime.block_on(work::memory::stream(&url)),
     }
-    Ok(())
+}
+
+impl Compare {
+    async fn run(self) -> Outcome {
+        let size = match (self.quick, self.huge) {
+            (true, _) => Size::QUICK,
+            (false, true) => Size::HUGE,
+            (false, false) => Size::FULL,
+        };
+        let mut report = Report::new(self.only, self.json, self.quick);
+        work::all(size, &mut report).await;
+        if let Some(path) = self.write {
+            std::fs::write(path, report.page())?;
+        }
+        report.close()
+    }
 }
