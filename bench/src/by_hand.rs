@@ -152,7 +152,6 @@ fn insert_like(ours: &Connection) -> Outcome<String> {
     let first = ours.prepare("SELECT * FROM items LIMIT 1")?;
     let columns: Vec<_> = first
         .column_names()
-        .into_iter()
         .filter(|name| *name != "entry_id")
         .map(|name| format!("\"{name}\""))
         .collect();

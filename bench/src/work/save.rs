@@ -34,7 +34,7 @@ pub(crate) async fn run(size: Size, report: &mut Report) -> Outcome {
         let mut hand = Writer::like(&path, &dir.path().join("hand.db"), synchronous)?;
         hand.save_many(&fill::pairs(0..size.entries))?;
         let hand = RefCell::new(hand);
-        let n = (size.operations / 10).max(64) / 64 * 64;
+        let n = (size.operations / 20).max(64) / 64 * 64;
         let (ours, theirs) = (Cell::new(size.entries), Cell::new(size.entries));
         let by_hand = || {
             Contender::blocking(HAND, || {
