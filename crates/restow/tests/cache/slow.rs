@@ -163,4 +163,8 @@ impl Table for SlowTable {
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
         self.0.stats(now)
     }
+
+    fn foreign_changes(&self) -> Option<u64> {
+        self.0.foreign_changes()
+    }
 }

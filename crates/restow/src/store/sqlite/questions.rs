@@ -14,10 +14,10 @@ use crate::{
 use rusqlite::{Connection, params, params_from_iter};
 use std::sync::Arc;
 
-/// The most rows of a page.
-const PAGE_ROWS: usize = 256;
+/// The most rows of a page: two of them are in the processor's own cache, one that is read and one that is used.
+const PAGE_ROWS: usize = 128;
 /// A page ends after this many bytes; an entry is not divided.
-const PAGE_BYTES: u64 = 1 << 20;
+const PAGE_BYTES: u64 = 256 << 10;
 
 /// Reads every retained variant at an address.
 pub(super) fn read(
