@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, Hash, RandomState},
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard},
 };
 use tokio::sync::watch;
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct Flights<K, T> {
     flying: Mutex<HashMap<K, watch::Sender<Flight<T>>>>,
-    solo: Mutex<HashMap<u64, i64>>,
+    solo: Mutex<HashMap<u64, Range<i64>>>,
     hasher: RandomState,
 }
 
@@ -71,16 +72,16 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
         })
     }
 
-    /// Remembers until `until` that waiting for this key is of no use.
+    /// Remembers from `now` until `until` that waiting for this key is of no use.
     pub(crate) fn fly_solo(&self, key: &K, now: i64, until: i64) {
         let mut solo = lock(&self.solo);
         if solo.len() >= MOST_SOLO {
-            solo.retain(|_, t| *t > now);
+            solo.retain(|_, while_solo| while_solo.contains(&now));
             if solo.len() >= MOST_SOLO {
                 solo.clear();
             }
         }
-        solo.insert(self.hasher.hash_one(key), until);
+        solo.insert(self.hasher.hash_one(key), now..until);
     }
 
     /// Tells whether waiting for this key was of no use a moment ago.
@@ -91,7 +92,7 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
         }
         let hash = self.hasher.hash_one(key);
         match solo.get(&hash) {
-            Some(until) if *until > now => true,
+            Some(while_solo) if while_solo.contains(&now) => true,
             Some(_) => {
                 solo.remove(&hash);
                 false
@@ -198,6 +199,8 @@ mod tests {
         flights.fly_solo(&1, 0, 10);
         assert!(flights.is_solo(&1, 9) && !flights.is_solo(&2, 9));
         assert!(!flights.is_solo(&1, 10));
+        flights.fly_solo(&1, 5, 15);
+        assert!(!flights.is_solo(&1, 4), "the clock was set back");
         for key in 0..3 * u32::try_from(MOST_SOLO).unwrap() {
             flights.fly_solo(&key, 0, 10);
         }

@@ -10,10 +10,11 @@ use crate::{
     upkeep::{Room, Upkeep},
 };
 use http::StatusCode;
-use restow_policy::Limits;
+use restow_policy::{CLOCK_SKEW_MS, Limits};
 use std::{
     collections::HashMap,
     fmt,
+    ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, Ordering},
@@ -74,8 +75,8 @@ pub(crate) struct Context {
     pub(crate) upkeep: Arc<Upkeep>,
     mode: AtomicU8,
     closed: AtomicBool,
-    /// Hosts that asked not to be asked until then.
-    resting: Mutex<HashMap<Box<str>, Millis>>,
+    /// Hosts that asked to be left alone, and when.
+    resting: Mutex<HashMap<Box<str>, Range<Millis>>>,
 }
 
 impl Context {
@@ -144,8 +145,10 @@ impl Context {
     pub(crate) fn rest(&self, host: &str, until: Millis) {
         let now = self.now();
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        resting.retain(|_, t| *t > now);
-        resting.insert(host.into(), until);
+        resting.retain(|_, rest| rest.contains(&now));
+        // Where the clock is set back by more than it may differ, it would be left alone for who knows how long.
+        let since = now.minus(Duration::from_millis(CLOCK_SKEW_MS.unsigned_abs()));
+        resting.insert(host.into(), since..until);
     }
 
     /// Tells whether a host asked to be left alone: background work then waits for another day.
@@ -155,7 +158,7 @@ impl Context {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .get(host)
-            .is_some_and(|t| *t > now)
+            .is_some_and(|rest| rest.contains(&now))
     }
 }
 

@@ -189,6 +189,9 @@
 //! | [`stale_if_error`](RouteEndpoint::stale_if_error) | 7 days | how long after its expiry it stands in for an API that fails |
 //! | [`stale_while_revalidate`](RouteEndpoint::stale_while_revalidate) | none | how long after its expiry it is served at once and refreshed behind |
 //!
+//! All of it goes by the cache's [`Clock`], in UTC. Where it goes forward, answers expire that much sooner. Where it was set back, an answer that was stored
+//! or confirmed more than 5 seconds after the present has an age that nobody knows: no call takes it for fresh until it is stored or confirmed again.
+//!
 //! Each can be set on the [builder](CacheBuilder) for all, and on an endpoint, whose word wins. [`Repository::get`] reads live answers
 //! only; [`Repository::lookup`] tells live, stale and negative ones apart. A 403, a 429 or a 5xx never takes the place of a good answer.
 //!

@@ -32,7 +32,7 @@ impl Get {
         let session = Session::open(global, Access::Existing, None).await?;
         let held = self.target.find(&session).await?;
         let now = SystemClock.now();
-        let Some(entry) = held.entries.iter().find(|e| self.stale || e.is_live(now)) else {
+        let Some(entry) = held.entries.iter().find(|e| self.stale || e.is_fresh(now)) else {
             return Err(if held.entries.is_empty() {
                 held.missing("nothing")
             } else {

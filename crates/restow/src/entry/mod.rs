@@ -13,6 +13,7 @@ pub use record::{Record, Seal};
 
 use crate::{FieldValue, Millis};
 use bytes::Bytes;
+use restow_policy::CLOCK_SKEW_MS;
 use std::{sync::Arc, time::Duration};
 
 /// All of an entry that a 304 may change, and the seal of the body it belongs to.
@@ -73,9 +74,14 @@ impl Entry {
         }
     }
 
-    /// Tells whether it is fresh by its expiry.
+    /// Tells whether it has not expired.
     pub fn is_live(&self, now: Millis) -> bool {
         self.meta.is_live(now)
+    }
+
+    /// Tells whether it may be read as fresh: live, and not from the future.
+    pub fn is_fresh(&self, now: Millis) -> bool {
+        self.meta.is_fresh(now)
     }
 
     /// Returns the bytes it costs: header lines, URL, body.
@@ -85,9 +91,18 @@ impl Entry {
 }
 
 impl Meta {
-    /// Tells whether the entry is fresh by its expiry.
+    /// Tells whether the entry has not expired: what [`Scope::Live`](crate::Scope::Live) covers.
     pub fn is_live(&self, now: Millis) -> bool {
         self.expires_at > now
+    }
+
+    /// Tells whether the entry may be read as fresh: live, and not from the future.
+    ///
+    /// Where it was stored or confirmed more than 5 seconds after `now`, the clock was set back since. How old it is nobody knows, and its
+    /// expiry may be years beyond its lifetime.
+    pub fn is_fresh(&self, now: Millis) -> bool {
+        let since = self.stored_at.max(self.checked_at);
+        self.is_live(now) && since.0 <= now.0.saturating_add(CLOCK_SKEW_MS)
     }
 
     /// Tells whether the entry is live, or expired and still within `keep`. Past it, it is gone.
@@ -141,10 +156,10 @@ impl Found {
         }
     }
 
-    /// Returns the newest live entry of those that `pick` says yes to: what a typed `get` answers.
+    /// Returns the newest [fresh](Entry::is_fresh) entry of those that `pick` says yes to: what a typed `get` answers.
     pub fn newest_live(&self, now: Millis, pick: impl Fn(&Entry) -> bool) -> Option<&Arc<Entry>> {
         self.iter()
-            .filter(|e| e.is_live(now) && pick(e))
+            .filter(|e| e.is_fresh(now) && pick(e))
             .max_by_key(|e| e.meta.stored_at)
     }
 }

@@ -261,6 +261,9 @@ impl Ticket {
             .unwrap_or(self.mount.expire_after);
         let meta = Meta {
             head: Arc::new(head),
+            // Where the clock was set back since it would come from the future still, and be asked for each time.
+            stored_at: entry.meta.stored_at.min(now),
+            changed_at: entry.meta.changed_at.min(now),
             checked_at: now,
             expires_at: expiry.after(now),
             ..entry.meta.clone()
@@ -311,7 +314,7 @@ impl Ticket {
             .ok()?;
         found
             .iter()
-            .find(|e| e.id == than.id && e.generation != Generation::UNKNOWN && e.is_live(now))
+            .find(|e| e.id == than.id && e.generation != Generation::UNKNOWN && e.is_fresh(now))
             .map(|e| (**e).clone())
     }
 

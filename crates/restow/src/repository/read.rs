@@ -53,7 +53,7 @@ impl<E: Endpoint> Repository<E> {
             self.explain(&at, now).await;
         }
         Ok(self
-            .newest(&found, |e| e.is_live(now))
+            .newest(&found, |e| e.is_fresh(now))
             .map(|(_, value)| value))
     }
 
@@ -71,7 +71,7 @@ impl<E: Endpoint> Repository<E> {
         let found = self.find_many(&places, Parts::Body, now).await?;
         Ok(found
             .iter()
-            .map(|f| self.newest(f, |e| e.is_live(now)).map(|(_, value)| value))
+            .map(|f| self.newest(f, |e| e.is_fresh(now)).map(|(_, value)| value))
             .collect())
     }
 
@@ -121,7 +121,7 @@ impl<E: Endpoint> Repository<E> {
         };
         let now = self.ctx.now();
         let found = self.find(&at, Parts::Whole, now).await?;
-        if let Some((entry, value)) = self.newest(&found, |e| e.is_live(now)) {
+        if let Some((entry, value)) = self.newest(&found, |e| e.is_fresh(now)) {
             return Ok(Lookup::Hit { value, entry });
         }
         if let Some(entry) = found.newest_live(now, |e| !e.meta.head.status().is_success()) {
@@ -130,7 +130,7 @@ impl<E: Endpoint> Repository<E> {
                 entry: entry.clone(),
             });
         }
-        let stale = self.newest(&found, |e| !e.is_live(now));
+        let stale = self.newest(&found, |e| !e.is_fresh(now));
         Ok(
             stale.map_or(Lookup::Missing, |(entry, value)| Lookup::Stale {
                 value,
@@ -151,7 +151,7 @@ impl<E: Endpoint> Repository<E> {
         let found = self.variants(at).await?;
         Ok(found
             .into_iter()
-            .max_by_key(|e| (e.is_live(now), e.meta.stored_at)))
+            .max_by_key(|e| (e.is_fresh(now), e.meta.stored_at)))
     }
 
     /// Returns every entry that is kept under a key, in no order: the variants that `Vary` made, expired ones too.
