@@ -187,8 +187,7 @@ impl Stored<'_> {
                 remaining: i64::MAX,
             };
         };
-        let lifetime = expires_at.saturating_sub(self.since());
-        let remaining = lifetime.saturating_sub(resident.max(0));
+        let remaining = expires_at.saturating_sub(now.max(self.since()));
         if remaining > 0 {
             Freshness::Fresh { remaining }
         } else {
