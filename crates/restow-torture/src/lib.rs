@@ -2,11 +2,15 @@
 //!
 //! - [`crash`] (R1): writers are killed at random instants.
 //! - [`processes`] (R4): several processes on one file.
+//! - [`model`] (R14): random operations, compared with a map.
+//! - [`fuzz`] (R15): any bytes, to all that reads bytes.
 //!
 //! Every stored body says which key and version it belongs to ([`content`]), so that a wrong answer is seen whoever gives it.
 
 pub mod content;
 pub mod crash;
+pub mod fuzz;
+pub mod model;
 mod place;
 pub mod processes;
 mod report;

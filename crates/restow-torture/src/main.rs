@@ -2,7 +2,13 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use restow_torture::{Plan, crash, processes, table, worker::Work};
+use restow_torture::{
+    Plan, crash,
+    fuzz::{self, Until},
+    model::{self, Backend},
+    processes, table,
+    worker::Work,
+};
 use std::{process::ExitCode, time::Duration};
 
 #[derive(Debug, Parser)]
@@ -12,8 +18,8 @@ struct Args {
     /// How long all of it may take, about.
     #[arg(default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
-    /// Only this promise: R1 or R4.
-    #[arg(long, value_parser = ["R1", "R4"])]
+    /// Only this promise.
+    #[arg(long, value_parser = ["R1", "R4", "R14", "R15"])]
     only: Option<String>,
     /// Where the random numbers begin; by default anywhere.
     #[arg(long)]
@@ -50,6 +56,16 @@ async fn main() -> Result<ExitCode> {
         for number in [2, 4] {
             reports.push(processes::run(&plan, number, time).await?);
         }
+    }
+    if wanted("R14") {
+        for backend in Backend::ALL {
+            reports.push(model::run(&plan, backend, 2_000, 50).await?);
+        }
+    }
+    if wanted("R15") {
+        // A fifth of the time for all of them.
+        let each = Duration::from_secs(args.minutes * 12) / fuzz::TARGETS.len() as u32;
+        reports.push(fuzz::run(&plan, Until::Over(each))?);
     }
     print!("{}", table(&reports));
     Ok(ExitCode::from(u8::from(!reports.iter().all(|r| r.kept()))))
