@@ -172,11 +172,7 @@ impl Field {
         let mut all: Vec<_> = self
             .ours
             .iter()
-            .map(|(name, client)| {
-                // Every entry of the tier is checked again once a second: a round has to be as long as that.
-                let n = if name == TIER { n * 10 } else { n };
-                through(name, client, n)
-            })
+            .map(|(name, client)| through(name, client, n))
             .collect();
         all.extend(self.rivals.iter().map(|rival| {
             let n = if rival.slow { n / 10 } else { n };
