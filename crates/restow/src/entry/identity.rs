@@ -1,7 +1,7 @@
 //! What identifies an entry: key, partition, variant; and its generation.
 
 use crate::{Error, ErrorKind, RawKey, Result};
-use std::{fmt, sync::Arc};
+use std::{cell::RefCell, fmt, sync::Arc};
 
 /// Whose entry it is: a named principal's, the holder's of a credential, or everyone's.
 ///
@@ -116,15 +116,7 @@ impl Generation {
 
     /// Returns a first generation: random, and far from the end.
     pub fn start() -> Self {
-        let mut bytes = [0; 8];
-        // Without the system's random numbers the address of a stack variable and the time are still rarely the same twice.
-        if getrandom::fill(&mut bytes).is_err() {
-            let nanos = std::time::SystemTime::UNIX_EPOCH
-                .elapsed()
-                .map_or(0, |d| d.subsec_nanos());
-            bytes = (u64::from(nanos) << 20).to_le_bytes();
-        }
-        Self((u64::from_le_bytes(bytes) >> 16) | 1)
+        Self((random() >> 16) | 1)
     }
 
     /// Returns the generation after this one.
@@ -132,4 +124,31 @@ impl Generation {
     pub fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
+}
+
+/// Random numbers of this thread that are left: the system is asked for many at once.
+struct Pool {
+    numbers: [u8; 512],
+    used: usize,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { numbers: [0; 512], used: 512 }) };
+}
+
+fn random() -> u64 {
+    let next = POOL.with_borrow_mut(|pool| {
+        if pool.used >= pool.numbers.len() {
+            getrandom::fill(&mut pool.numbers).ok()?;
+            pool.used = 0;
+        }
+        let number = pool.numbers.get(pool.used..)?.first_chunk()?;
+        pool.used += 8;
+        Some(u64::from_le_bytes(*number))
+    });
+    // Without the system's random numbers the time is still rarely the same twice.
+    next.unwrap_or_else(|| {
+        let since = std::time::SystemTime::UNIX_EPOCH.elapsed();
+        u64::from(since.map_or(0, |d| d.subsec_nanos())) << 20
+    })
 }

@@ -72,9 +72,9 @@ async fn whatever_is_damaged_is_a_miss() {
         ("UPDATE tracks SET facts = x''", [false; 4]),
         ("UPDATE tracks SET facts = x'09' || substr(facts, 2)", [false; 4]),
         ("UPDATE tracks SET facts = CAST(substr(facts, 1, 3) || x'00' || substr(facts, 5) AS BLOB)", [false; 4]),
-        ("UPDATE tracks SET tags = '{'", [false; 4]),
+        ("UPDATE tracks SET tags = '{'", [false, false, true, false]),
         ("UPDATE tracks SET variant = x'01'", [false; 4]),
-        ("UPDATE tracks SET label = x'ff'", [false; 4]),
+        ("UPDATE tracks SET label = x'ff'", [false, false, true, false]),
         ("UPDATE tracks SET used_at = 'x'", [true; 4]),
     ]
     .into_iter()

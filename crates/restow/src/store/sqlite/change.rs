@@ -12,6 +12,19 @@ use crate::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
+/// Returns the spec of a table that is what `wanted` says already.
+pub(super) fn unchanged(conn: &Connection, wanted: &TableSpec) -> Attempt<Option<TableSpec>> {
+    let stored = schema::spec(conn, &wanted.name)?;
+    Ok(stored.filter(|stored| {
+        *stored == *wanted
+            || wanted.declaration.is_empty()
+                && TableSpec {
+                    declaration: stored.declaration.clone(),
+                    ..wanted.clone()
+                } == *stored
+    }))
+}
+
 /// Makes the table what `wanted` says, and returns the spec it has then.
 pub(super) fn open(conn: &Connection, wanted: &TableSpec) -> Attempt<TableSpec> {
     let Some(stored) = schema::spec(conn, &wanted.name)? else {

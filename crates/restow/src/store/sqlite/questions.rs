@@ -125,18 +125,35 @@ pub(super) struct Cursor {
     last: i64,
 }
 
+/// A scan of fewer rows has one cursor.
+const WORTH_TWO: i64 = 1_024;
+
 impl Cursor {
-    /// Begins a scan.
-    pub(super) fn begin(conn: &Connection, rows: &Rows) -> Attempt<Self> {
+    /// Begins a scan: of many rows with two cursors, since two threads read twice as fast.
+    pub(super) fn begin(conn: &Connection, rows: &Rows) -> Attempt<Vec<Self>> {
         let sql = format!(
-            "SELECT coalesce(max(entry_id), 0) FROM {}",
+            "SELECT coalesce(min(entry_id), 0), coalesce(max(entry_id), 0) FROM (SELECT min(entry_id) AS entry_id FROM {0} UNION ALL SELECT max(entry_id) FROM {0})",
             rows.layout.table
         );
-        let last = conn.prepare_cached(&sql)?.query_row([], |row| row.get(0))?;
-        Ok(Self {
-            after: i64::MIN,
-            last,
-        })
+        let (first, last): (i64, i64) = conn
+            .prepare_cached(&sql)?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let after = first.saturating_sub(1);
+        let rows = last.saturating_sub(after);
+        if rows < WORTH_TWO {
+            return Ok(vec![Self { after, last }]);
+        }
+        let middle = after + rows / 2;
+        Ok(vec![
+            Self {
+                after,
+                last: middle,
+            },
+            Self {
+                after: middle,
+                last,
+            },
+        ])
     }
 }
 
@@ -164,7 +181,7 @@ pub(super) fn page(
     }
     binder.put(cursor.after)?.put(cursor.last)?;
     let mut answers = statement.raw_query();
-    let (mut page, mut seen, mut bytes) = (Vec::new(), 0, 0);
+    let (mut page, mut seen, mut bytes) = (Vec::with_capacity(PAGE_ROWS), 0, 0);
     while let Some(row) = answers.next()? {
         seen += 1;
         cursor.after = row.get(0)?;
@@ -179,9 +196,11 @@ pub(super) fn page(
                 .push((cursor.after, row.get(2).unwrap_or(0)));
         }
         if bytes >= PAGE_BYTES {
-            return Ok(Some(page));
+            break;
         }
     }
+    // Who reads everything tells nothing of what is used.
+    notices.used.clear();
     Ok((seen > 0).then_some(page))
 }
 

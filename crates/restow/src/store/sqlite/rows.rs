@@ -189,11 +189,15 @@ impl Rows {
                 record.into_head(row.get(4).ok()?, url, lines).ok()?
             }
         };
-        let tags = match text(row, 10)? {
+        // What is beside a body that is wanted alone was not asked for.
+        let bare = parts == Parts::Body;
+        let stored_at = time(5)?;
+        let tags = match if bare { None } else { text(row, 10)? } {
             None => Arc::new([]) as Arc<[Box<str>]>,
             Some(json) => serde_json::from_str::<Vec<Box<str>>>(json).ok()?.into(),
         };
-        let columns = (15..15 + self.layout.columns.len()).map(|i| match row.get_ref(i).ok()? {
+        let declared = if bare { 0 } else { self.layout.columns.len() };
+        let columns = (15..15 + declared).map(|i| match row.get_ref(i).ok()? {
             ValueRef::Integer(i) => Some(FieldValue::Integer(i)),
             ValueRef::Text(text) => Some(FieldValue::from(std::str::from_utf8(text).ok()?)),
             _ => Some(FieldValue::Absent),
@@ -207,10 +211,14 @@ impl Rows {
             meta: Meta {
                 head: Arc::new(head),
                 seal,
-                label: text(row, 3)?.map(Arc::from),
-                stored_at: time(5)?,
-                checked_at: time(6)?,
-                changed_at: time(7)?,
+                label: if bare {
+                    None
+                } else {
+                    text(row, 3)?.map(Arc::from)
+                },
+                stored_at,
+                checked_at: if bare { stored_at } else { time(6)? },
+                changed_at: if bare { stored_at } else { time(7)? },
                 expires_at: time(8)?,
                 columns: columns.collect::<Option<_>>()?,
                 tags,
@@ -357,14 +365,29 @@ pub(super) fn seal(facts: &[u8]) -> Option<Seal> {
 }
 
 fn selected(layout: &Layout, parts: Parts) -> String {
+    // Who wants a body alone pays for as few columns as can be.
+    let bare = parts == Parts::Body;
+    let or_null = |name: &str| {
+        if bare {
+            "NULL".to_owned()
+        } else {
+            name.to_owned()
+        }
+    };
     let parts = match parts {
         Parts::Meta => "url, headers, NULL",
         Parts::Body => "NULL, NULL, body",
         Parts::Whole => "url, headers, body",
     };
-    let columns: String = layout.columns.iter().map(|c| format!(", {c}")).collect();
+    let columns: String = layout
+        .columns
+        .iter()
+        .map(|c| format!(", {}", or_null(&c.to_string())))
+        .collect();
+    let [label, checked_at, changed_at, tags] =
+        ["label", "checked_at", "changed_at", "tags"].map(or_null);
     format!(
-        "entry_id, variant, generation, label, status, stored_at, checked_at, changed_at, expires_at, used_at, tags, facts, {parts}{columns}"
+        "entry_id, variant, generation, {label}, status, stored_at, {checked_at}, {changed_at}, expires_at, used_at, {tags}, facts, {parts}{columns}"
     )
 }
 

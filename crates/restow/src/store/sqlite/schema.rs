@@ -64,6 +64,9 @@ pub(super) fn format(conn: &Connection) -> Attempt<i32> {
 
 /// Makes the fixed tables where they are not there, and brings an older file to this format. Many programs may do so at once.
 pub(super) fn initialise(conn: &mut Connection, place: &str) -> Attempt<()> {
+    if recognise(conn, place)? == FORMAT && is_whole(conn)? {
+        return Ok(());
+    }
     let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     // Another program may have come first.
     let format = recognise(&transaction, place)?;
@@ -95,6 +98,19 @@ pub(super) fn initialise(conn: &mut Connection, place: &str) -> Attempt<()> {
         upgrade::run(&transaction, format)?;
     }
     Ok(transaction.commit()?)
+}
+
+/// Tells whether the fixed tables are there, so that an opening need not write.
+fn is_whole(conn: &Connection) -> Attempt<bool> {
+    let mut found =
+        conn.prepare("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1")?;
+    for table in TABLES {
+        if found.query_row([table], |row| row.get::<_, i64>(0))? == 0 {
+            return Ok(false);
+        }
+    }
+    let secret = "SELECT count(*) FROM restow_meta WHERE key IN ('format', 'secret')";
+    Ok(conn.query_row(secret, [], |row| row.get::<_, i64>(0))? == 2)
 }
 
 /// Returns the key of this file's digests.

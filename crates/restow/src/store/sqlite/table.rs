@@ -26,10 +26,11 @@ const FEW: usize = 32;
 const A_FEW: usize = 4;
 const A_LITTLE: u64 = 256 << 10;
 /// So many entries are removed in a first transaction, and at most in one.
-const FIRST_CHUNK: u64 = 32;
+const FIRST_CHUNK: u64 = 16;
 const LAST_CHUNK: u64 = 4_096;
-/// A transaction that removes takes about so long: others want to write as well.
-const CHUNK_TIME: Duration = Duration::from_millis(3);
+/// The removals of a transaction take no longer than this: others wait for them; and no longer than that where nobody does.
+const CHUNK_TIME: Duration = Duration::from_millis(1);
+const CHUNK_TIME_ALONE: Duration = Duration::from_millis(10);
 
 /// A table in a SQLite file.
 #[derive(Clone, Debug)]
@@ -126,12 +127,17 @@ impl SqliteTable {
             if n < chunk {
                 break;
             }
+            let most = match self.engine.is_busy() {
+                true => CHUNK_TIME,
+                false => CHUNK_TIME_ALONE,
+            };
             chunk = match time {
-                time if time < CHUNK_TIME / 2 => chunk * 2,
-                time if time > CHUNK_TIME * 2 => chunk / 2,
+                time if time < most / 2 => chunk * 2,
+                time if time > most => chunk / 2,
                 _ => chunk,
             }
             .clamp(FIRST_CHUNK, LAST_CHUNK);
+            self.engine.let_upkeep_follow().await;
         }
         if removed > 0 {
             self.engine.vacuum();
@@ -261,30 +267,35 @@ impl Table for SqliteTable {
     ) -> BoxStream<'a, Result<Arc<Entry>>> {
         let filter = Arc::new(Filter::new(&self.rows, which, now, Plan::Walk));
         // Each page is a transaction of its own, so that a slow consumer holds back nobody's checkpoint.
-        let page = move |cursor: Option<Cursor>| {
+        let page = move |mut cursor: Cursor| {
             let filter = filter.clone();
             self.thread(Pace::Bulk, now, move |conn, rows, notices| {
-                let mut cursor = cursor.map_or_else(|| Cursor::begin(conn, rows), Ok)?;
                 let page = questions::page(conn, rows, &filter, parts, now, &mut cursor, notices)?;
                 Ok(page.map(|page| (page, cursor)))
             })
         };
-        let pages = stream::try_unfold(None, move |reading| {
+        let pages = move |cursor: Cursor| {
             let page = page.clone();
-            async move {
-                let read = match reading {
-                    Some(reading) => reading,
-                    None => page(None),
-                };
-                // The next page is read while this one is used.
-                let read = read.await?;
-                Ok::<_, crate::Error>(
-                    read.map(|(entries, cursor)| (entries, Some(page(Some(cursor))))),
-                )
-            }
-        });
-        pages
-            .map_ok(|page| stream::iter(page.into_iter().map(Ok)))
+            let first = page(cursor);
+            stream::try_unfold(first, move |reading| {
+                let page = page.clone();
+                async move {
+                    // The next page is read while this one is used.
+                    let read = reading.await?;
+                    Ok::<_, crate::Error>(
+                        read.map(|(entries, cursor)| (stream::iter(entries), page(cursor))),
+                    )
+                }
+            })
+            .boxed()
+        };
+        let begin = async move {
+            let cursors = self.thread(Pace::Bulk, now, |conn, rows, _| Cursor::begin(conn, rows));
+            Ok::<_, crate::Error>(stream::select_all(cursors.await?.into_iter().map(pages)))
+        };
+        stream::once(begin)
+            .try_flatten()
+            .map_ok(|page| page.map(Ok))
             .try_flatten()
             .boxed()
     }

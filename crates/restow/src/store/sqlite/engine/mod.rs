@@ -17,11 +17,17 @@ use crate::{Millis, Result};
 pub(super) use readers::Pace;
 use readers::Readers;
 use rusqlite::Connection;
-use std::sync::{
-    Arc, Mutex, PoisonError, TryLockError,
-    atomic::{AtomicBool, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError, TryLockError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 use writer::{Started, Writer};
+
+/// How long who writes much waits for upkeep between two writes.
+const REST: Duration = Duration::from_millis(5);
 
 /// Everything that a store and its tables share.
 #[derive(Debug)]
@@ -121,6 +127,23 @@ impl Engine {
     pub(super) fn suggest(&self, work: impl FnMut(&Connection) -> Attempt<()> + Send + 'static) {
         if let Some(writer) = &self.writer {
             writer.suggest(work);
+        }
+    }
+
+    /// Tells whether others wait for the writer.
+    pub(super) fn is_busy(&self) -> bool {
+        self.writer.as_ref().is_some_and(Writer::is_busy)
+    }
+
+    /// Returns once the log is no longer than upkeep wants it, or a moment has passed: for those who write much.
+    pub(super) async fn let_upkeep_follow(&self) {
+        if self.writer.as_ref().is_some_and(Writer::is_log_long) {
+            // On a thread, since not every runtime has a clock.
+            let rest = |_: &Connection| {
+                std::thread::sleep(REST);
+                Ok(())
+            };
+            let _ = self.read_later(Pace::Bulk, rest).await;
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicI32, Ordering::Relaxed},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -22,8 +22,11 @@ const STEP: i32 = (8 << 20) / PAGE_BYTES as i32;
 const LONG: i32 = (LOG_BYTES / PAGE_BYTES) as i32;
 /// Beyond this many nothing is written until it can.
 const LONGEST: i32 = 2 * LONG;
+/// How often what is written meanwhile is brought back too, and what is little enough for writers to wait for.
+const ROUNDS: usize = 8;
+const LITTLE: i64 = 64;
 /// So many free pages are given back in one transaction.
-const VACUUM_PAGES: i64 = 64;
+const VACUUM_PAGES: i64 = 16;
 /// The share of the time that giving back may take: one part in so many.
 const DUTY: u32 = 5;
 /// Statistics for the choice of indexes are looked at after so many checkpoints.
@@ -94,6 +97,11 @@ impl Upkeep {
         let _ = self.tasks.send(Task::Stop);
     }
 
+    /// Tells whether upkeep is behind.
+    pub(super) fn is_long(&self) -> bool {
+        self.pages.load(Relaxed) >= LONG
+    }
+
     /// Tells whether the log has to begin anew before more is written.
     pub(super) fn is_overlong(&self) -> bool {
         self.pages.load(Relaxed) >= LONGEST
@@ -108,38 +116,50 @@ impl Upkeep {
 /// Makes the log begin anew, waiting for those who still read from it; `false` where they do not end.
 pub(super) fn restart(conn: &Connection, patience: Duration) -> Attempt<bool> {
     conn.busy_timeout(patience)?;
-    bring_back(conn, "RESTART")
+    Ok(bring_back(conn, "RESTART")? == Some(0))
 }
 
-/// Brings the log back into the file; `false` where others were in the way of all of it.
-fn bring_back(conn: &Connection, how: &str) -> Attempt<bool> {
+/// Brings the log back into the file; returns how many pages are left of it, `None` where others were in the way.
+fn bring_back(conn: &Connection, how: &str) -> Attempt<Option<i64>> {
     let sql = format!("PRAGMA wal_checkpoint({how})");
-    let busy = conn
-        .prepare_cached(&sql)
-        .and_then(|mut checkpoint| checkpoint.query_row([], |row| row.get::<_, bool>(0)));
-    match busy.map_err(Fault::from) {
-        Ok(busy) => Ok(!busy),
-        Err(fault) if fault.is_busy() => Ok(false),
-        Err(fault) => Err(fault),
+    let done = conn.prepare_cached(&sql).and_then(|mut checkpoint| {
+        checkpoint.query_row([], |row| {
+            let (busy, all, done): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok((!busy).then_some(all - done))
+        })
+    });
+    match done.map_err(Fault::from) {
+        Err(fault) if fault.is_busy() => Ok(None),
+        done => done,
     }
 }
 
 fn serve(queue: &Receiver<Task>, source: &Source, link: &Link, pages: &AtomicI32) {
     let mut conn = None;
     let mut checkpoints = 0_u32;
-    while let Ok(task) = queue.recv() {
+    // How long to rest before more free pages are given back; none where none are left.
+    let mut rest = None;
+    loop {
+        let task = match rest {
+            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(rest) => queue.recv_timeout(rest),
+        };
         let done = match task {
-            Task::Checkpoint => {
+            Ok(Task::Checkpoint) => {
                 checkpoints = checkpoints.wrapping_add(1);
                 checkpoint(source, &mut conn, link, pages, checkpoints)
             }
-            Task::Vacuum => vacuum(link),
-            Task::Stop => return,
+            Ok(Task::Vacuum) => {
+                rest = Some(Duration::ZERO);
+                Ok(())
+            }
+            Err(RecvTimeoutError::Timeout) => vacuum(link).map(|left| rest = left),
+            Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected) => return,
         };
         if let Err(fault) = done {
             // The next commit asks again.
             tracing::debug!(place = source.place(), ?fault, "upkeep of the store failed");
-            conn = None;
+            (conn, rest) = (None, None);
         }
     }
 }
@@ -155,10 +175,17 @@ fn checkpoint(
         *conn = source.upkeep()?;
     }
     let Some(conn) = conn else { return Ok(()) };
-    // While others go on writing.
-    bring_back(conn, "PASSIVE")?;
+    // While others go on writing. What they write meanwhile is brought back again, as long as that gets less.
+    conn.busy_timeout(Duration::ZERO)?;
+    let mut left = bring_back(conn, "PASSIVE")?;
     if pages.load(Relaxed) >= LONG {
-        // They write as fast as it is brought back: for the little that is left they wait.
+        for _ in 0..ROUNDS {
+            if left.is_some_and(|left| left < LITTLE) {
+                break;
+            }
+            left = bring_back(conn, "PASSIVE")?;
+        }
+        // For the little that is left they wait.
         link.with(|_| restart(conn, Duration::from_millis(20)))
             .transpose()?;
     }
@@ -184,28 +211,23 @@ pub(super) fn optimise(conn: &Connection) -> Attempt<()> {
     }
 }
 
-/// Gives free pages back, a few at a time and with rests between, until there are none.
-fn vacuum(link: &Link) -> Attempt<()> {
-    loop {
-        let begun = Instant::now();
-        let more = link
-            .with(|conn| -> Attempt<bool> {
-                conn.execute_batch("BEGIN IMMEDIATE")?;
-                let done = give_back(conn);
-                // A transaction that was not begun well is not committed.
-                conn.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-                done
-            })
-            .transpose()?;
-        if more != Some(true) {
-            return Ok(());
-        }
-        std::thread::sleep(begun.elapsed() * (DUTY - 1));
-    }
+/// Gives a few free pages back; returns how long to rest where there are more.
+fn vacuum(link: &Link) -> Attempt<Option<Duration>> {
+    let begun = Instant::now();
+    let more = link
+        .with(|conn| -> Attempt<bool> {
+            conn.execute_batch("BEGIN IMMEDIATE")?;
+            let done = give_back(conn);
+            // A transaction that was not begun well is not committed.
+            conn.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+            done
+        })
+        .transpose()?;
+    Ok((more == Some(true)).then(|| begun.elapsed() * (DUTY - 1)))
 }
 
 fn give_back(conn: &Connection) -> Attempt<bool> {
-    let mut vacuum = conn.prepare_cached("PRAGMA incremental_vacuum(64)")?;
+    let mut vacuum = conn.prepare_cached("PRAGMA incremental_vacuum(16)")?;
     let mut steps = vacuum.query([])?;
     while steps.next()?.is_some() {}
     let left: i64 = conn

@@ -111,9 +111,8 @@ impl Writer {
         &self,
         mut work: impl FnMut(&Connection) -> Attempt<T>,
     ) -> Option<Result<T>> {
-        let alone = Arc::strong_count(&self.waiting) == 1;
         let short = self.upkeep.as_ref().is_none_or(|u| !u.is_overlong());
-        if !alone || !short || self.source.waits_for_disk() {
+        if self.is_busy() || !short || self.source.waits_for_disk() {
             return None;
         }
         let done = self.link.try_with(|conn| -> Attempt<T> {
@@ -176,6 +175,16 @@ impl Writer {
         Some(number.flatten()?.cast_unsigned() << 32 | orphans)
     }
 
+    /// Tells whether somebody waits for the writer.
+    pub(super) fn is_busy(&self) -> bool {
+        Arc::strong_count(&self.waiting) > 1
+    }
+
+    /// Tells whether the log is long enough for those who write much to wait for upkeep.
+    pub(super) fn is_log_long(&self) -> bool {
+        self.upkeep.as_ref().is_some_and(Upkeep::is_long)
+    }
+
     /// Asks for free pages to be given back to the disk.
     pub(super) fn vacuum(&self) {
         if let Some(upkeep) = &self.upkeep {
@@ -228,11 +237,10 @@ impl<T: Send, F: FnMut(&Connection) -> Attempt<T> + Send> Job for Call<T, F> {
 
     fn reply(self: Box<Self>) {
         match (self.reply, self.done) {
-            (Some(reply), Some(done)) => {
-                if reply.send(done).is_err() {
-                    self.waiting.orphans.fetch_add(1, Relaxed);
-                }
-            }
+            (Some(reply), Some(done)) => match reply.send(done) {
+                Ok(()) => {}
+                Err(_) => _ = self.waiting.orphans.fetch_add(1, Relaxed),
+            },
             (None, Some(Err(error))) => {
                 tracing::debug!(%error, "upkeep of the store failed; it is tried again later");
             }
@@ -424,8 +432,9 @@ fn end(conn: Connection, uses: &Uses) -> Attempt<()> {
 
 /// What a store in a file has beside its writer.
 type Keeper = (Upkeep, JoinHandle<()>);
+type Opened = (Arc<Source>, Readers, Option<Link>, Option<Keeper>);
 
-fn open(options: SqliteOptions) -> Result<(Arc<Source>, Readers, Option<Link>, Option<Keeper>)> {
+fn open(options: SqliteOptions) -> Result<Opened> {
     let source = Arc::new(Source::prepare(options)?);
     let at = |fault: Fault| fault.at(source.place());
     let mut keeper = None;
