@@ -3,8 +3,6 @@
 #[cfg(feature = "allocations")]
 mod allocations;
 mod client_hit;
-// On with the option of an endpoint that it measures.
-#[cfg(any())]
 mod compressed;
 mod file_size;
 mod get;
@@ -40,11 +38,8 @@ pub(crate) async fn all(size: Size, report: &mut Report) {
     report.ended("aiorequestful", done);
     let done = file_size::run(size, report).await;
     report.ended("file size", done);
-    #[cfg(any())]
-    {
-        let done = compressed::run(size, report).await;
-        report.ended("compression", done);
-    }
+    let done = compressed::run(size, report).await;
+    report.ended("compression", done);
     let mut large = Large::new(size.large);
     let done = growth::run(size, &mut large, report).await;
     report.ended("client hit among many entries", done);

@@ -255,7 +255,7 @@
 //!
 //! | feature | | adds |
 //! |---|---|---|
-//! | `sqlite` | default | the SQLite store, with SQLite built in; leave it out where another crate links its own |
+//! | `sqlite` | default | the SQLite store, with SQLite and zstd built in; leave it out where another crate links its own SQLite |
 //! | `reqwest` | | [`Cache::client`](Cache#method.client), [`Cache::middleware`](Cache#method.middleware), and `Fetch` for reqwest's clients |
 //! | `tower` | | [`Cache::layer`](Cache#method.layer) |
 //! | `conformance` | | the promises of a store as a suite, for those who write one |

@@ -13,7 +13,7 @@ use restow::{
     Mode, Scope, Secret, TestClock,
     codec::Binary,
     route::{Matched, Router, Target, Undeclared},
-    store::Budget,
+    store::{Budget, Compression},
 };
 use serde_json::{Value, json};
 use std::{error::Error as _, fs, path::PathBuf, time::Duration};
@@ -191,6 +191,10 @@ fn a_mistake_in_an_endpoint_names_the_endpoint() {
         (
             "undeclared = 'drop'",
             r#"4: undeclared in [[endpoint]] "tracks": "drop" is not one of "key", "ignore", "bypass""#,
+        ),
+        (
+            "compression = 'gzip'",
+            r#"4: compression in [[endpoint]] "tracks": "gzip" is not one of "none", "zstd""#,
         ),
         (
             "on_schema_change = ''",
@@ -404,6 +408,7 @@ fn every_key_means_what_it_says() {
         max_bytes = 5_000_000_000
         max_entries = 7
         max_variants = 2
+        compression = "zstd"
 
         [[endpoint]]
         name = "posted"
@@ -467,6 +472,7 @@ fn every_key_means_what_it_says() {
         (rules.budget.bytes, rules.budget.entries, rules.max_variants),
         (Some(5_000_000_000), Some(7), 2)
     );
+    assert_eq!(rules.compression, Compression::Zstd);
 
     let posted = &config.endpoints()[1];
     let fields: Vec<_> = posted.fields.iter().map(ToString::to_string).collect();

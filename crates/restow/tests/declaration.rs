@@ -15,7 +15,7 @@ use restow::{
     codec::{Binary, Json},
     endpoint::Rules,
     route::Undeclared,
-    store::{Budget, Column, OnSchemaChange},
+    store::{Budget, Column, Compression, OnSchemaChange},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -96,6 +96,7 @@ prop_compose! {
         then in select(vec![OnSchemaChange::Refuse, OnSchemaChange::Migrate, OnSchemaChange::SetAside]),
         budget in any::<(Option<u64>, Option<u64>)>(),
         max_variants in any::<u16>(),
+        compression in select(vec![Compression::None, Compression::Zstd]),
     ) -> Rules {
         let mut rules = Rules::default();
         (rules.expire_after, rules.keep, rules.stale_if_error, rules.stale_while_revalidate) = times;
@@ -111,6 +112,7 @@ prop_compose! {
         rules.on_schema_change = then;
         rules.budget = Budget { bytes: budget.0, entries: budget.1 };
         rules.max_variants = max_variants;
+        rules.compression = compression;
         rules
     }
 }

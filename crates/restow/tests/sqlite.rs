@@ -13,6 +13,8 @@ mod support;
 
 #[path = "sqlite/ages.rs"]
 mod ages;
+#[path = "sqlite/compression.rs"]
+mod compression;
 #[cfg(feature = "conformance")]
 #[path = "sqlite/conformance.rs"]
 mod conformance;
@@ -32,6 +34,8 @@ mod layout;
 mod names;
 #[path = "sqlite/processes.rs"]
 mod processes;
+#[path = "sqlite/query.rs"]
+mod query;
 #[path = "sqlite/salvage.rs"]
 mod salvage;
 #[path = "sqlite/schema.rs"]

@@ -142,6 +142,7 @@ impl Declaration {
             codec: self.codec.clone(),
             keep: self.rules.keep.unwrap_or(keep),
             budget: self.rules.budget,
+            compression: self.rules.compression,
             max_variants: self.rules.max_variants.max(1),
             on_schema_change: self.rules.on_schema_change,
             declaration: text.into(),

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Error, ErrorKind, Expiry, Field, FieldKind, Result,
     route::{QueryRules, Template, Undeclared},
-    store::{Budget, Column, OnSchemaChange, TableName},
+    store::{Budget, Column, Compression, OnSchemaChange, TableName},
 };
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -82,6 +82,8 @@ pub(crate) struct EndpointFile {
     max_entries: Option<Whole<u64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_variants: Option<Whole<u16>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compression: Option<Text<Compression>>,
 }
 
 /// What is wrong with a table whose values are right one by one, and the key to look at.
@@ -151,6 +153,7 @@ impl EndpointFile {
                     bytes: self.max_bytes.map(|s| s.0),
                     entries: self.max_entries.map(|n| n.0),
                 },
+                compression: self.compression.map(|t| t.0).unwrap_or_default(),
                 max_variants: self.max_variants.map_or(defaults.max_variants, |n| n.0),
             },
             templates,
@@ -256,6 +259,7 @@ impl From<&Declaration> for EndpointFile {
             max_entries: rules.budget.entries.map(Whole),
             max_variants: (rules.max_variants != Rules::default().max_variants)
                 .then_some(Whole(rules.max_variants)),
+            compression: unless_default(rules.compression),
         }
     }
 }

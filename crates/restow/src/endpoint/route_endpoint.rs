@@ -12,7 +12,7 @@ use crate::{
     codec::Binary,
     key::Shape,
     route::{Matched, Place, Route, Template, Undeclared},
-    store::{Budget, Column, OnSchemaChange},
+    store::{Budget, Column, Compression, OnSchemaChange},
 };
 use http::{Method, StatusCode};
 use std::{
@@ -246,6 +246,12 @@ impl<K: Key, C: Codec> RouteEndpoint<K, C> {
     #[must_use]
     pub fn budget(self, budget: Budget) -> Self {
         self.rules(|r| r.budget = budget)
+    }
+
+    /// Sets how the store keeps header lines and bodies; it may change at any time.
+    #[must_use]
+    pub fn compression(self, compression: Compression) -> Self {
+        self.rules(|r| r.compression = compression)
     }
 
     /// Changes the rules.

@@ -3,7 +3,7 @@
 use super::credentials::Credentials;
 use crate::{
     Expiry,
-    store::{Budget, OnSchemaChange, TableSpec},
+    store::{Budget, Compression, OnSchemaChange, TableSpec},
 };
 use http::StatusCode;
 use std::{sync::Arc, time::Duration};
@@ -46,6 +46,8 @@ pub struct Rules {
     pub on_schema_change: OnSchemaChange,
     /// The most the repository may hold.
     pub budget: Budget,
+    /// How the store keeps header lines and bodies; default as they came.
+    pub compression: Compression,
     /// The most variants at one address.
     pub max_variants: u16,
 }
@@ -108,6 +110,7 @@ impl Default for Rules {
             redirect_origins: Vec::new(),
             on_schema_change: OnSchemaChange::default(),
             budget: Budget::default(),
+            compression: Compression::default(),
             max_variants: TableSpec::MAX_VARIANTS,
         }
     }

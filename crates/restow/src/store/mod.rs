@@ -25,7 +25,7 @@ pub(crate) use connect::{connect_with, tiered as with_tier};
 pub use lease::{Fence, Lease, Leases};
 pub use memory::{MemoryOptions, MemoryStore};
 pub use schema::{FieldSource, Migration, SchemaChange};
-pub use spec::{Budget, Column, OnSchemaChange, TableName, TableSpec};
+pub use spec::{Budget, Column, Compression, OnSchemaChange, TableName, TableSpec};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use tiered::{TierOptions, TieredStore};

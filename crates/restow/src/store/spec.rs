@@ -94,6 +94,19 @@ pub enum OnSchemaChange {
     SetAside,
 }
 
+/// How a store keeps header lines and bodies. It may change at any time: entries stay readable whatever they were kept as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Compression {
+    /// As they came.
+    #[default]
+    None,
+    /// Compressed by zstd, with a dictionary that the store makes of the repository's own entries once there are enough.
+    ///
+    /// A store that has no use for it keeps them as they came: memory does, a SQLite file does not.
+    Zstd,
+}
+
 /// Everything a store needs to know of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableSpec {
@@ -115,6 +128,8 @@ pub struct TableSpec {
     pub budget: Budget,
     /// Whether the order of use will be asked for although the table has no budget of its own, because the store as a whole has one.
     pub ranked: bool,
+    /// How header lines and bodies are kept.
+    pub compression: Compression,
     /// The most variants at one address; the oldest goes first.
     pub max_variants: u16,
     /// What to do where the table differs.
@@ -157,6 +172,7 @@ impl TableSpec {
             keep: Self::KEEP,
             budget: Budget::default(),
             ranked: false,
+            compression: Compression::default(),
             max_variants: Self::MAX_VARIANTS,
             on_schema_change: OnSchemaChange::default(),
             declaration: "".into(),

@@ -6,7 +6,7 @@ use restow::{
     Field, FieldRef, FieldValue, Millis, RawKey, Selection,
     entry::{Address, Entry, Partition, Variant},
     store::{
-        Budget, Column, Parts, Store, TableSpec,
+        Budget, Column, Compression, Parts, Store, TableSpec,
         sqlite::{Depth, SqliteOptions, SqliteStore},
     },
 };
@@ -15,8 +15,8 @@ use std::{path::Path, time::Duration};
 const FORMAT_1: &[u8] = include_bytes!("../golden/format-1.db");
 const FORMAT_2: &[u8] = include_bytes!("../golden/format-2.db");
 
-/// Every shape of entry, in two tables.
-fn contents() -> Vec<(TableSpec, Vec<Entry>)> {
+/// Every shape of entry, in two tables; since format 2, a compressed table too.
+fn contents(format: i32) -> Vec<(TableSpec, Vec<Entry>)> {
     let fields = vec![
         Field::text("id"),
         Field::text("market").optional(),
@@ -87,15 +87,35 @@ fn contents() -> Vec<(TableSpec, Vec<Entry>)> {
         album.meta.expires_at = Millis::MAX;
         album
     });
-    vec![
+    let mut all = vec![
         (tracks, vec![bare, full, other, expired]),
         (album, albums.collect()),
-    ]
+    ];
+    if format >= 2 {
+        let songs = TableSpec {
+            compression: Compression::Zstd,
+            ..TableSpec::new("songs", vec![Field::text("id")]).unwrap()
+        };
+        let song = |n: usize| {
+            let at = Address {
+                key: RawKey::new([FieldRef::Text(&format!("song {n}"))], "").unwrap(),
+                partition: Partition::PUBLIC,
+            };
+            let body = format!(r#"{{"name":"Song {n}","note":"{}"}}"#, "la ".repeat(20 + n));
+            let mut song = entry(at, body);
+            song.meta.expires_at = Millis::MAX;
+            song
+        };
+        all.push((songs, (0..40).map(song).collect()));
+    }
+    all
 }
 
 /// Finds everything that was put in, and nothing else.
-async fn check(store: &SqliteStore) {
-    for (spec, entries) in contents() {
+async fn check(store: &SqliteStore, format: i32) {
+    let contents = contents(format);
+    let tables = contents.len();
+    for (spec, entries) in contents {
         let table = store.open(&spec).await.unwrap();
         for wanted in &entries {
             let found = table
@@ -118,7 +138,7 @@ async fn check(store: &SqliteStore) {
         let wanted = entries.iter().filter(|e| !e.meta.tags.is_empty()).count();
         assert_eq!(table.count(&tagged, T0).await.unwrap(), wanted as u64);
     }
-    assert_eq!(store.tables().await.unwrap().len(), 2);
+    assert_eq!(store.tables().await.unwrap().len(), tables);
 }
 
 #[tokio::test]
@@ -133,7 +153,7 @@ async fn files_of_every_format_open_with_all_that_is_in_them() {
         assert_eq!(one("PRAGMA user_version"), i64::from(format).into());
         let secret = one("SELECT value FROM restow_meta WHERE key = 'secret'");
         let store = open(&path).await;
-        check(&store).await;
+        check(&store, format).await;
         assert_eq!(
             rusqlite::types::Value::from(store.secret().await.unwrap().to_vec()),
             secret
@@ -177,7 +197,7 @@ async fn renamed(salvaged: bool) {
     } else {
         open(&path).await
     };
-    let mut spec = contents().remove(0).0;
+    let mut spec = contents(1).remove(0).0;
     let renamed = |name: &str| match name {
         "market" => "coding".to_owned(),
         "artist" => "field_coding".to_owned(),
@@ -217,7 +237,7 @@ async fn a_file_of_format_1_may_be_read_without_a_change() {
     std::fs::write(&path, FORMAT_1).unwrap();
     let options = SqliteOptions::file(&path).read_only();
     let store = SqliteStore::open(options).await.unwrap();
-    check(&store).await;
+    check(&store, 1).await;
     store.close().await.unwrap();
     let version: i64 = plain(&path)
         .query_row("PRAGMA user_version", [], |r| r.get(0))
@@ -235,12 +255,19 @@ async fn make_a_golden_file() {
     let folder = folder();
     let path = folder.path().join("a.db");
     let store = open(&path).await;
-    for (spec, entries) in contents() {
+    for (spec, entries) in contents(2) {
         let table = store.open(&spec).await.unwrap();
-        let writes: Vec<_> = entries.into_iter().map(write).collect();
+        let mut writes: Vec<_> = entries.into_iter().map(write).collect();
+        if spec.compression != Compression::None {
+            // Some without a dictionary, some with one.
+            let rest = writes.split_off(30);
+            table.write(&writes, T0).await.unwrap();
+            assert!(store.train(&spec.name, T0).await.unwrap().is_some());
+            writes = rest;
+        }
         table.write(&writes, T0).await.unwrap();
     }
-    check(&store).await;
+    check(&store, 2).await;
     store.close().await.unwrap();
     _ = std::fs::remove_file(&to);
     plain(&path)
@@ -250,18 +277,19 @@ async fn make_a_golden_file() {
 
 #[tokio::test]
 async fn what_is_salvaged_of_a_file_of_any_format_is_what_it_held() {
-    for bytes in [FORMAT_1, FORMAT_2] {
+    for (bytes, format) in [(FORMAT_1, 1), (FORMAT_2, 2)] {
         let folder = folder();
         let (path, to) = (folder.path().join("a.db"), folder.path().join("new.db"));
         std::fs::write(&path, bytes).unwrap();
         let done = SqliteStore::salvage(&path, &to).await.unwrap();
         let saved: u64 = done.repositories.iter().map(|r| r.saved).sum();
-        assert_eq!(saved, 7, "{done:?}");
+        let held: usize = contents(format).iter().map(|(_, e)| e.len()).sum();
+        assert_eq!(saved, held as u64, "{done:?}");
         assert_eq!(
             std::fs::read(&path).unwrap(),
             bytes,
             "it is not brought to a newer format"
         );
-        check(&open(&to).await).await;
+        check(&open(&to).await, format).await;
     }
 }

@@ -237,7 +237,7 @@ async fn the_queries_of_the_format_page_work() {
         rows.push(n);
     }
     // T0 has passed by a clock of today: only what never expires, or late, is fresh.
-    assert_eq!(rows, [2, 0, 1, 1, 1, 2, 0, 1, 0]);
+    assert_eq!(rows, [2, 0, 1, 1, 1, 2, 0, 1, 1, 0]);
     let left: i64 = conn
         .query_row("SELECT count(*) FROM tracks", [], |r| r.get(0))
         .unwrap();

@@ -6,7 +6,7 @@ use crate::{
     expiry::{format_duration, parse_duration},
     mode::Mode,
     route::{Template, Undeclared},
-    store::{OnSchemaChange, TableName},
+    store::{Compression, OnSchemaChange, TableName},
 };
 use http::Method;
 use std::time::Duration;
@@ -199,6 +199,21 @@ const SCHEMA_CHANGES: [(&str, OnSchemaChange); 3] = [
     ("migrate", OnSchemaChange::Migrate),
     ("set-aside", OnSchemaChange::SetAside),
 ];
+
+impl Written for Compression {
+    const EXPECTED: &'static str = "\"none\" or \"zstd\"";
+
+    fn read(text: &str) -> Result<Self> {
+        choice(&COMPRESSIONS, text)
+    }
+
+    fn write(&self) -> String {
+        named(&COMPRESSIONS, self)
+    }
+}
+
+const COMPRESSIONS: [(&str, Compression); 2] =
+    [("none", Compression::None), ("zstd", Compression::Zstd)];
 
 impl Written for Undeclared {
     const EXPECTED: &'static str = "\"key\", \"ignore\" or \"bypass\"";

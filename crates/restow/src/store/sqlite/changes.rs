@@ -1,6 +1,7 @@
 //! What the writer does to a table. Each function runs within a transaction, and may run again where that failed.
 
 use super::{
+    coding::{self, Encoder},
     counts::{self, Counter},
     engine::Uses,
     error::Attempt,
@@ -25,13 +26,15 @@ struct Held {
     tagged: bool,
     seal: Option<Seal>,
     size: i64,
+    coding: i64,
 }
 
 /// Writes entries; of several with one identity the last stays.
 pub(super) fn write(conn: &Connection, rows: &Rows, entries: &[Write], now: Millis) -> Attempt<()> {
+    let encoder = rows.coder.encoder(conn)?;
     let mut counter = Counter::new(conn, rows);
     for write in entries {
-        put(conn, rows, &write.entry, now, &mut counter)?;
+        put(conn, rows, &encoder, &write.entry, now, &mut counter)?;
     }
     counter.finish()
 }
@@ -39,6 +42,7 @@ pub(super) fn write(conn: &Connection, rows: &Rows, entries: &[Write], now: Mill
 fn put<'e>(
     conn: &Connection,
     rows: &Rows,
+    encoder: &Encoder<'_>,
     entry: &'e Entry,
     now: Millis,
     counter: &mut Counter<'e>,
@@ -62,10 +66,12 @@ fn put<'e>(
     } else {
         &rows.insert
     })?;
+    let coded = encoder.encode(entry.meta.head.lines(), &entry.body);
+    let head = (coded.coding, &*coded.head);
     let mut binder = Binder::new(&mut statement);
     binder
-        .meta(&rows.spec, &entry.meta, generation, changed_at, now)?
-        .put(super::rows::readable(&entry.body))?;
+        .meta(&rows.spec, &entry.meta, generation, changed_at, now, head)?
+        .put(coding::value(coded.coding, &coded.body))?;
     let size = signed(entry.meta.size());
     let row = match &old {
         Some(held) => {
@@ -139,6 +145,12 @@ pub(super) fn renew(
             seal,
             ..meta.clone()
         };
+        let Some(head) = rows
+            .coder
+            .head_again(conn, held.coding, meta.head.lines())?
+        else {
+            continue;
+        };
         let mut statement = conn.prepare_cached(&rows.renew)?;
         Binder::new(&mut statement)
             .meta(
@@ -147,6 +159,7 @@ pub(super) fn renew(
                 held.generation.next(),
                 meta.changed_at,
                 now,
+                (held.coding, &head),
             )?
             .put(held.row)?;
         statement.raw_execute()?;
@@ -257,6 +270,7 @@ fn held(conn: &Connection, rows: &Rows, address: &Address) -> Attempt<Vec<Held>>
             tagged: row.get(6)?,
             seal: row.get_ref(7)?.as_bytes().ok().and_then(seal),
             size: row.get(8)?,
+            coding: row.get(9)?,
         });
     }
     Ok(held)

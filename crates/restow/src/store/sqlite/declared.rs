@@ -2,7 +2,7 @@
 
 use crate::{
     Error, ErrorKind, Field, FieldKind, FieldValue, Millis, Result,
-    store::{Budget, Column, OnSchemaChange, TableName, TableSpec},
+    store::{Budget, Column, Compression, OnSchemaChange, TableName, TableSpec},
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -25,6 +25,8 @@ struct Stored {
     #[serde(default, skip_serializing_if = "is_false")]
     ranked: bool,
     max_variants: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compression: Option<StoredCompression>,
     on_schema_change: StoredChange,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     declaration: String,
@@ -60,6 +62,12 @@ enum StoredChange {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StoredCompression {
+    Zstd,
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum StoredValue {
     Absent,
@@ -92,6 +100,10 @@ pub(super) fn write(spec: &TableSpec) -> String {
         max_entries: spec.budget.entries,
         ranked: spec.ranked,
         max_variants: spec.max_variants,
+        compression: match spec.compression {
+            Compression::None => None,
+            Compression::Zstd => Some(StoredCompression::Zstd),
+        },
         on_schema_change: match spec.on_schema_change {
             OnSchemaChange::Refuse => StoredChange::Refuse,
             OnSchemaChange::Migrate => StoredChange::Migrate,
@@ -140,6 +152,10 @@ pub(super) fn read(json: &str) -> Result<TableSpec> {
         },
         ranked: stored.ranked,
         max_variants: stored.max_variants,
+        compression: match stored.compression {
+            None => Compression::None,
+            Some(StoredCompression::Zstd) => Compression::Zstd,
+        },
         on_schema_change: match stored.on_schema_change {
             StoredChange::Refuse => OnSchemaChange::Refuse,
             StoredChange::Migrate => OnSchemaChange::Migrate,
@@ -226,6 +242,7 @@ mod tests {
             entries: Some(3),
         };
         spec.ranked = true;
+        spec.compression = Compression::Zstd;
         spec.on_schema_change = OnSchemaChange::SetAside;
         spec.declaration = "{\"a\":1}".into();
         assert_eq!(read(&write(&spec)).unwrap(), spec);

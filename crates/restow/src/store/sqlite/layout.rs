@@ -83,6 +83,11 @@ impl Layout {
         self.format >= 2
     }
 
+    /// Tells whether a row says how its header lines and body are coded.
+    pub(super) fn is_coded(&self) -> bool {
+        self.format >= 2
+    }
+
     /// The columns that identify an entry's address, in the order of the unique index.
     pub(super) fn address(&self) -> impl Iterator<Item = String> {
         self.fields
@@ -212,7 +217,13 @@ impl Layout {
             .map(iso),
         );
         shown.extend(self.columns.iter().map(ToString::to_string));
-        shown.push("size, tags, CAST(headers AS TEXT) AS headers, body".to_owned());
+        shown.push(
+            match self.is_coded() {
+                true => "size, tags, coding, iif(coding = 0, CAST(headers AS TEXT), headers) AS headers, body",
+                false => "size, tags, CAST(headers AS TEXT) AS headers, body",
+            }
+            .to_owned(),
+        );
         format!(
             "CREATE VIEW {} AS SELECT {} FROM {} \
              WHERE expires_at > CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER);",
@@ -220,6 +231,12 @@ impl Layout {
             shown.join(", "),
             self.table
         )
+    }
+
+    /// The view for people over what stands in for the table.
+    pub(super) fn create_temporary_view(&self) -> String {
+        self.create_view()
+            .replacen("CREATE VIEW", "CREATE TEMP VIEW", 1)
     }
 
     /// Both names quoted, so that no two pairs of names make one; the blank keeps it apart from the names of views.

@@ -3,6 +3,7 @@
 mod ages;
 mod change;
 mod changes;
+mod coding;
 mod counts;
 mod declared;
 mod doctor;
@@ -11,6 +12,7 @@ mod error;
 mod ident;
 mod layout;
 mod options;
+mod query;
 mod questions;
 mod rows;
 mod salvage;
@@ -20,13 +22,16 @@ mod table;
 mod trim;
 mod upgrade;
 
+pub use coding::{Rewritten, Trained};
 pub use doctor::{Depth, Finding, Report};
 pub use options::{Durability, SqliteOptions};
+pub use query::{SqlRows, SqlValue};
 pub use salvage::{Salvage, Salvaged};
 
 use super::{Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed};
-use crate::{BoxFuture, BoxStream, Result};
+use crate::{BoxFuture, BoxStream, Error, ErrorKind, Millis, Result};
 use engine::{Engine, Pace};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use rows::Rows;
 use std::{fmt, path::PathBuf, sync::Arc};
 use table::SqliteTable;
@@ -134,6 +139,92 @@ impl SqliteStore {
     /// Dropped, it goes on in its thread and tells nobody.
     pub async fn salvage(from: impl Into<PathBuf>, to: impl Into<PathBuf>) -> Result<Salvage> {
         salvage::salvage(from.into(), to.into()).await
+    }
+
+    /// Runs a statement of SQL that only reads, over the whole file; others may use it meanwhile.
+    ///
+    /// Each repository's table, and its view `restow_<name>`, show header lines and bodies as they came, compressed or not. What is
+    /// stored is in `main.<name>`, and `restow_plain(value, coding, size)` gives what came for it.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use restow::store::{Store, sqlite::{SqlValue, SqliteOptions, SqliteStore}};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("music.db");
+    /// let options = SqliteOptions::file(path);
+    /// SqliteStore::open(options.clone()).await?.close().await?;
+    /// let mut rows = SqliteStore::query(options, "SELECT 'a' AS name, 1 + 1").await?;
+    /// assert_eq!(rows.columns(), ["name", "1 + 1"]);
+    /// assert_eq!(rows.next().await?, Some(vec![SqlValue::Text("a".to_owned()), SqlValue::Integer(2)]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Selection`](crate::ErrorKind::Selection) where the statement is wrong, or more than one; [`ReadOnly`](crate::ErrorKind::ReadOnly)
+    /// where it does not only read; [`Format`](crate::ErrorKind::Format), [`Corrupt`](crate::ErrorKind::Corrupt) and
+    /// [`Store`](crate::ErrorKind::Store) as for [`check`](Self::check).
+    ///
+    /// # Cancel safety
+    /// Dropped, the statement ends.
+    pub async fn query(options: SqliteOptions, sql: &str) -> Result<SqlRows> {
+        query::query(options, sql.to_owned()).await
+    }
+
+    /// Makes a dictionary for a repository of its own entries; new entries are compressed with it from then on.
+    ///
+    /// This happens by itself once a repository with [`Compression::Zstd`](super::Compression::Zstd) holds a thousand entries. `None`
+    /// where there are too few to learn from, or nothing that they have in common.
+    ///
+    /// # Errors
+    /// [`NoSuchRepository`](crate::ErrorKind::NoSuchRepository), [`ReadOnly`](crate::ErrorKind::ReadOnly),
+    /// [`Closed`](crate::ErrorKind::Closed), [`Store`](crate::ErrorKind::Store).
+    ///
+    /// # Cancel safety
+    /// Dropped, there is a new dictionary as a whole or none.
+    pub async fn train(&self, table: &TableName, now: Millis) -> Result<Option<Trained>> {
+        let rows = self.rows(table).await?;
+        let trained = coding::train(&self.engine, &rows, now).await;
+        trained.map_err(|e| e.in_repository(table.shared()))
+    }
+
+    /// Stores the entries that are there as new ones are: compressed with the newest dictionary, or as they came.
+    ///
+    /// Others read and write meanwhile. Each item tells how far it is; the stream has to be read to its end.
+    ///
+    /// # Errors
+    /// As [`train`](Self::train).
+    ///
+    /// # Cancel safety
+    /// Dropped, the rest stays as it is, and just as readable.
+    pub fn rewrite(&self, table: &TableName) -> BoxStream<'_, Result<Rewritten>> {
+        let table = table.clone();
+        let named = table.shared();
+        let steps = async move {
+            let rows = self.rows(&table).await?;
+            Ok::<_, Error>(coding::rewrite(&self.engine, rows))
+        };
+        stream::once(steps)
+            .try_flatten()
+            .map_err(move |e| e.in_repository(named.clone()))
+            .boxed()
+    }
+
+    /// The statements of a table, as it is stored.
+    async fn rows(&self, table: &TableName) -> Result<Arc<Rows>> {
+        if self.engine.source().is_read_only() {
+            return Err(error::read_only(self.engine.source().place()));
+        }
+        let name = table.clone();
+        let spec = self
+            .engine
+            .read_later(Pace::Bulk, move |conn| schema::spec(conn, &name));
+        let spec = spec.await?.ok_or_else(|| {
+            let message = format!("there is none of this name in {self}");
+            Error::new(ErrorKind::NoSuchRepository, message).in_repository(table.shared())
+        })?;
+        Ok(Arc::new(Rows::new(spec)))
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn read(
     let mut found = Found::default();
     let mut answers = statement.raw_query();
     while let Some(row) = answers.next()? {
-        if let Some(entry) = rows.entry(row, parts, at, now, notices)? {
+        if let Some(entry) = rows.entry(conn, row, parts, at, now, notices)? {
             found.push(entry);
         }
     }
@@ -186,7 +186,7 @@ pub(super) fn page(
         seen += 1;
         cursor.after = row.get(0)?;
         if let Some(address) = rows.address(row) {
-            if let Some(entry) = rows.entry(row, parts, &address, now, notices)? {
+            if let Some(entry) = rows.entry(conn, row, parts, &address, now, notices)? {
                 bytes += entry.size();
                 page.push(entry);
             }

@@ -1,6 +1,7 @@
 //! Rows and entries: how one becomes the other.
 
 use super::{
+    coding::{Coder, Length},
     error::Attempt,
     layout::{FORMAT, Layout},
 };
@@ -17,14 +18,15 @@ use rusqlite::{
 use std::sync::Arc;
 
 /// The columns that a 304 may change, in the order in which [`Binder::meta`] binds them; then the declared ones.
-const META: &str = "generation, label, status, url, stored_at, checked_at, changed_at, expires_at, used_at, size, tags, facts, headers";
-const META_COLUMNS: usize = 13;
+const META: &str = "generation, label, status, url, stored_at, checked_at, changed_at, expires_at, used_at, size, tags, facts, coding, headers";
+const META_COLUMNS: usize = 14;
 
 /// A table's spec with its statements, made once.
 #[derive(Debug)]
 pub(super) struct Rows {
     pub(super) spec: TableSpec,
     pub(super) layout: Layout,
+    pub(super) coder: Coder,
     read: [String; 3],
     pub(super) variants: String,
     pub(super) insert: String,
@@ -87,7 +89,7 @@ impl Rows {
         Self {
             read: [Parts::Meta, Parts::Body, Parts::Whole].map(read),
             variants: format!(
-                "SELECT entry_id, variant, generation, stored_at, changed_at, expires_at, tags IS NOT NULL, facts, size FROM {table} INDEXED BY {identity} WHERE {at}"
+                "SELECT entry_id, variant, generation, stored_at, changed_at, expires_at, tags IS NOT NULL, facts, size, coding FROM {table} INDEXED BY {identity} WHERE {at}"
             ),
             insert: format!(
                 "INSERT INTO {table} ({}, body, {}, variant) VALUES ({})",
@@ -111,6 +113,7 @@ impl Rows {
             shape: format!("SELECT NULL FROM {table} INDEXED BY {identity} LIMIT 0"),
             used: format!("UPDATE {table} SET used_at = max(used_at, ?1) WHERE entry_id = ?2")
                 .into(),
+            coder: Coder::new(&spec),
             layout,
             spec,
         }
@@ -150,6 +153,7 @@ impl Rows {
     /// Makes the entry of a row; `None` where it is damaged, which is noted.
     pub(super) fn entry(
         &self,
+        conn: &Connection,
         row: &Row<'_>,
         parts: Parts,
         address: &Address,
@@ -157,7 +161,7 @@ impl Rows {
         notices: &mut Notices,
     ) -> Attempt<Option<Arc<Entry>>> {
         let (row_id, generation): (i64, i64) = (row.get(0)?, row.get(2).unwrap_or(0));
-        let entry = self.decode(row, parts, address);
+        let entry = self.decode(conn, row, parts, address);
         if entry.is_none() {
             // What is stored is nobody's business in a log.
             tracing::warn!(repository = %self.spec.name, row = row_id, "a stored entry is damaged; it counts as a miss and is removed");
@@ -169,23 +173,31 @@ impl Rows {
     }
 
     /// Makes the entry of a row; `None` where anything in it does not verify.
-    pub(super) fn decode(&self, row: &Row<'_>, parts: Parts, address: &Address) -> Option<Entry> {
+    pub(super) fn decode(
+        &self,
+        conn: &Connection,
+        row: &Row<'_>,
+        parts: Parts,
+        address: &Address,
+    ) -> Option<Entry> {
         let time = |column| row.get(column).ok().map(Millis);
         let record = Record::decode(blob(row, 11)?).ok()?;
         let seal = record.seal();
+        let coding = row.get(15).ok()?;
+        let decode = |stored, length| self.coder.decode(conn, coding, stored, length);
         let body = match parts {
             Parts::Meta => Bytes::new(),
             Parts::Body | Parts::Whole => {
-                let body = blob(row, 14)?;
-                record.verify_body(body).ok()?;
-                Bytes::copy_from_slice(body)
+                let body = decode(blob(row, 14)?, Length::Exactly(seal.len))?;
+                record.verify_body(&body).ok()?;
+                body
             }
         };
         let head = match parts {
             Parts::Body => record.into_bare_head(),
             Parts::Meta | Parts::Whole => {
                 let url = text(row, 12)?.map(Arc::from);
-                let lines = Bytes::copy_from_slice(blob(row, 13)?);
+                let lines = decode(blob(row, 13)?, Length::Head)?;
                 record.into_head(row.get(4).ok()?, url, lines).ok()?
             }
         };
@@ -197,7 +209,7 @@ impl Rows {
             Some(json) => serde_json::from_str::<Vec<Box<str>>>(json).ok()?.into(),
         };
         let declared = if bare { 0 } else { self.layout.columns.len() };
-        let columns = (15..15 + declared).map(|i| match row.get_ref(i).ok()? {
+        let columns = (16..16 + declared).map(|i| match row.get_ref(i).ok()? {
             ValueRef::Integer(i) => Some(FieldValue::Integer(i)),
             ValueRef::Text(text) => Some(FieldValue::from(std::str::from_utf8(text).ok()?)),
             _ => Some(FieldValue::Absent),
@@ -229,7 +241,7 @@ impl Rows {
 
     /// Reads the address out of a row of [`selected_with_address`](Self::selected_with_address); `None` where it is damaged.
     pub(super) fn address(&self, row: &Row<'_>) -> Option<Address> {
-        let first = 15 + self.layout.columns.len();
+        let first = 16 + self.layout.columns.len();
         let fields = self.layout.fields.len();
         let values = (first..first + fields)
             .map(|i| match row.get_ref(i).ok()? {
@@ -284,6 +296,7 @@ impl<'s, 'c> Binder<'s, 'c> {
         generation: Generation,
         changed_at: Millis,
         now: Millis,
+        (coding, head): (i64, &[u8]),
     ) -> Attempt<&mut Self> {
         debug_assert_eq!(self.next, 1, "the meta comes first");
         let tags = (!meta.tags.is_empty())
@@ -300,7 +313,8 @@ impl<'s, 'c> Binder<'s, 'c> {
             .put(i64::try_from(meta.size()).unwrap_or(i64::MAX))?
             .put(tags)?
             .put(Record::encode(meta)?)?
-            .put(readable(meta.head.lines()))?;
+            .put(coding)?
+            .put(super::coding::value(coding, head))?;
         debug_assert_eq!(self.next, META_COLUMNS + 1, "as many as META names");
         for i in 0..spec.columns.len() {
             self.put(column_value(
@@ -379,6 +393,7 @@ fn selected(layout: &Layout, parts: Parts) -> String {
         Parts::Body => "NULL, NULL, body",
         Parts::Whole => "url, headers, body",
     };
+    let coding = if layout.is_coded() { "coding" } else { "0" };
     let columns: String = layout
         .columns
         .iter()
@@ -387,7 +402,7 @@ fn selected(layout: &Layout, parts: Parts) -> String {
     let [label, checked_at, changed_at, tags] =
         ["label", "checked_at", "changed_at", "tags"].map(or_null);
     format!(
-        "entry_id, variant, generation, {label}, status, stored_at, {checked_at}, {changed_at}, expires_at, used_at, {tags}, facts, {parts}{columns}"
+        "entry_id, variant, generation, {label}, status, stored_at, {checked_at}, {changed_at}, expires_at, used_at, {tags}, facts, {parts}, {coding}{columns}"
     )
 }
 

@@ -86,8 +86,9 @@ pub(super) fn initialise(conn: &mut Connection, place: &str) -> Attempt<()> {
              repository TEXT NOT NULL, partition TEXT NOT NULL, entries INTEGER NOT NULL, bytes INTEGER NOT NULL,
              PRIMARY KEY (repository, partition)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS restow_dictionaries (
-             id INTEGER PRIMARY KEY AUTOINCREMENT, repository TEXT NOT NULL, made_at INTEGER NOT NULL,
-             samples INTEGER NOT NULL, dictionary BLOB NOT NULL);
+             id INTEGER PRIMARY KEY AUTOINCREMENT, repository TEXT NOT NULL, made_at INTEGER NOT NULL, entries INTEGER NOT NULL,
+             samples INTEGER NOT NULL, sum INTEGER NOT NULL, dictionary BLOB NOT NULL);
+         CREATE INDEX IF NOT EXISTS \"restow_ dictionaries of a repository\" ON restow_dictionaries (repository, id);
          CREATE INDEX IF NOT EXISTS \"restow_ tags of an entry\" ON restow_tags (repository, entry_id);",
     )?;
     transaction.execute(

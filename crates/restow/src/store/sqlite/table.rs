@@ -1,7 +1,7 @@
 //! One repository's table.
 
 use super::{
-    change, changes,
+    change, changes, coding,
     engine::{Engine, Pace},
     error::Attempt,
     questions::{self, Cursor},
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Answer, BoxStream, Millis, Result, Selection,
     entry::{Address, Entry, Found},
-    store::{Parts, Renewal, Stats, Table, TableSpec, Write},
+    store::{Compression, Parts, Renewal, Stats, Table, TableSpec, Write},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rusqlite::Connection;
@@ -154,6 +154,15 @@ impl SqliteTable {
         }
     }
 
+    /// Has a dictionary made where it is time for one; nobody waits for it.
+    fn look_after_dictionary(&self, now: Millis) {
+        if let Some(turn) = coding::Turn::take(&self.rows)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(coding::consider(self.engine.clone(), turn, now));
+        }
+    }
+
     fn named(&self, error: crate::Error) -> crate::Error {
         error.in_repository(self.rows.spec.name.shared())
     }
@@ -201,13 +210,25 @@ impl Table for SqliteTable {
 
     fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>> {
         let bytes = || entries.iter().map(|write| write.entry.size()).sum::<u64>();
-        let short = entries.len() <= A_FEW && bytes() <= A_LITTLE;
+        // What is compressed takes several times as long.
+        let little = match self.rows.spec.compression {
+            Compression::None => A_LITTLE,
+            Compression::Zstd => A_LITTLE / 8,
+        };
+        let short = entries.len() <= A_FEW && bytes() <= little;
         let done = self.changing_few(short, |conn, rows| changes::write(conn, rows, entries, now));
         if let Some(done) = done {
+            self.look_after_dictionary(now);
             return Answer::ready(done);
         }
         let entries: Arc<[Write]> = entries.into();
-        Answer::later(self.changing(move |conn, rows| changes::write(conn, rows, &entries, now)))
+        Answer::later(async move {
+            let write =
+                move |conn: &Connection, rows: &Rows| changes::write(conn, rows, &entries, now);
+            self.changing(write).await?;
+            self.look_after_dictionary(now);
+            Ok(())
+        })
     }
 
     fn renew<'a>(&'a self, renewals: &'a [Renewal], now: Millis) -> Answer<'a, Result<u64>> {

@@ -135,7 +135,7 @@ fn entries(conn: &Connection, spec: &TableSpec, depth: Depth, report: &mut Repor
                 report.entries += 1;
                 let whole = rows
                     .address(row)
-                    .and_then(|at| rows.decode(row, Parts::Whole, &at));
+                    .and_then(|at| rows.decode(conn, row, Parts::Whole, &at));
                 damaged += u64::from(whole.is_none());
             }
             Ok(None) => break Ok(()),

@@ -253,7 +253,7 @@ impl Work<'_> {
             Some(row) => rows
                 .address(row)
                 .filter(|at| rows.spec.check_key(&at.key).is_ok())
-                .and_then(|at| rows.decode(row, Parts::Whole, &at)),
+                .and_then(|at| rows.decode(self.target, row, Parts::Whole, &at)),
             None => None,
         };
         drop(found);
