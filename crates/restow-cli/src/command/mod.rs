@@ -13,7 +13,9 @@ mod purge;
 mod rm;
 mod routes;
 mod show;
+mod sql;
 mod stats;
+mod train;
 
 use crate::{cli::Global, exit::Failure, output::Out};
 use clap::Subcommand;
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     Rm(rm::Rm),
     Purge(purge::Purge),
     Stats(stats::StatsCommand),
+    Sql(sql::Sql),
+    Train(train::Train),
     Doctor(doctor::Doctor),
     Migrate(migrate::Migrate),
     Explain(explain::Explain),
@@ -49,6 +53,8 @@ impl Command {
             Self::Rm(c) => c.run(global, out).await,
             Self::Purge(c) => c.run(global, out).await,
             Self::Stats(c) => c.run(global, out).await,
+            Self::Sql(c) => c.run(global, out).await,
+            Self::Train(c) => c.run(global, out).await,
             Self::Doctor(c) => c.run(global, out).await,
             Self::Migrate(c) => c.run(global, out).await,
             Self::Explain(c) => c.run(global, out).await,

@@ -20,6 +20,7 @@ async fn every_key_of_the_json_is_documented() {
         &["doctor"],
         &["doctor", "--salvage", "saved.db"],
         &["migrate", "--check"],
+        &["train", "--rewrite"],
         &["explain", &url],
         &["explain", &other],
         &["routes", "test", &url],

@@ -8,5 +8,6 @@ mod fetch;
 mod held;
 mod migrate;
 mod secrets;
+mod sql;
 mod support;
 mod usage;
