@@ -412,3 +412,31 @@ async fn what_the_store_tells_of_others_is_believed_before_the_second_is_over() 
         }
     }
 }
+
+#[tokio::test]
+async fn what_the_tier_answers_is_used_to_the_store() {
+    let minute = Duration::from_secs(60);
+    let folder = folder();
+    let store = tier(Arc::new(open(&folder.path().join("a.db")).await)).unwrap();
+    let mut spec = tracks();
+    spec.budget.entries = Some(2);
+    let table = store.open(&spec).await.unwrap();
+    for (n, id) in (0..).zip(["hot", "cold"]) {
+        let mut entry = entry(at(id), "x");
+        entry.meta.expires_at = restow::Millis::MAX;
+        table
+            .write(&[write(entry)], T0.plus(minute * n))
+            .await
+            .unwrap();
+    }
+    for n in 1..40 {
+        assert!(body_at(&*table, "hot", minute * n).await.is_some());
+    }
+    let mut new = entry(at("new"), "x");
+    new.meta.expires_at = restow::Millis::MAX;
+    let now = T0.plus(minute * 41);
+    table.write(&[write(new)], now).await.unwrap();
+    assert_eq!(table.sweep(10, now).await.unwrap(), 1);
+    assert!(body_at(&*table, "cold", minute * 42).await.is_none());
+    assert!(body_at(&*table, "hot", minute * 42).await.is_some());
+}

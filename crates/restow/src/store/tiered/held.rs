@@ -43,6 +43,9 @@ pub(super) struct Ticket {
     stripe: u64,
 }
 
+/// How long an entry is answered without the store being read: what is used most must not be to it what was used least.
+const TELL: Duration = Duration::from_secs(300);
+
 /// The store's number of foreign changes; [`UNTOLD`] where it could not say.
 type Foreign = u64;
 
@@ -70,7 +73,9 @@ impl Held {
             return false;
         }
         within(options.recheck, self.checked, now)
-            || (self.foreign != UNTOLD && self.foreign == foreign())
+            || (self.foreign != UNTOLD
+                && within(TELL.max(options.recheck), self.checked, now)
+                && self.foreign == foreign())
     }
 }
 

@@ -22,7 +22,8 @@ use tokio::task::JoinHandle;
 /// What this process writes, renews, deletes, clears, sweeps or removes through it is seen at once. What another process does is seen
 /// within [`TierOptions::recheck`]: a store that can tell whether others changed anything (SQLite) is asked that twice in this time; where
 /// they did, or it cannot tell, an entry held longer is compared with the store's by its generation. A write whose future was dropped may
-/// still happen, and is seen within that time where others write too. Absence is never held. Whoever changes the inner store by another
+/// still happen, and is seen within that time where others write too. Absence is never held. Once in five minutes
+/// an entry is compared in any case: so the store hears of its use. Whoever changes the inner store by another
 /// handle of the same store object goes behind the tier's back.
 ///
 /// A URL says it with `memory=`, a builder with [`memory`](crate::CacheBuilder::memory).
