@@ -206,28 +206,43 @@ pub(super) fn page(
 
 /// So many entries are read to know their times exactly; of more, so many at each end.
 pub(super) const FEW: i64 = 4_096;
+/// So many expired entries are counted by the index; more are estimated from the sample of ages.
+const COUNTED: i64 = 50_000;
 
 /// Counts and adds up what is retained.
 pub(super) fn stats(conn: &Connection, rows: &Rows, now: Millis) -> Attempt<Stats> {
     rows.check_shape(conn)?;
     let conn = &*conn.unchecked_transaction()?;
-    let stats = numbers(conn, rows, now)?;
+    let (stats, expired) = numbers(conn, rows, now)?;
     let ages = ages::ages(conn, rows, now, stats.entries, stats.bytes)?;
-    Ok(Stats { ages, ..stats })
+    let live = ages.expires.iter().map(|share| share.entries).sum();
+    Ok(Stats {
+        expired: expired.unwrap_or_else(|| stats.entries.saturating_sub(live)),
+        ages,
+        ..stats
+    })
 }
 
-fn numbers(conn: &Connection, rows: &Rows, now: Millis) -> Attempt<Stats> {
+/// The numbers, and that of expired entries where they are not too many to count.
+fn numbers(conn: &Connection, rows: &Rows, now: Millis) -> Attempt<(Stats, Option<u64>)> {
     let (all, bytes) = match rows.layout.is_counted() {
         true => counts::total(conn, rows, None)?,
         false => (0, 0),
     };
     if all <= FEW {
-        return stats_of(conn, rows, &rows.layout.table.to_string(), now);
+        let stats = stats_of(conn, rows, &rows.layout.table.to_string(), now)?;
+        let expired = stats.expired;
+        return Ok((stats, Some(expired)));
     }
     let horizon = rows.horizon(now);
     let table = &rows.layout.table;
     let gone = rows_until(conn, rows, horizon, None)?;
-    let expired = rows_until(conn, rows, now.max(horizon), None)? - gone;
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT NULL FROM {table} WHERE expires_at > ?1 AND expires_at <= ?2 LIMIT {COUNTED})"
+    );
+    let expired: i64 = conn
+        .prepare_cached(&sql)?
+        .query_row(params![horizon.0, now.0], |row| row.get(0))?;
     // What waits for its removal is not in the index with its size: an average stands for it.
     let gone_bytes = i128::from(bytes) * i128::from(gone) / i128::from(all.max(1));
     let end = |order| {
@@ -238,13 +253,13 @@ fn numbers(conn: &Connection, rows: &Rows, now: Millis) -> Attempt<Stats> {
     let ends = format!("({} UNION ALL {})", end("ASC"), end("DESC"));
     let times = stats_of(conn, rows, &ends, now)?;
     let number = |n: i64| u64::try_from(n).unwrap_or_default();
-    Ok(Stats {
+    let stats = Stats {
         entries: number(all - gone),
-        expired: number(expired),
         bytes: number(bytes).saturating_sub(u64::try_from(gone_bytes).unwrap_or_default()),
         exact: false,
         ..times
-    })
+    };
+    Ok((stats, (expired < COUNTED).then_some(number(expired))))
 }
 
 /// The same of some rows, by reading them.
