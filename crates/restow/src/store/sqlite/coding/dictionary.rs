@@ -45,7 +45,7 @@ pub(super) fn all(conn: &Connection) -> Attempt<Vec<Dictionary>> {
 
 /// Returns the number of the newest dictionary of a repository. It is never removed as long as it is the newest.
 pub(super) fn newest(conn: &Connection, repository: &str) -> Attempt<Option<i64>> {
-    let sql = "SELECT max(id) FROM restow_dictionaries WHERE repository = ?1";
+    let sql = "SELECT max(id) FROM restow_dictionaries WHERE repository = ?1 AND entries >= 0";
     Ok(conn
         .prepare_cached(sql)?
         .query_row([repository], |row| row.get(0))?)
@@ -53,7 +53,7 @@ pub(super) fn newest(conn: &Connection, repository: &str) -> Attempt<Option<i64>
 
 /// Returns what is known of the newest dictionary of a repository.
 pub(super) fn made(conn: &Connection, repository: &str) -> Attempt<Option<Made>> {
-    let sql = "SELECT id, entries FROM restow_dictionaries WHERE repository = ?1 ORDER BY id DESC LIMIT 1";
+    let sql = "SELECT id, entries FROM restow_dictionaries WHERE repository = ?1 AND entries >= 0 ORDER BY id DESC LIMIT 1";
     let made = conn.prepare_cached(sql)?.query_row([repository], |row| {
         Ok(Made {
             id: row.get(0)?,
@@ -63,21 +63,20 @@ pub(super) fn made(conn: &Connection, repository: &str) -> Attempt<Option<Made>>
     Ok(made.optional()?)
 }
 
-/// Stores a dictionary and returns its number.
+/// Stores a dictionary that is not in use yet, and returns its number.
 pub(super) fn insert(
     conn: &Connection,
     repository: &str,
-    (entries, samples): (i64, i64),
+    samples: i64,
     dictionary: &[u8],
     now: Millis,
 ) -> Attempt<i64> {
     conn.prepare_cached(
-        "INSERT INTO restow_dictionaries (repository, made_at, entries, samples, sum, dictionary) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO restow_dictionaries (repository, made_at, entries, samples, sum, dictionary) VALUES (?1, ?2, -1, ?3, ?4, ?5)",
     )?
     .execute(params![
         repository,
         now.0,
-        entries,
         samples,
         sum(dictionary),
         dictionary
@@ -85,14 +84,24 @@ pub(super) fn insert(
     Ok(conn.last_insert_rowid())
 }
 
+/// Puts a dictionary into use. It is committed by then: nobody keeps one whose number another may get.
+pub(super) fn put_in_use(conn: &Connection, id: i64, entries: i64) -> Attempt<()> {
+    conn.prepare_cached("UPDATE restow_dictionaries SET entries = ?2 WHERE id = ?1")?
+        .execute([id, entries])?;
+    Ok(())
+}
+
 /// Returns the dictionaries that newer ones have followed and that no row of the table uses any more.
 ///
 /// None of them comes into use again: new rows take the newest, and a renewed head takes its row's own.
 pub(super) fn unused(conn: &Connection, repository: &str, table: &str) -> Attempt<Vec<i64>> {
-    let sql = "SELECT id FROM restow_dictionaries WHERE repository = ?1 ORDER BY id DESC LIMIT -1 OFFSET 1";
+    let Some(newest) = newest(conn, repository)? else {
+        return Ok(Vec::new());
+    };
+    let sql = "SELECT id FROM restow_dictionaries WHERE repository = ?1 AND id < ?2";
     let mut older = conn.prepare(sql)?;
     let older = older
-        .query_map([repository], |row| row.get(0))?
+        .query_map(params![repository, newest], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
     let mut used = conn.prepare(&format!(
         "SELECT EXISTS (SELECT 1 FROM {table} WHERE coding = ?1)"

@@ -188,10 +188,15 @@ pub(in super::super) async fn train(
         let repository = rows.spec.name.shared();
         let store = move |conn: &Connection| {
             // Another process may have made one meanwhile; the later one is as good.
-            let sizes = (made.entries, made.trained.samples.cast_signed());
-            dictionary::insert(conn, &repository, sizes, &made.dictionary, now)
+            let samples = made.trained.samples.cast_signed();
+            dictionary::insert(conn, &repository, samples, &made.dictionary, now)
         };
-        trained.dictionary = Some(engine.write(store).await?);
+        let id = engine.write(store).await?;
+        let entries = made.entries;
+        engine
+            .write(move |conn| dictionary::put_in_use(conn, id, entries))
+            .await?;
+        trained.dictionary = Some(id);
         tidy(engine, rows).await?;
     }
     Ok(Some(trained))
