@@ -284,8 +284,9 @@ async fn a_file_that_was_cut_off_gives_what_is_left_of_it() {
     })
     .await;
     let (saved, damaged, _) = numbers(&done);
+    // The cut may go through the middle of one entry.
     assert!(
-        damaged == 0 && (COUNT / 4..COUNT * 3 / 4).contains(&saved),
+        damaged <= 1 && (COUNT / 4..COUNT * 3 / 4).contains(&saved),
         "{done:?}"
     );
 }
