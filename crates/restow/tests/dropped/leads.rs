@@ -2,7 +2,7 @@
 
 use crate::{
     harness::{At, Dropped, dropped, in_time},
-    place::{Api, Place, URLS, url},
+    place::{Api, Company, Place, URLS, url},
 };
 use restow::BoxFuture;
 
@@ -41,7 +41,7 @@ const LEADS: [(&str, Lead); 3] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_waits_is_answered_wherever_the_one_who_fetches_is_dropped() {
     for at in [URLS[0], URLS[2]] {
-        let mut place = Place::open(at).await;
+        let mut place = Place::open(at, Company::None).await;
         for (name, lead) in LEADS {
             for polls in 1.. {
                 place.ready().await;

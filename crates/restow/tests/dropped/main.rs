@@ -17,14 +17,14 @@ mod place;
 
 use calls::Call;
 use harness::{At, Dropped, dropped, in_time};
-use place::{Place, URLS};
+use place::{Company, Place, URLS};
 
 /// More awaits than any call has.
 const MOST: usize = 200;
 
 /// Drops each call at each of its awaits, and looks after each time whether all is well.
-async fn drop_everywhere(url: &'static str, calls: &[Call]) {
-    let mut place = Place::open(url).await;
+async fn drop_everywhere(url: &'static str, calls: &[Call], company: Company) {
+    let mut place = Place::open(url, company).await;
     let mut waits = 0;
     for call in calls {
         let mut ended = false;
@@ -37,7 +37,7 @@ async fn drop_everywhere(url: &'static str, calls: &[Call]) {
                 ended = came_to == Dropped::Ended;
                 in_time(&format!("what comes after: {what}"), place.is_well(&what)).await;
                 if place.cache.is_closed() {
-                    place = Place::open(url).await;
+                    place = Place::open(url, company).await;
                 }
             }
             if ended {
@@ -53,28 +53,33 @@ async fn drop_everywhere(url: &'static str, calls: &[Call]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_of_a_cache_in_memory_can_be_dropped_at_every_await() {
-    drop_everywhere(URLS[0], calls::CACHE).await;
+    drop_everywhere(URLS[0], calls::CACHE, Company::None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_of_a_cache_on_sqlite_in_memory_can_be_dropped_at_every_await() {
-    drop_everywhere(URLS[1], calls::CACHE).await;
+    drop_everywhere(URLS[1], calls::CACHE, Company::None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_of_a_cache_on_a_file_can_be_dropped_at_every_await() {
-    drop_everywhere(URLS[2], calls::CACHE).await;
+    drop_everywhere(URLS[2], calls::CACHE, Company::None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_of_a_cache_on_a_file_that_others_write_can_be_dropped_at_every_await() {
+    drop_everywhere(URLS[2], calls::CACHE, Company::Writers).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_of_a_cache_on_a_file_behind_memory_can_be_dropped_at_every_await() {
-    drop_everywhere(URLS[3], calls::CACHE).await;
+    drop_everywhere(URLS[3], calls::CACHE, Company::None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_of_every_client_can_be_dropped_at_every_await() {
     for url in URLS {
-        drop_everywhere(url, calls::CLIENTS).await;
+        drop_everywhere(url, calls::CLIENTS, Company::None).await;
     }
 }
 
@@ -82,6 +87,35 @@ async fn requests_of_every_client_can_be_dropped_at_every_await() {
 async fn calls_of_a_store_and_a_table_can_be_dropped_at_every_await() {
     // The contract in memory answers at once: what is to be dropped is in the others.
     for url in &URLS[1..] {
-        drop_everywhere(url, calls::STORE).await;
+        drop_everywhere(url, calls::STORE, Company::None).await;
+    }
+}
+
+/// More than there are places in any queue.
+const OFTEN: usize = 1_500;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_was_dropped_very_often_has_used_nothing_up() {
+    const NAMES: [&str; 6] = [
+        "Repository::get_many, of more than a few",
+        "Repository::count",
+        "Repository::stream",
+        "Repository::save",
+        "Repository::commit",
+        "Repository::get_or_fetch, of what is fetched",
+    ];
+    for url in URLS {
+        let mut place = Place::open(url, Company::None).await;
+        place.ready().await;
+        for name in NAMES {
+            let call = calls::CACHE.iter().find(|call| call.name == name).unwrap();
+            for _ in 0..OFTEN {
+                dropped((call.make)(&place), 1, At::Wait).await;
+            }
+            let what = format!("{url}, {name} dropped {OFTEN} times");
+            in_time(&what, (call.make)(&place)).await;
+            in_time(&format!("what comes after: {what}"), place.is_well(&what)).await;
+        }
+        in_time("the end", place.cache.close()).await.unwrap();
     }
 }

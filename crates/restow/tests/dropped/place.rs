@@ -31,6 +31,15 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// The keys of a bulk save: all of them are there, or none.
 pub const BULK: [&str; 5] = ["bulk-0", "bulk-1", "bulk-2", "bulk-3", "bulk-4"];
 
+/// Who else is at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// Nobody: a call does on the spot what can be done there.
+    None,
+    /// Some who save all the time, so that calls have to wait for their turn.
+    Writers,
+}
+
 pub struct Place {
     pub cache: Cache,
     pub clock: TestClock,
@@ -39,12 +48,18 @@ pub struct Place {
 }
 
 impl Place {
-    pub async fn open(url: &str) -> Self {
+    pub async fn open(url: &str, company: Company) -> Self {
         let clock = TestClock::at(T0);
         let builder = Cache::builder().url(url).mode(Mode::Live);
         let cache = builder.clock(clock.clone()).build().await.unwrap();
         let items = cache.create_repository(endpoint("items")).await.unwrap();
         let table = cache.store().open(&spec()).await.unwrap();
+        if company == Company::Writers {
+            let noise = cache.create_repository(endpoint("noise")).await.unwrap();
+            for nth in 0..2 {
+                tokio::spawn(write(noise.clone(), nth));
+            }
+        }
         Self {
             cache,
             clock,
@@ -201,6 +216,14 @@ impl Place {
     /// A client with the cache in it that borrows what is beneath.
     pub fn borrowing(&self) -> ClientWithMiddleware {
         beneath().with(self.cache.middleware()).with(Api).build()
+    }
+}
+
+/// Saves until the cache is closed.
+async fn write(noise: Items, nth: u32) {
+    let (key, value) = (nth.to_string(), "noise".repeat(200));
+    while noise.save(&key, &value).await.is_ok() {
+        tokio::task::yield_now().await;
     }
 }
 
