@@ -167,7 +167,7 @@ pub trait Table: Debug + Send + Sync + 'static {
 pub enum Parts {
     /// The meta with its header lines, no body: for `contains` and `ls`.
     Meta,
-    /// The body with status, facts, when it was stored and when it expires; no header lines, and nothing else of the meta: for a typed `get`.
+    /// The body with status, facts, when it was stored, confirmed and when it expires; no header lines, and nothing else of the meta: for a typed `get`.
     Body,
     /// All: for a client.
     Whole,

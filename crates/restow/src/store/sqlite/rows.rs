@@ -229,7 +229,7 @@ impl Rows {
                     text(row, 3)?.map(Arc::from)
                 },
                 stored_at,
-                checked_at: if bare { stored_at } else { time(6)? },
+                checked_at: time(6)?,
                 changed_at: if bare { stored_at } else { time(7)? },
                 expires_at: time(8)?,
                 columns: columns.collect::<Option<_>>()?,
@@ -399,10 +399,9 @@ fn selected(layout: &Layout, parts: Parts) -> String {
         .iter()
         .map(|c| format!(", {}", or_null(&c.to_string())))
         .collect();
-    let [label, checked_at, changed_at, tags] =
-        ["label", "checked_at", "changed_at", "tags"].map(or_null);
+    let [label, changed_at, tags] = ["label", "changed_at", "tags"].map(or_null);
     format!(
-        "entry_id, variant, generation, {label}, status, stored_at, {checked_at}, {changed_at}, expires_at, used_at, {tags}, facts, {parts}, {coding}{columns}"
+        "entry_id, variant, generation, {label}, status, stored_at, checked_at, {changed_at}, expires_at, used_at, {tags}, facts, {parts}, {coding}{columns}"
     )
 }
 
