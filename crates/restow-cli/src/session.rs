@@ -12,7 +12,7 @@ use restow::{
 use std::path::PathBuf;
 
 /// The cache where neither the command line nor a configuration names one.
-pub(crate) const DEFAULT_CACHE: &str = "restow.db";
+const DEFAULT_CACHE: &str = "restow.db";
 
 /// An open cache with the repositories that a command needs.
 #[derive(Debug)]
@@ -212,8 +212,30 @@ fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
     near.max_by(|a, b| alike(a).total_cmp(&alike(b)))
 }
 
+/// Finds the SQLite file that a command is about: the one it names, else the cache.
+pub(crate) fn path_of(
+    named: Option<String>,
+    global: &Global,
+    only: &str,
+) -> Result<PathBuf, Failure> {
+    let url = match named.or_else(|| global.cache.clone()) {
+        Some(url) => url,
+        None => match config(global)? {
+            Some(config) => config.cache_url()?,
+            None => None,
+        }
+        .unwrap_or_else(|| DEFAULT_CACHE.to_owned()),
+    };
+    let path = file(&url).ok_or_else(|| Failure::usage(only))?;
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(no_cache(&path))
+    }
+}
+
 /// Says that there is no cache in this file.
-pub(crate) fn no_cache(path: &std::path::Path) -> Failure {
+fn no_cache(path: &std::path::Path) -> Failure {
     Failure::new(
         Exit::NotHeld,
         format!(

@@ -4,7 +4,7 @@ use crate::{
     cli::Global,
     exit::{Exit, Failure},
     output::{Columns, Out},
-    session::{DEFAULT_CACHE, config, file, no_cache},
+    session::path_of,
 };
 use clap::Args;
 use restow::store::sqlite::{Depth, Finding, Salvage, SqliteOptions, SqliteStore};
@@ -79,28 +79,6 @@ impl Doctor {
                 format!("{place} is not sound; findings: {count}"),
             )),
         }
-    }
-}
-
-/// Finds the SQLite file that a command is about: the one it names, else the cache.
-pub(super) fn path_of(
-    named: Option<String>,
-    global: &Global,
-    only: &str,
-) -> Result<PathBuf, Failure> {
-    let url = match named.or_else(|| global.cache.clone()) {
-        Some(url) => url,
-        None => match config(global)? {
-            Some(config) => config.cache_url()?,
-            None => None,
-        }
-        .unwrap_or_else(|| DEFAULT_CACHE.to_owned()),
-    };
-    let path = file(&url).ok_or_else(|| Failure::usage(only))?;
-    if path.exists() {
-        Ok(path)
-    } else {
-        Err(no_cache(&path))
     }
 }
 

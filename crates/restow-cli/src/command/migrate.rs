@@ -2,10 +2,9 @@
 
 use crate::{
     cli::Global,
-    command::doctor::path_of,
     exit::{Exit, Failure},
     output::Out,
-    session::config,
+    session::{config, path_of},
 };
 use clap::Args;
 use restow::{

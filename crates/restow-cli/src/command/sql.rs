@@ -4,9 +4,9 @@ mod cell;
 
 use crate::{
     cli::Global,
-    command::doctor::path_of,
     exit::{Exit, Failure},
     output::Out,
+    session::path_of,
 };
 use cell::{fit, json, shown, text, width};
 use clap::Args;

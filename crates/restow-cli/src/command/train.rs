@@ -2,10 +2,9 @@
 
 use crate::{
     cli::Global,
-    command::doctor::path_of,
     exit::Failure,
     output::{Columns, Out, size, stderr_is_terminal},
-    session::{Access, Session},
+    session::{Access, Session, path_of},
 };
 use clap::Args;
 use futures_util::TryStreamExt as _;
