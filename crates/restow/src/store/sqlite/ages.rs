@@ -1,6 +1,10 @@
 //! How old a table's entries are: counted where there are few, else estimated from a sample, since no index has the order of storing.
 
-use super::{error::Attempt, questions::FEW, rows::Rows};
+use super::{
+    error::Attempt,
+    questions::{self, FEW},
+    rows::Rows,
+};
 use crate::{Millis, store::Ages};
 use rusqlite::{Connection, Row, params};
 
@@ -44,13 +48,7 @@ fn sample(
     which: &str,
     ages: &mut Ages,
 ) -> Attempt<u32> {
-    let table = &rows.layout.table;
-    // Two questions: SQLite answers one of them alone from the ends of the tree.
-    let end = |of: &str| -> Attempt<i64> {
-        let sql = format!("SELECT coalesce({of}(entry_id), 0) FROM {table}");
-        Ok(conn.prepare_cached(&sql)?.query_row([], |row| row.get(0))?)
-    };
-    let (first, last) = (end("min")?, end("max")?);
+    let (first, last) = questions::ends(conn, rows)?;
     let horizon = rows.horizon(now).0;
     let mut statement = conn.prepare_cached(&select(rows, which))?;
     let mut found = 0;

@@ -2,7 +2,7 @@
 
 use super::{error::Attempt, ident::Literal, layout::Layout, rows::Rows, schema};
 use crate::{entry::Partition, store::TableSpec};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, Row, params};
 
 const ADD: &str = "INSERT INTO restow_counts (repository, partition, entries, bytes) VALUES (?1, ?2, ?3, ?4) \
     ON CONFLICT (repository, partition) DO UPDATE SET entries = entries + excluded.entries, bytes = bytes + excluded.bytes";
@@ -63,6 +63,8 @@ impl<'e> Counter<'e> {
     }
 }
 
+const TOTAL: &str = "SELECT coalesce(sum(entries), 0), coalesce(sum(bytes), 0) FROM restow_counts";
+
 /// Returns the entries and bytes of a partition, or of all: those past their keep too, as long as they are not removed.
 pub(super) fn total(
     conn: &Connection,
@@ -70,14 +72,25 @@ pub(super) fn total(
     partition: Option<&Partition>,
 ) -> Attempt<(i64, i64)> {
     let name = rows.spec.name.as_str();
-    let both = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    let sql = "SELECT coalesce(sum(entries), 0), coalesce(sum(bytes), 0) FROM restow_counts WHERE repository = ?1";
-    Ok(match partition {
-        None => conn.prepare_cached(sql)?.query_row([name], both)?,
-        Some(partition) => conn
-            .prepare_cached(&format!("{sql} AND partition = ?2"))?
-            .query_row([name, partition.as_str()], both)?,
-    })
+    match partition {
+        None => sum(conn, "WHERE repository = ?1", [name]),
+        Some(partition) => {
+            let which = "WHERE repository = ?1 AND partition = ?2";
+            sum(conn, which, [name, partition.as_str()])
+        }
+    }
+}
+
+/// Returns the entries and bytes of all tables.
+pub(super) fn total_of_all(conn: &Connection) -> Attempt<(i64, i64)> {
+    sum(conn, "", [])
+}
+
+fn sum(conn: &Connection, which: &str, values: impl Params) -> Attempt<(i64, i64)> {
+    let both = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    Ok(conn
+        .prepare_cached(&format!("{TOTAL} {which}"))?
+        .query_row(values, both)?)
 }
 
 /// The statements that count a table anew.

@@ -247,9 +247,9 @@ impl Store for SqliteStore {
         Box::pin(async move {
             spec.check()?;
             // Most are as they were left, and nothing has to be written.
-            let unchanged = self.engine.read_now(|conn| change::unchanged(conn, spec));
-            if let Some(Ok(Some(spec))) = unchanged
-                && !self.engine.source().is_read_only()
+            let unchanged = || self.engine.read_now(|conn| change::unchanged(conn, spec));
+            if !self.engine.source().is_read_only()
+                && let Some(Ok(Some(spec))) = unchanged()
             {
                 let table = SqliteTable::new(self.engine.clone(), Rows::new(spec));
                 return Ok(Arc::new(table) as Arc<dyn Table>);

@@ -131,13 +131,7 @@ const WORTH_TWO: i64 = 1_024;
 impl Cursor {
     /// Begins a scan: of many rows with two cursors, since two threads read twice as fast.
     pub(super) fn begin(conn: &Connection, rows: &Rows) -> Attempt<Vec<Self>> {
-        let sql = format!(
-            "SELECT coalesce(min(entry_id), 0), coalesce(max(entry_id), 0) FROM (SELECT min(entry_id) AS entry_id FROM {0} UNION ALL SELECT max(entry_id) FROM {0})",
-            rows.layout.table
-        );
-        let (first, last): (i64, i64) = conn
-            .prepare_cached(&sql)?
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (first, last) = ends(conn, rows)?;
         let after = first.saturating_sub(1);
         let rows = last.saturating_sub(after);
         if rows < WORTH_TWO {
@@ -155,6 +149,19 @@ impl Cursor {
             },
         ])
     }
+}
+
+/// Returns the first row's number and the last one's; zeros where there is none.
+pub(super) fn ends(conn: &Connection, rows: &Rows) -> Attempt<(i64, i64)> {
+    // Two questions: SQLite answers one of them alone from the ends of the tree.
+    let end = |of: &str| -> Attempt<i64> {
+        let sql = format!(
+            "SELECT coalesce({of}(entry_id), 0) FROM {}",
+            rows.layout.table
+        );
+        Ok(conn.prepare_cached(&sql)?.query_row([], |row| row.get(0))?)
+    };
+    Ok((end("min")?, end("max")?))
 }
 
 /// Reads the next page of a scan and moves the cursor; `None` behind the last.

@@ -85,17 +85,33 @@ impl SqliteTable {
         }
     }
 
-    /// Changes on the spot where nobody else does and it is short, else in turn.
-    fn changing_few<'a, 'c: 'a, T: Send + 'static>(
+    /// Changes all of `items` at once: on the spot where nobody else does and it is short, else in turn.
+    fn change_all<'a, X, T>(
         &'a self,
         short: bool,
-        mut change: impl FnMut(&Connection, &Rows) -> Attempt<T> + 'c,
-    ) -> Option<Result<T>> {
-        if !short {
-            return None;
+        items: &'a [X],
+        now: Millis,
+        change: fn(&Connection, &Rows, &[X], Millis) -> Attempt<T>,
+    ) -> Answer<'a, Result<T>>
+    where
+        X: Clone + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let done = short.then(|| {
+            self.engine
+                .write_now(|conn| change(conn, &self.rows, items, now))
+        });
+        if let Some(done) = done.flatten() {
+            self.look_after_dictionary(now);
+            return Answer::ready(done.map_err(|e| self.named(e)));
         }
-        let done = self.engine.write_now(|conn| change(conn, &self.rows));
-        done.map(|done| done.map_err(|e| self.named(e)))
+        let items: Arc<[X]> = items.into();
+        Answer::later(async move {
+            let all = move |conn: &Connection, rows: &Rows| change(conn, rows, &items, now);
+            let done = self.changing(all).await?;
+            self.look_after_dictionary(now);
+            Ok(done)
+        })
     }
 
     async fn changing<T: Send + 'static>(
@@ -216,42 +232,15 @@ impl Table for SqliteTable {
             Compression::Zstd => A_LITTLE / 8,
         };
         let short = entries.len() <= A_FEW && bytes() <= little;
-        let done = self.changing_few(short, |conn, rows| changes::write(conn, rows, entries, now));
-        if let Some(done) = done {
-            self.look_after_dictionary(now);
-            return Answer::ready(done);
-        }
-        let entries: Arc<[Write]> = entries.into();
-        Answer::later(async move {
-            let write =
-                move |conn: &Connection, rows: &Rows| changes::write(conn, rows, &entries, now);
-            self.changing(write).await?;
-            self.look_after_dictionary(now);
-            Ok(())
-        })
+        self.change_all(short, entries, now, changes::write)
     }
 
     fn renew<'a>(&'a self, renewals: &'a [Renewal], now: Millis) -> Answer<'a, Result<u64>> {
-        let short = renewals.len() <= A_FEW;
-        let done = self.changing_few(short, |conn, rows| {
-            changes::renew(conn, rows, renewals, now)
-        });
-        if let Some(done) = done {
-            return Answer::ready(done);
-        }
-        let renewals: Arc<[Renewal]> = renewals.into();
-        Answer::later(self.changing(move |conn, rows| changes::renew(conn, rows, &renewals, now)))
+        self.change_all(renewals.len() <= A_FEW, renewals, now, changes::renew)
     }
 
     fn delete<'a>(&'a self, at: &'a [Address], now: Millis) -> Answer<'a, Result<u64>> {
-        let done = self.changing_few(at.len() <= A_FEW, |conn, rows| {
-            changes::delete(conn, rows, at, now)
-        });
-        if let Some(done) = done {
-            return Answer::ready(done);
-        }
-        let at: Arc<[Address]> = at.into();
-        Answer::later(self.changing(move |conn, rows| changes::delete(conn, rows, &at, now)))
+        self.change_all(at.len() <= A_FEW, at, now, changes::delete)
     }
 
     fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>> {

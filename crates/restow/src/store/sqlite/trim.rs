@@ -1,6 +1,7 @@
 //! Keeping all tables of a file within one budget.
 
 use super::{
+    counts,
     engine::{Engine, Uses},
     error::Attempt,
     layout::Layout,
@@ -10,7 +11,7 @@ use crate::{
     Result,
     store::{Budget, Trimmed},
 };
-use rusqlite::{Connection, Row, Rows};
+use rusqlite::{Connection, Rows};
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 /// So many entries are removed in one transaction: others want to write as well.
@@ -54,9 +55,7 @@ fn remove(conn: &Connection, uses: &Uses, most: &Budget, limit: u64) -> Attempt<
 
 /// What all tables hold.
 fn held(conn: &Connection) -> Attempt<Trimmed> {
-    let sql = "SELECT coalesce(sum(entries), 0), coalesce(sum(bytes), 0) FROM restow_counts";
-    let both = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-    let (entries, bytes) = conn.prepare_cached(sql)?.query_row([], both)?;
+    let (entries, bytes) = counts::total_of_all(conn)?;
     Ok(Trimmed {
         removed: 0,
         entries: u64::try_from(entries).unwrap_or_default(),

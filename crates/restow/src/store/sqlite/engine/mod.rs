@@ -205,11 +205,7 @@ impl Link {
 
     /// Waits for its turn; `None` once closed.
     fn with<T>(&self, f: impl FnOnce(&Connection) -> T) -> Option<T> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .map(f)
+        self.change(|conn| f(conn))
     }
 
     /// As [`with`](Self::with), for what changes the connection itself.

@@ -227,7 +227,8 @@ fn vacuum(link: &Link) -> Attempt<Option<Duration>> {
 }
 
 fn give_back(conn: &Connection) -> Attempt<bool> {
-    let mut vacuum = conn.prepare_cached("PRAGMA incremental_vacuum(16)")?;
+    let sql = format!("PRAGMA incremental_vacuum({VACUUM_PAGES})");
+    let mut vacuum = conn.prepare_cached(&sql)?;
     let mut steps = vacuum.query([])?;
     while steps.next()?.is_some() {}
     let left: i64 = conn

@@ -305,7 +305,6 @@ fn admit(
             _ => LOG_PATIENCE,
         };
         if !upkeep::restart(conn, patience)? {
-            refused.get_or_insert_with(Instant::now);
             if patience > Duration::ZERO {
                 *refused = Some(Instant::now());
             }
