@@ -137,7 +137,7 @@ impl Acknowledged {
 
 /// Opens the file as the next process would, and compares it with what was said.
 async fn inspect(path: &Path, said: &Acknowledged, report: &mut Report) -> Result<()> {
-    let place = Place::open(path).await?;
+    let place = Place::open_later(path).await?;
     let mut groups: BTreeMap<String, u64> = BTreeMap::new();
     let mut found = BTreeMap::new();
     let entries: Vec<_> = place.items.stream(Scope::All).try_collect().await?;

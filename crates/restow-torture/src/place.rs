@@ -8,6 +8,8 @@ pub(crate) type Items = Repository<RouteEndpoint<String, Binary>>;
 
 const T0: Millis = Millis(1_800_000_000_000);
 const YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// Longer than all purges move the clocks of those who work.
+const DAY: Duration = Duration::from_secs(86_400);
 /// How long the entries of the second repository live.
 const BRIEF: Duration = Duration::from_secs(1);
 
@@ -21,8 +23,18 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Opens it for work.
     pub(crate) async fn open(path: &Path) -> restow::Result<Self> {
-        let clock = TestClock::at(T0);
+        Self::at(path, T0).await
+    }
+
+    /// Opens it to see what is left: later than anybody worked, since an answer from the future is not fresh.
+    pub(crate) async fn open_later(path: &Path) -> restow::Result<Self> {
+        Self::at(path, T0.plus(DAY)).await
+    }
+
+    async fn at(path: &Path, now: Millis) -> restow::Result<Self> {
+        let clock = TestClock::at(now);
         let cache = Cache::builder()
             .url(format!("sqlite://{}", path.display()))
             .mode(Mode::Live)

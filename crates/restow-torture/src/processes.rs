@@ -65,7 +65,7 @@ pub async fn run(plan: &Plan, processes: u64, time: Duration) -> Result<Report> 
             }
         }
     }
-    let place = Place::open(&path).await?;
+    let place = Place::open_later(&path).await?;
     for (key, version) in &versions {
         match place
             .items
