@@ -87,6 +87,14 @@ impl Head {
         }
     }
 
+    /// The same head of an answer that came from elsewhere.
+    pub(crate) fn at(&self, url: Option<String>) -> Self {
+        Self {
+            url: url.map(Into::into),
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn from_parts(parts: HeadParts, lines: Bytes, url: Option<Arc<str>>) -> Self {
         let HeadParts {
             status,

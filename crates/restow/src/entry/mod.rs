@@ -39,6 +39,21 @@ pub struct Meta {
     pub tags: Arc<[Box<str>]>,
 }
 
+thread_local! {
+    // Most entries have neither, and the count of one that all threads share would go back and forth between them.
+    static NONE: (Arc<[FieldValue]>, Arc<[Box<str>]>) = (Arc::new([]), Arc::new([]));
+}
+
+/// The columns of an entry that has none.
+pub(crate) fn no_columns() -> Arc<[FieldValue]> {
+    NONE.with(|(columns, _)| columns.clone())
+}
+
+/// The tags of an entry that has none.
+pub(crate) fn no_tags() -> Arc<[Box<str>]> {
+    NONE.with(|(_, tags)| tags.clone())
+}
+
 /// One stored answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -63,8 +78,8 @@ impl Entry {
             checked_at: now,
             changed_at: now,
             expires_at,
-            columns: Arc::new([]),
-            tags: Arc::new([]),
+            columns: no_columns(),
+            tags: no_tags(),
         };
         Self {
             id,

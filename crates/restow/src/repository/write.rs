@@ -46,7 +46,7 @@ impl<E: Endpoint> Repository<E> {
         };
         self.check_somebodys()?;
         let now = self.ctx.now();
-        match self.entry_of(at, value, now)? {
+        match self.entry_of(at, value, &self.head(now), now)? {
             Ok(entry) => self
                 .store_all(vec![entry], now)
                 .await
@@ -68,12 +68,13 @@ impl<E: Endpoint> Repository<E> {
     pub async fn save_many<L: Locate<E>>(&self, pairs: &[(L, ValueOf<E>)]) -> Result<Vec<Saved>> {
         self.check_somebodys()?;
         let now = self.ctx.now();
+        let head = self.head(now);
         let mut entries = Vec::with_capacity(pairs.len());
         let mut saved = Vec::with_capacity(pairs.len());
         for (at, value) in pairs {
             saved.push(match self.locate(at)? {
                 None => Saved::NoKey,
-                Some(at) => match self.entry_of(at, value, now)? {
+                Some(at) => match self.entry_of(at, value, &head, now)? {
                     Ok(entry) => {
                         entries.push(entry);
                         Saved::Stored
@@ -229,11 +230,22 @@ impl<E: Endpoint> Repository<E> {
             .map_err(|e| self.named(e))
     }
 
+    /// The head of a value that is saved: a 200 with the codec's content type.
+    fn head(&self, now: Millis) -> Head {
+        let mut headers = HeaderMap::new();
+        let content_type = content_type(self.endpoint.codec(), self.mount.endpoint.declaration());
+        if let Ok(content_type) = HeaderValue::from_str(content_type) {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        Head::new(StatusCode::OK, &headers, None, now, now)
+    }
+
     /// Makes the entry of a value, or says which rule refuses it.
     fn entry_of(
         &self,
         at: Address,
         value: &ValueOf<E>,
+        head: &Head,
         now: Millis,
     ) -> Result<Result<Entry, Rejection>> {
         if keeps_out(self.ctx.mode()) {
@@ -251,13 +263,6 @@ impl<E: Endpoint> Repository<E> {
         if let Some(rule) = found.rejected {
             return Ok(Err(rule));
         }
-        let mut headers = HeaderMap::new();
-        if let Ok(content_type) = HeaderValue::from_str(content_type(
-            self.endpoint.codec(),
-            self.mount.endpoint.declaration(),
-        )) {
-            headers.insert(CONTENT_TYPE, content_type);
-        }
         // Without a route it came from nowhere.
         let url = self
             .mount
@@ -265,12 +270,12 @@ impl<E: Endpoint> Repository<E> {
             .request(&at.key)
             .ok()
             .map(|r| r.uri().to_string());
-        let head = Head::new(StatusCode::OK, &headers, url.as_deref(), now, now);
         let id = EntryId {
             address: at,
             variant: Variant::NONE,
         };
-        let mut entry = Entry::new(id, head, body, now, self.mount.expire_after.after(now));
+        let expires_at = self.mount.expire_after.after(now);
+        let mut entry = Entry::new(id, head.at(url), body, now, expires_at);
         entry.meta.label = found.label;
         if let Some(columns) = found.columns {
             entry.meta.columns = columns;

@@ -13,7 +13,7 @@ use crate::{
     entry::{Address, Entry, EntryId, Generation, Meta, Seal, Variant},
     store::{Renewal, Write},
 };
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{CachedStatement, Connection, Statement, params, params_from_iter};
 
 /// A row at an address, as far as a write needs to know it.
 struct Held {
@@ -31,75 +31,96 @@ struct Held {
 
 /// Writes entries; of several with one identity the last stays.
 pub(super) fn write(conn: &Connection, rows: &Rows, entries: &[Write], now: Millis) -> Attempt<()> {
-    let encoder = rows.coder.encoder(conn)?;
-    let mut counter = Counter::new(conn, rows);
-    for write in entries {
-        put(conn, rows, &encoder, &write.entry, now, &mut counter)?;
-    }
-    counter.finish()
-}
-
-fn put<'e>(
-    conn: &Connection,
-    rows: &Rows,
-    encoder: &Encoder<'_>,
-    entry: &'e Entry,
-    now: Millis,
-    counter: &mut Counter<'e>,
-) -> Attempt<()> {
-    let EntryId { address, variant } = &entry.id;
-    let mut others = held(conn, rows, address)?;
-    let old = others
-        .iter()
-        .position(|held| held.variant == Some(*variant))
-        .map(|at| others.swap_remove(at));
-    // What is past its keep was gone already: it hands on nothing but its row.
-    let before = old
-        .as_ref()
-        .filter(|held| rows.is_retained(held.expires_at, now));
-    let generation = before.map_or_else(Generation::start, |held| held.generation.next());
-    let changed_at = before
-        .filter(|held| held.seal == Some(entry.meta.seal))
-        .map_or(entry.meta.changed_at, |held| held.changed_at);
-    let mut statement = conn.prepare_cached(if old.is_some() {
-        &rows.replace
-    } else {
-        &rows.insert
-    })?;
-    let coded = encoder.encode(entry.meta.head.lines(), &entry.body);
-    let head = (coded.coding, &*coded.head);
-    let mut binder = Binder::new(&mut statement);
-    binder
-        .meta(&rows.spec, &entry.meta, generation, changed_at, now, head)?
-        .put(coding::value(coded.coding, &coded.body))?;
-    let size = signed(entry.meta.size());
-    let row = match &old {
-        Some(held) => {
-            binder.put(held.row)?;
-            statement.raw_execute()?;
-            counter.add(&address.partition, 0, size - held.size)?;
-            held.row
-        }
-        None => {
-            binder
-                .address(&rows.spec, address)?
-                .put(variant_bytes(*variant))?;
-            statement.raw_execute()?;
-            counter.add(&address.partition, 1, size)?;
-            conn.last_insert_rowid()
-        }
-    };
-    tag(
+    let mut putter = Putter {
         conn,
         rows,
-        row,
-        &entry.meta,
-        old.is_some_and(|held| held.tagged),
-    )?;
-    if others.is_empty() {
-        Ok(())
-    } else {
-        crowd_out(conn, rows, others, now)
+        now,
+        encoder: rows.coder.encoder(conn)?,
+        counter: Counter::new(conn, rows),
+        held: conn.prepare_cached(&rows.variants)?,
+        insert: None,
+        replace: None,
+    };
+    for write in entries {
+        putter.put(&write.entry)?;
+    }
+    putter.counter.finish()
+}
+
+/// Puts entries into a table, by statements that are looked up once.
+struct Putter<'e> {
+    conn: &'e Connection,
+    rows: &'e Rows,
+    now: Millis,
+    encoder: Encoder<'e>,
+    counter: Counter<'e>,
+    held: CachedStatement<'e>,
+    insert: Option<CachedStatement<'e>>,
+    replace: Option<CachedStatement<'e>>,
+}
+
+impl<'e> Putter<'e> {
+    fn put(&mut self, entry: &'e Entry) -> Attempt<()> {
+        let Self {
+            conn, rows, now, ..
+        } = *self;
+        let EntryId { address, variant } = &entry.id;
+        let mut others = held(&mut self.held, rows, address)?;
+        let old = others
+            .iter()
+            .position(|held| held.variant == Some(*variant))
+            .map(|at| others.swap_remove(at));
+        // What is past its keep was gone already: it hands on nothing but its row.
+        let before = old
+            .as_ref()
+            .filter(|held| rows.is_retained(held.expires_at, now));
+        let generation = before.map_or_else(Generation::start, |held| held.generation.next());
+        let changed_at = before
+            .filter(|held| held.seal == Some(entry.meta.seal))
+            .map_or(entry.meta.changed_at, |held| held.changed_at);
+        let (slot, sql) = match old {
+            Some(_) => (&mut self.replace, &rows.replace),
+            None => (&mut self.insert, &rows.insert),
+        };
+        let statement = match slot {
+            Some(statement) => statement,
+            slot => slot.insert(conn.prepare_cached(sql)?),
+        };
+        let coded = self.encoder.encode(entry.meta.head.lines(), &entry.body);
+        let head = (coded.coding, &*coded.head);
+        let mut binder = Binder::new(statement);
+        binder
+            .meta(&rows.spec, &entry.meta, generation, changed_at, now, head)?
+            .put(coding::value(coded.coding, &coded.body))?;
+        let size = signed(entry.meta.size());
+        let row = match &old {
+            Some(held) => {
+                binder.put(held.row)?;
+                statement.raw_execute()?;
+                self.counter.add(&address.partition, 0, size - held.size)?;
+                held.row
+            }
+            None => {
+                binder
+                    .address(&rows.spec, address)?
+                    .put(variant_bytes(*variant))?;
+                statement.raw_execute()?;
+                self.counter.add(&address.partition, 1, size)?;
+                conn.last_insert_rowid()
+            }
+        };
+        tag(
+            conn,
+            rows,
+            row,
+            &entry.meta,
+            old.is_some_and(|held| held.tagged),
+        )?;
+        if others.is_empty() {
+            Ok(())
+        } else {
+            crowd_out(conn, rows, others, now)
+        }
     }
 }
 
@@ -131,12 +152,15 @@ pub(super) fn renew(
 ) -> Attempt<u64> {
     let mut renewed = 0;
     let mut counter = Counter::new(conn, rows);
+    let mut variants = conn.prepare_cached(&rows.variants)?;
     for Renewal { id, read, meta } in renewals {
-        let held = held(conn, rows, &id.address)?.into_iter().find(|held| {
-            held.variant == Some(id.variant)
-                && held.generation == *read
-                && rows.is_retained(held.expires_at, now)
-        });
+        let held = held(&mut variants, rows, &id.address)?
+            .into_iter()
+            .find(|held| {
+                held.variant == Some(id.variant)
+                    && held.generation == *read
+                    && rows.is_retained(held.expires_at, now)
+            });
         let Some((held, seal)) = held.and_then(|held| held.seal.map(|seal| (held, seal))) else {
             continue;
         };
@@ -254,9 +278,8 @@ pub(super) fn discard(conn: &Connection, rows: &Rows, damaged: &[(i64, i64)]) ->
     Ok(())
 }
 
-fn held(conn: &Connection, rows: &Rows, address: &Address) -> Attempt<Vec<Held>> {
-    let mut statement = conn.prepare_cached(&rows.variants)?;
-    Binder::new(&mut statement).address(&rows.spec, address)?;
+fn held(statement: &mut Statement<'_>, rows: &Rows, address: &Address) -> Attempt<Vec<Held>> {
+    Binder::new(statement).address(&rows.spec, address)?;
     let mut found = statement.raw_query();
     let mut held = Vec::new();
     while let Some(row) = found.next()? {

@@ -219,7 +219,7 @@ impl SqliteStore {
         let name = table.clone();
         let spec = self
             .engine
-            .read_later(Pace::Bulk, move |conn| schema::spec(conn, &name));
+            .read_later(Pace::Scan, move |conn| schema::spec(conn, &name));
         let spec = spec.await?.ok_or_else(|| {
             let message = format!("there is none of this name in {self}");
             Error::new(ErrorKind::NoSuchRepository, message).in_repository(table.shared())
@@ -257,7 +257,7 @@ impl Store for SqliteStore {
             let wanted = spec.clone();
             let opened = if self.engine.source().is_read_only() {
                 self.engine
-                    .read_later(Pace::Bulk, move |conn| {
+                    .read_later(Pace::Scan, move |conn| {
                         let format = schema::format(conn)?;
                         Ok(Rows::of_format(
                             change::open_read_only(conn, &wanted)?,
@@ -276,7 +276,7 @@ impl Store for SqliteStore {
     }
 
     fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>> {
-        Box::pin(self.engine.read_later(Pace::Bulk, schema::specs))
+        Box::pin(self.engine.read_later(Pace::Scan, schema::specs))
     }
 
     fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
@@ -288,7 +288,7 @@ impl Store for SqliteStore {
         let place = self.to_string();
         Box::pin(
             self.engine
-                .read_later(Pace::Bulk, move |conn| schema::secret(conn, &place)),
+                .read_later(Pace::Scan, move |conn| schema::secret(conn, &place)),
         )
     }
 

@@ -11,7 +11,7 @@ use crate::{
     entry::{Address, Entry, Found, Partition},
     store::{Ages, Parts, Stats},
 };
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, Statement, params, params_from_iter};
 use std::sync::Arc;
 
 /// The most rows of a page: two of them are in the processor's own cache, one that is read and one that is used.
@@ -29,7 +29,20 @@ pub(super) fn read(
     notices: &mut Notices,
 ) -> Attempt<Found> {
     let mut statement = conn.prepare_cached(rows.read(parts))?;
-    Binder::new(&mut statement)
+    read_by(&mut statement, conn, rows, at, parts, now, notices)
+}
+
+/// The same by a statement that is there.
+fn read_by(
+    statement: &mut Statement<'_>,
+    conn: &Connection,
+    rows: &Rows,
+    at: &Address,
+    parts: Parts,
+    now: Millis,
+    notices: &mut Notices,
+) -> Attempt<Found> {
+    Binder::new(statement)
         .address(&rows.spec, at)?
         .put(rows.horizon(now).0)?;
     let mut found = Found::default();
@@ -57,11 +70,13 @@ pub(super) fn read_many(
     let mut order: Vec<usize> = (0..at.len()).collect();
     order.sort_unstable_by(|a, b| at.get(*a).cmp(&at.get(*b)));
     let mut found = vec![Found::default(); at.len()];
+    let mut statement = transaction.prepare_cached(rows.read(parts))?;
     for i in order {
-        if let (Some(address), Some(found)) = (at.get(i), found.get_mut(i)) {
-            *found = read(&transaction, rows, address, parts, now, notices)?;
+        if let (Some(at), Some(found)) = (at.get(i), found.get_mut(i)) {
+            *found = read_by(&mut statement, conn, rows, at, parts, now, notices)?;
         }
     }
+    drop(statement);
     transaction.finish()?;
     Ok(found)
 }
@@ -125,29 +140,31 @@ pub(super) struct Cursor {
     last: i64,
 }
 
-/// A scan of fewer rows has one cursor.
-const WORTH_TWO: i64 = 1_024;
+/// A scan of many rows has so many cursors, since threads that read at the same time are done sooner.
+const CURSORS: i64 = 4;
+/// A scan of fewer rows has one.
+const WORTHWHILE: i64 = 1_024;
 
 impl Cursor {
-    /// Begins a scan: of many rows with two cursors, since two threads read twice as fast.
+    /// Begins a scan.
     pub(super) fn begin(conn: &Connection, rows: &Rows) -> Attempt<Vec<Self>> {
         let (first, last) = ends(conn, rows)?;
         let after = first.saturating_sub(1);
         let rows = last.saturating_sub(after);
-        if rows < WORTH_TWO {
+        if rows < WORTHWHILE {
             return Ok(vec![Self { after, last }]);
         }
-        let middle = after + rows / 2;
-        Ok(vec![
-            Self {
-                after,
-                last: middle,
-            },
-            Self {
-                after: middle,
+        let ends = (1..=CURSORS).map(|i| match i {
+            CURSORS => last,
+            i => after + rows / CURSORS * i,
+        });
+        let mut from = after;
+        Ok(ends
+            .map(|last| Self {
+                after: std::mem::replace(&mut from, last),
                 last,
-            },
-        ])
+            })
+            .collect())
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     FieldRef, FieldValue, Millis, RawKey,
-    entry::{Address, Entry, EntryId, Generation, Meta, Partition, Record, Seal, Variant},
+    entry::{self, Address, Entry, EntryId, Generation, Meta, Partition, Record, Seal, Variant},
     store::{Parts, TableSpec},
 };
 use bytes::Bytes;
@@ -205,7 +205,7 @@ impl Rows {
         let bare = parts == Parts::Body;
         let stored_at = time(5)?;
         let tags = match if bare { None } else { text(row, 10)? } {
-            None => Arc::new([]) as Arc<[Box<str>]>,
+            None => entry::no_tags(),
             Some(json) => serde_json::from_str::<Vec<Box<str>>>(json).ok()?.into(),
         };
         let declared = if bare { 0 } else { self.layout.columns.len() };
@@ -232,7 +232,10 @@ impl Rows {
                 checked_at: time(6)?,
                 changed_at: if bare { stored_at } else { time(7)? },
                 expires_at: time(8)?,
-                columns: columns.collect::<Option<_>>()?,
+                columns: match declared {
+                    0 => entry::no_columns(),
+                    _ => columns.collect::<Option<_>>()?,
+                },
                 tags,
             },
             body,
@@ -399,9 +402,9 @@ fn selected(layout: &Layout, parts: Parts) -> String {
         .iter()
         .map(|c| format!(", {}", or_null(&c.to_string())))
         .collect();
-    let [label, changed_at, tags] = ["label", "changed_at", "tags"].map(or_null);
+    let [label, status, changed_at, tags] = ["label", "status", "changed_at", "tags"].map(or_null);
     format!(
-        "entry_id, variant, generation, {label}, status, stored_at, checked_at, {changed_at}, expires_at, used_at, {tags}, facts, {parts}, {coding}{columns}"
+        "entry_id, variant, generation, {label}, {status}, stored_at, checked_at, {changed_at}, expires_at, used_at, {tags}, facts, {parts}, {coding}{columns}"
     )
 }
 

@@ -218,7 +218,7 @@ impl Table for SqliteTable {
             return Answer::ready(found);
         }
         let at: Arc<[Address]> = at.into();
-        let pace = if few { Pace::Point } else { Pace::Bulk };
+        let pace = if few { Pace::Point } else { Pace::Batch };
         Answer::later(self.thread(pace, now, move |conn, rows, notices| {
             questions::read_many(conn, rows, &at, parts, now, notices)
         }))
@@ -245,7 +245,7 @@ impl Table for SqliteTable {
 
     fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>> {
         let which = which.clone();
-        Answer::later(self.thread(Pace::Bulk, now, move |conn, rows, _| {
+        Answer::later(self.thread(Pace::Scan, now, move |conn, rows, _| {
             questions::count(conn, rows, &which, now)
         }))
     }
@@ -279,7 +279,7 @@ impl Table for SqliteTable {
         // Each page is a transaction of its own, so that a slow consumer holds back nobody's checkpoint.
         let page = move |mut cursor: Cursor| {
             let filter = filter.clone();
-            self.thread(Pace::Bulk, now, move |conn, rows, notices| {
+            self.thread(Pace::Scan, now, move |conn, rows, notices| {
                 let page = questions::page(conn, rows, &filter, parts, now, &mut cursor, notices)?;
                 Ok(page.map(|page| (page, cursor)))
             })
@@ -300,7 +300,7 @@ impl Table for SqliteTable {
             .boxed()
         };
         let begin = async move {
-            let cursors = self.thread(Pace::Bulk, now, |conn, rows, _| Cursor::begin(conn, rows));
+            let cursors = self.thread(Pace::Scan, now, |conn, rows, _| Cursor::begin(conn, rows));
             Ok::<_, crate::Error>(stream::select_all(cursors.await?.into_iter().map(pages)))
         };
         stream::once(begin)
@@ -311,7 +311,7 @@ impl Table for SqliteTable {
     }
 
     fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
-        Answer::later(self.thread(Pace::Bulk, Millis(0), |conn, rows, _| {
+        Answer::later(self.thread(Pace::Scan, Millis(0), |conn, rows, _| {
             change::pending(conn, &rows.spec.name)
         }))
     }
@@ -326,7 +326,7 @@ impl Table for SqliteTable {
     }
 
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
-        Answer::later(self.thread(Pace::Bulk, now, move |conn, rows, _| {
+        Answer::later(self.thread(Pace::Scan, now, move |conn, rows, _| {
             questions::stats(conn, rows, now)
         }))
     }

@@ -73,7 +73,7 @@ pub(in super::super) fn rewrite(
                 None => begin(engine, &rows).await?,
             };
             let (at, after, last) = (rows.clone(), walk.after, walk.last);
-            let chunk = engine.read_later(Pace::Bulk, move |conn| read(conn, &at, after, last));
+            let chunk = engine.read_later(Pace::Scan, move |conn| read(conn, &at, after, last));
             let chunk = chunk.await?;
             if chunk.seen == 0 {
                 tidy(engine, &rows).await?;
@@ -99,7 +99,7 @@ pub(in super::super) fn rewrite(
 
 async fn begin(engine: &Engine, rows: &Arc<Rows>) -> Result<Walk> {
     let rows = rows.clone();
-    let begin = engine.read_later(Pace::Bulk, move |conn| {
+    let begin = engine.read_later(Pace::Scan, move |conn| {
         let last = format!(
             "SELECT coalesce(max(entry_id), 0) FROM {}",
             rows.layout.table

@@ -143,7 +143,7 @@ pub(in super::super) async fn consider(engine: Arc<Engine>, turn: Turn, now: Mil
     let rows = &turn.0;
     let at = rows.clone();
     let wanted = engine
-        .read_later(Pace::Bulk, move |conn| is_wanted(conn, &at))
+        .read_later(Pace::Scan, move |conn| is_wanted(conn, &at))
         .await;
     let done = match wanted {
         Ok(false) => return,
@@ -169,7 +169,7 @@ pub(in super::super) async fn train(
     now: Millis,
 ) -> Result<Option<Trained>> {
     let at = rows.clone();
-    let lesson = engine.read_later(Pace::Bulk, move |conn| Lesson::read(conn, &at));
+    let lesson = engine.read_later(Pace::Scan, move |conn| Lesson::read(conn, &at));
     let Some(lesson) = lesson.await? else {
         return Ok(None);
     };
@@ -205,7 +205,7 @@ pub(in super::super) async fn train(
 /// Removes the dictionaries that are not needed any more.
 pub(super) async fn tidy(engine: &Engine, rows: &Arc<Rows>) -> Result<()> {
     let at = rows.clone();
-    let unused = engine.read_later(Pace::Bulk, move |conn| {
+    let unused = engine.read_later(Pace::Scan, move |conn| {
         dictionary::unused(conn, at.spec.name.as_str(), &at.layout.table.to_string())
     });
     let unused = unused.await?;

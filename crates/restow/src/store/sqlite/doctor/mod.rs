@@ -27,7 +27,7 @@ pub(super) async fn look<T: Send + 'static>(
 ) -> Result<T> {
     let work = move || {
         let source = Source::prepare(options.read_only())?;
-        let seen = source.reader().and_then(|conn| with(&conn));
+        let seen = source.scanner().and_then(|conn| with(&conn));
         seen.map_err(|e| e.at(source.place()))
     };
     tokio::task::spawn_blocking(work).await.map_err(|e| {

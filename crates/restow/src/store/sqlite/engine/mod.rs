@@ -2,6 +2,7 @@
 
 mod connect;
 mod readers;
+mod shelf;
 mod upkeep;
 mod uses;
 mod writer;
@@ -143,7 +144,7 @@ impl Engine {
                 std::thread::sleep(REST);
                 Ok(())
             };
-            let _ = self.read_later(Pace::Bulk, rest).await;
+            let _ = self.read_later(Pace::Scan, rest).await;
         }
     }
 

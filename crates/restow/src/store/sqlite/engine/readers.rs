@@ -1,9 +1,10 @@
 //! Connections that read: used on the spot where one is idle, else by a few threads.
 
 use super::{
-    super::error::{Attempt, Fault, closed},
+    super::error::{Attempt, closed},
     Link, Source,
     connect::PATIENCE,
+    shelf::{self, Shelf},
 };
 use crate::{Error, ErrorKind, Result};
 use rusqlite::Connection;
@@ -12,7 +13,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{
-            AtomicBool, AtomicU32, AtomicUsize,
+            AtomicU32, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
         },
     },
@@ -25,16 +26,18 @@ use tokio::sync::{
 
 /// The most threads that read.
 const THREADS: usize = 4;
-/// The most connections that wait for work.
-const IDLE: usize = 8;
 /// How many reads may wait for a thread before callers do.
 const QUEUE: usize = 1_024;
 /// A read that took longer came from the disk: those after it go to threads, so that nobody on an async thread waits for it.
 const COLD: Duration = Duration::from_micros(500);
 /// So many reads in a row have to be quick before they are done on the spot again.
 const WARMTH: u32 = 16;
+/// Of so many reads on the spot one is timed: the clock costs a hundredth of a read.
+const TIMED: u32 = 4;
 
-type Work = Box<dyn FnOnce(&Connections) + Send>;
+type Work = Box<dyn FnOnce(&Connections, &mut Own) + Send>;
+/// The connection of a thread that reads.
+type Own = Option<Connection>;
 
 /// The reading half of the engine.
 pub(super) struct Readers {
@@ -51,33 +54,32 @@ struct Threads {
     pending: AtomicUsize,
 }
 
-/// Idle connections, and how to get more.
+/// Connections, and how to get more.
 struct Connections {
     source: Arc<Source>,
     /// The only connection there is, for a store in memory.
     only: Option<Link>,
-    idle: Mutex<Vec<Connection>>,
+    idle: Shelf,
     /// How many more reads have to be quick; zero where the file is warm.
     chill: AtomicU32,
-    closed: AtomicBool,
 }
 
 impl Readers {
     /// Opens a first connection where the store is a file; blocks.
     pub(super) fn open(source: &Arc<Source>, only: Option<Link>) -> Attempt<Self> {
-        let idle = if only.is_none() {
-            vec![source.reader()?]
-        } else {
-            Vec::new()
-        };
+        let idle = Shelf::new();
+        if only.is_none()
+            && let Some(first) = idle.add(|| source.reader())
+        {
+            idle.put(first?);
+        }
         let (queue, work) = mpsc::channel(QUEUE);
         Ok(Self {
             connections: Arc::new(Connections {
                 source: source.clone(),
                 only,
-                idle: Mutex::new(idle),
+                idle,
                 chill: AtomicU32::new(0),
-                closed: AtomicBool::new(false),
             }),
             queue,
             work: Arc::new(Mutex::new(work)),
@@ -95,11 +97,13 @@ impl Readers {
                 if connections.chill.load(Relaxed) > 0 {
                     return None;
                 }
-                let conn = lock(&connections.idle).pop()?;
-                let begun = Instant::now();
+                let conn = connections.idle.take()?;
+                let begun = shelf::visits().is_multiple_of(TIMED).then(Instant::now);
                 let answer = read(&conn);
-                connections.feel(begun.elapsed());
-                connections.put_back(conn);
+                if let Some(begun) = begun {
+                    connections.feel(begun.elapsed());
+                }
+                connections.idle.put(conn);
                 answer
             }
         };
@@ -120,9 +124,9 @@ impl Readers {
         F: FnOnce(&Connection) -> Attempt<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let work: Work = Box::new(move |connections| {
+        let work: Work = Box::new(move |connections, own| {
             if !reply.is_closed() {
-                let _ = reply.send(connections.read(pace, read));
+                let _ = reply.send(connections.read(pace, own, read));
             }
         });
         // It begins here and not when it is awaited, unless there is no room.
@@ -157,8 +161,7 @@ impl Readers {
 
     /// Closes the connections that are idle; the others close when their read is done.
     pub(super) fn close(&self) {
-        self.connections.closed.store(true, SeqCst);
-        lock(&self.connections.idle).clear();
+        self.connections.idle.close();
     }
 
     /// Starts one more thread, where all are busy and there are not too many.
@@ -173,9 +176,10 @@ impl Readers {
         let spawned = std::thread::Builder::new()
             .name(format!("restow-sqlite-read-{number}"))
             .spawn(move || {
+                let mut own = None;
                 // One thread waits for work, the others for their turn to wait.
                 while let Some(work) = next(&work) {
-                    work(&connections);
+                    work(&connections, &mut own);
                     count.pending.fetch_sub(1, SeqCst);
                 }
             });
@@ -200,13 +204,15 @@ enum Sent {
     No(Error),
 }
 
-/// Whether the time of a read tells how warm the file is.
+/// What kind of read it is: what its time tells, and whose connection it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Pace {
-    /// One of a few entries, by their keys.
+    /// Of a few entries, by their keys: its time tells how warm the file is.
     Point,
-    /// Anything else.
-    Bulk,
+    /// Of many entries, by their keys.
+    Batch,
+    /// Of a whole table, or of anything else: what it leaves in a connection's memory is of no use to those by key.
+    Scan,
 }
 
 impl Connections {
@@ -227,42 +233,55 @@ impl Connections {
         }
     }
 
-    fn read<T>(&self, pace: Pace, read: impl FnOnce(&Connection) -> Attempt<T>) -> Result<T> {
-        if self.closed.load(SeqCst) {
+    fn read<T>(
+        &self,
+        pace: Pace,
+        own: &mut Own,
+        read: impl FnOnce(&Connection) -> Attempt<T>,
+    ) -> Result<T> {
+        if self.idle.is_closed() {
+            *own = None;
             return Err(closed());
         }
         let answer = match &self.only {
             Some(link) => link.with(read).unwrap_or_else(|| Err(closed().into())),
-            None => {
-                let idle = lock(&self.idle).pop();
-                match idle.map_or_else(|| self.source.reader(), Ok) {
-                    Ok(conn) => conn
-                        .busy_timeout(PATIENCE)
-                        .map_err(Fault::from)
-                        .and_then(|()| {
-                            let begun = Instant::now();
-                            let answer = read(&conn);
-                            if pace == Pace::Point {
-                                self.feel_on_thread(begun.elapsed());
-                            }
-                            conn.busy_timeout(Duration::ZERO)?;
-                            self.put_back(conn);
-                            answer
-                        }),
-                    Err(fault) => Err(fault),
+            None => self.lend(pace, own).and_then(|lent| {
+                let Lent(conn, shared) = lent;
+                conn.busy_timeout(PATIENCE)?;
+                let begun = Instant::now();
+                let answer = read(&conn);
+                if pace == Pace::Point {
+                    self.feel_on_thread(begun.elapsed());
                 }
-            }
+                if shared {
+                    conn.busy_timeout(Duration::ZERO)?;
+                    self.idle.put(conn);
+                } else if !self.idle.is_closed() {
+                    *own = Some(conn);
+                }
+                answer
+            }),
         };
         answer.map_err(|fault| fault.at(self.source.place()))
     }
 
-    fn put_back(&self, conn: Connection) {
-        let mut idle = lock(&self.idle);
-        if idle.len() < IDLE && !self.closed.load(SeqCst) {
-            idle.push(conn);
+    /// A connection for a read on a thread: one of those that know the keys, or the thread's own.
+    fn lend(&self, pace: Pace, own: &mut Own) -> Attempt<Lent> {
+        if pace != Pace::Scan {
+            if let Some(conn) = self.idle.take() {
+                return Ok(Lent(conn, true));
+            }
+            if let Some(conn) = self.idle.add(|| self.source.reader()) {
+                return Ok(Lent(conn?, true));
+            }
         }
+        let conn = own.take().map_or_else(|| self.source.scanner(), Ok)?;
+        Ok(Lent(conn, false))
     }
 }
+
+/// A connection, and whether it belongs on the shelf.
+struct Lent(Connection, bool);
 
 impl fmt::Debug for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

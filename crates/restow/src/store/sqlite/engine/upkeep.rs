@@ -17,11 +17,11 @@ use std::{
 };
 
 /// The log is brought back into the file whenever it has grown by so many pages.
-const STEP: i32 = (8 << 20) / PAGE_BYTES as i32;
-/// Beyond this many pages writers wait until the log can begin anew.
-const LONG: i32 = (LOG_BYTES / PAGE_BYTES) as i32;
+const STEP: i32 = (4 << 20) / PAGE_BYTES as i32;
+/// Beyond this many pages writers wait until the log can begin anew: a log that keeps to the same pages of the file is written faster.
+const LONG: i32 = (16 << 20) / PAGE_BYTES as i32;
 /// Beyond this many nothing is written until it can.
-const LONGEST: i32 = 2 * LONG;
+const LONGEST: i32 = 2 * (LOG_BYTES / PAGE_BYTES) as i32;
 /// How often what is written meanwhile is brought back too, and what is little enough for writers to wait for.
 const ROUNDS: usize = 8;
 const LITTLE: i64 = 64;

@@ -95,7 +95,7 @@ fn run(
 ) -> Result<()> {
     let source = Source::prepare(options.read_only())?;
     let at = |fault: Fault| fault.at(source.place());
-    let conn = source.reader().map_err(at)?;
+    let conn = source.scanner().map_err(at)?;
     // One snapshot: the dictionaries, and the rows that use them.
     let conn = &*conn.unchecked_transaction().map_err(|e| at(e.into()))?;
     let known = views::create(conn).map_err(at)?;
