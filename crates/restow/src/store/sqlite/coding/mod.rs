@@ -3,15 +3,17 @@
 //! The column `coding` of a row says which: 0 for as they came, the number of a dictionary, or -1 for frames without one. Body and
 //! head are a frame each, so that a read of the head alone decompresses no body. Checksums are those of what came.
 
+mod consider;
 mod dictionary;
 mod frame;
 mod rewrite;
 mod train;
 
+pub(super) use consider::consider;
 pub use rewrite::Rewritten;
 pub(super) use rewrite::rewrite;
 pub use train::Trained;
-pub(super) use train::{Turn, consider, train};
+pub(super) use train::{Turn, train};
 
 use super::{error::Attempt, rows::readable};
 use crate::store::{Compression, TableSpec};

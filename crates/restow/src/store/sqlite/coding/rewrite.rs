@@ -77,7 +77,7 @@ pub(in super::super) fn rewrite(
             let chunk = chunk.await?;
             if chunk.seen == 0 {
                 tidy(engine, &rows).await?;
-                engine.vacuum();
+                engine.compact();
                 return Ok(None);
             }
             let (at, recoded, target) = (rows.clone(), chunk.rows.clone(), chunk.target);

@@ -7,8 +7,7 @@ use super::{
         error::Attempt,
         rows::{Rows, seal},
     },
-    Length, PLAIN,
-    dictionary::{self, Made},
+    Length, PLAIN, dictionary,
     frame::{self, Digested},
 };
 use crate::{Error, ErrorKind, Millis, Result, store::Compression};
@@ -18,10 +17,6 @@ use std::sync::Arc;
 
 /// So many bytes of a dictionary are the most that pays for small bodies.
 const DICTIONARY: usize = 16 << 10;
-/// A repository gets its first dictionary when it holds so many entries.
-const ENOUGH: i64 = 1_000;
-/// A dictionary is made anew when the repository has grown so many times.
-const GROWTH: i64 = 100;
 /// Without a dictionary, a look at whether there is enough for one follows after so many entries.
 const LOOK: u32 = 128;
 /// With one, a look at how it does follows after so many.
@@ -34,8 +29,8 @@ const FEWEST: usize = 16;
 const SAMPLES: i64 = 1_200;
 /// They are some of the newest, as those to come will be like them.
 const RECENT: i64 = 50_000;
-/// The most bytes that are looked at; a hundred times the dictionary are enough.
-const SAMPLE_BYTES: usize = 4 << 20;
+/// The most bytes that are looked at: a hundred times the dictionary. More take longer, and teach little more.
+const SAMPLE_BYTES: usize = 100 * DICTIONARY;
 /// The most bytes of one body: the beginning is what a dictionary helps.
 const BODY_BYTES: usize = 32 << 10;
 /// One in so many is kept apart to measure by.
@@ -80,7 +75,7 @@ pub(super) struct Watch {
 
 /// The right to look after a table's dictionary; one has it at a time.
 #[derive(Debug)]
-pub(in super::super) struct Turn(Arc<Rows>);
+pub(in super::super) struct Turn(pub(super) Arc<Rows>);
 
 impl Turn {
     /// `None` where it is not time for it.
@@ -133,32 +128,13 @@ impl Watch {
     }
 
     /// Notes that a training was of no use.
-    fn was_futile(&mut self) {
+    pub(super) fn was_futile(&mut self) {
         self.rest = self.rest.max(WINDOW).saturating_mul(8);
     }
-}
 
-/// Makes a dictionary where it is time for one; what fails is tried again later.
-pub(in super::super) async fn consider(engine: Arc<Engine>, turn: Turn, now: Millis) {
-    let rows = &turn.0;
-    let at = rows.clone();
-    let wanted = engine
-        .read_later(Pace::Scan, move |conn| is_wanted(conn, &at))
-        .await;
-    let done = match wanted {
-        Ok(false) => return,
-        Ok(true) => train(&engine, rows, now).await,
-        Err(error) => Err(error),
-    };
-    match done {
-        Ok(Some(Trained {
-            dictionary: Some(_),
-            ..
-        })) => {}
-        Ok(_) => rows.coder.watched().was_futile(),
-        Err(error) => {
-            tracing::debug!(%error, "no dictionary was made; it is tried again later");
-        }
+    /// Tells whether new rows got worse since it was asked last.
+    pub(super) fn take_worse(&mut self) -> bool {
+        std::mem::take(&mut self.worse)
     }
 }
 
@@ -217,20 +193,6 @@ pub(super) async fn tidy(engine: &Engine, rows: &Arc<Rows>) -> Result<()> {
         .await
 }
 
-fn is_wanted(conn: &Connection, rows: &Rows) -> Attempt<bool> {
-    let (held, _) = counts::total(conn, rows, None)?;
-    let made = dictionary::made(conn, rows.spec.name.as_str())?;
-    let usable = match made {
-        Some(Made { id, .. }) => dictionary::load(conn, id)?.is_some(),
-        None => false,
-    };
-    let Some(Made { entries, .. }) = made.filter(|_| usable) else {
-        return Ok(held >= ENOUGH);
-    };
-    let worse = std::mem::take(&mut rows.coder.watched().worse);
-    Ok(worse || held >= entries.max(ENOUGH).saturating_mul(GROWTH))
-}
-
 /// Entries to learn from, and what is there to compare with.
 struct Lesson {
     samples: Vec<Sample>,
@@ -258,9 +220,12 @@ impl Lesson {
         );
         let (first, last): (i64, i64) =
             conn.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let (entries, _) = counts::total(conn, rows, None)?;
+        let (entries, held) = counts::total(conn, rows, None)?;
         let first = first.max(last.saturating_sub(RECENT));
-        let step = ((last - first) / SAMPLES).max(1);
+        // From all of them, not from the oldest until it is enough.
+        let each = (held / entries.max(1)).clamp(1, BODY_BYTES as i64);
+        let samples = (SAMPLE_BYTES as i64 / each).clamp(1, SAMPLES);
+        let step = (last - first) / samples + 1;
         let mut next = conn.prepare(&format!(
             "SELECT entry_id, facts, coding, headers, body FROM {table} WHERE entry_id >= ?1 ORDER BY entry_id LIMIT 1"
         ))?;

@@ -155,6 +155,13 @@ impl Engine {
         }
     }
 
+    /// Asks for half-empty pages to be joined where the file is small, and free ones to be given back.
+    pub(super) fn compact(&self) {
+        if let Some(writer) = &self.writer {
+            writer.compact();
+        }
+    }
+
     /// A number that changes with what other connections commit; `None` where the writer's is in use. All changes of this store go through that one.
     pub(super) fn foreign_changes(&self) -> Option<u64> {
         if self.source.is_memory() {

@@ -34,12 +34,15 @@ const OPTIMISE_EVERY: u32 = 64;
 
 /// Of a smaller file there are no statistics: those of a few rows mislead once there are many.
 const WORTHWHILE_PAGES: i64 = 4_096;
+/// A larger file is not written anew as a whole: its writers would wait for seconds.
+const COMPACT_PAGES: i64 = 4_096;
 
 /// What upkeep is asked for.
 #[derive(Clone, Copy, Debug)]
 enum Task {
     Checkpoint,
     Vacuum,
+    Compact,
     Stop,
 }
 
@@ -58,7 +61,7 @@ impl Upkeep {
         link: &Link,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         // One of each kind may wait.
-        let (tasks, queue) = sync_channel(2);
+        let (tasks, queue) = sync_channel(3);
         let upkeep = Self {
             pages: Arc::default(),
             tasks,
@@ -90,6 +93,11 @@ impl Upkeep {
     /// Asks for free pages to be given back to the disk.
     pub(super) fn vacuum(&self) {
         self.ask(Task::Vacuum);
+    }
+
+    /// Asks for half-empty pages to be joined, where the file is small.
+    pub(super) fn compact(&self) {
+        self.ask(Task::Compact);
     }
 
     /// Tells the thread to end.
@@ -153,6 +161,7 @@ fn serve(queue: &Receiver<Task>, source: &Source, link: &Link, pages: &AtomicI32
                 rest = Some(Duration::ZERO);
                 Ok(())
             }
+            Ok(Task::Compact) => compact(link).map(|()| rest = Some(Duration::ZERO)),
             Err(RecvTimeoutError::Timeout) => vacuum(link).map(|left| rest = left),
             Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected) => return,
         };
@@ -208,6 +217,21 @@ pub(super) fn optimise(conn: &Connection) -> Attempt<()> {
         Err(fault) if !fault.is_busy() => Err(fault),
         // Another process is writing: the next time will do.
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Writes a small file anew, without the gaps in its pages; where another process writes, not now.
+fn compact(link: &Link) -> Attempt<()> {
+    let done = link.with(|conn| -> Attempt<()> {
+        let pages: i64 = conn.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        if pages <= COMPACT_PAGES {
+            conn.execute_batch("VACUUM")?;
+        }
+        Ok(())
+    });
+    match done.transpose() {
+        Err(fault) if !fault.is_busy() => Err(fault),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

@@ -192,6 +192,13 @@ impl Writer {
         }
     }
 
+    /// Asks for half-empty pages to be joined, and free ones to be given back.
+    pub(super) fn compact(&self) {
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.compact();
+        }
+    }
+
     /// Does what was accepted, then closes the connection. Where that was done already, nothing.
     pub(super) async fn close(&self) -> Result<()> {
         let (reply, answer) = oneshot::channel();
