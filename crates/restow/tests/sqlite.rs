@@ -34,6 +34,8 @@ mod layout;
 mod names;
 #[path = "sqlite/processes.rs"]
 mod processes;
+#[path = "sqlite/quarantine.rs"]
+mod quarantine;
 #[path = "sqlite/query.rs"]
 mod query;
 #[path = "sqlite/salvage.rs"]

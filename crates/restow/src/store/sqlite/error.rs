@@ -43,7 +43,7 @@ impl Fault {
             Some(C::DatabaseCorrupt) => (
                 ErrorKind::Corrupt,
                 format!(
-                    "{place} is damaged; save what can be read with `restow doctor --salvage NEW.db`, or move the file away and a new one is made"
+                    "{place} is damaged; save what can be read with `restow doctor --salvage NEW.db`; then move the file away, or open it with damaged=quarantine, which does so, and a new one is made"
                 ),
             ),
             Some(C::NotADatabase) => (

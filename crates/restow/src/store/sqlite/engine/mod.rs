@@ -1,6 +1,7 @@
 //! Connections and threads: one thread writes, reads happen where they are asked for or on a few threads of their own.
 
 mod connect;
+mod quarantine;
 mod readers;
 mod upkeep;
 mod uses;
