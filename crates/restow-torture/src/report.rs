@@ -15,6 +15,8 @@ pub struct Report {
     pub corrupt: u64,
     /// Calls that failed because somebody else had the file.
     pub lock_errors: u64,
+    /// What was refused with an error of its kind, where the promise is just that.
+    pub refused: u64,
     /// The slowest save.
     pub slowest: Option<Duration>,
     /// What else is not as promised, and where a loss was seen.
@@ -22,6 +24,14 @@ pub struct Report {
 }
 
 impl Report {
+    /// Begins the report of a promise.
+    pub(crate) fn of(promise: &'static str) -> Self {
+        Self {
+            promise,
+            ..Self::default()
+        }
+    }
+
     /// Tells whether the promise was kept.
     pub fn kept(&self) -> bool {
         self.lost + self.corrupt + self.lock_errors == 0 && self.broken.is_empty()
@@ -31,8 +41,8 @@ impl Report {
 /// Writes reports as a table, and below it what is broken.
 pub fn table(reports: &[Report]) -> String {
     let mut out = format!(
-        "{:<8} {:>6} {:>8} {:>12} {:>10}  {:<8} done\n",
-        "promise", "lost", "corrupt", "lock errors", "slowest", "verdict"
+        "{:<8} {:>6} {:>8} {:>12} {:>8} {:>10}  {:<8} done\n",
+        "promise", "lost", "corrupt", "lock errors", "refused", "slowest", "verdict"
     );
     for report in reports {
         let slowest = report
@@ -42,8 +52,13 @@ pub fn table(reports: &[Report]) -> String {
         // Into a string nothing can fail.
         let _ = writeln!(
             out,
-            "{:<8} {:>6} {:>8} {:>12} {slowest:>10}  {verdict:<8} {}",
-            report.promise, report.lost, report.corrupt, report.lock_errors, report.done
+            "{:<8} {:>6} {:>8} {:>12} {:>8} {slowest:>10}  {verdict:<8} {}",
+            report.promise,
+            report.lost,
+            report.corrupt,
+            report.lock_errors,
+            report.refused,
+            report.done
         );
     }
     for report in reports {
@@ -65,6 +80,11 @@ mod tests {
             ..Report::default()
         };
         assert!(whole.kept() && !table(std::slice::from_ref(&whole)).contains("BROKEN"));
+        let refused = Report {
+            refused: 1,
+            ..whole.clone()
+        };
+        assert!(refused.kept());
         for broken in [
             Report {
                 lost: 1,
