@@ -30,6 +30,8 @@ mod files;
 mod golden;
 #[path = "sqlite/layout.rs"]
 mod layout;
+#[path = "sqlite/log.rs"]
+mod log;
 #[path = "sqlite/names.rs"]
 mod names;
 #[path = "sqlite/processes.rs"]
