@@ -29,6 +29,8 @@ const ENTRIES: usize = 48;
 const PAGE: usize = 16_384;
 /// Longer than any wait of the store's own, and so a hang.
 const HANG: Duration = Duration::from_secs(50);
+/// How long the store waits for a lock.
+const LOCK: Duration = Duration::from_secs(30);
 /// Nobody: who may only do what everybody may.
 const NOBODY: u32 = 65_534;
 const QUARANTINE: &str = "?damaged=quarantine";
@@ -78,7 +80,8 @@ pub async fn run(plan: &Plan, extent: Extent) -> Result<Report> {
     let mut report = Report::of("R3");
     let whole: Arc<[u8]> = whole().await?.into();
     // It waits for half a minute, so it begins first.
-    let locked = matches!(extent, Extent::Whole(_)).then(|| tokio::spawn(locked(whole.clone())));
+    let locked = matches!(extent, Extent::Whole(time) if time >= LOCK)
+        .then(|| tokio::spawn(locked(whole.clone())));
     let (mut files, mut moved, mut answered, mut at_reads) = (0_u64, 0_u64, 0, 0_u64);
     let mut note = |name: String, outcome: Result<Outcome>| match outcome {
         Ok(outcome) => {

@@ -33,6 +33,8 @@ const WELL: u64 = 25;
 /// Longer than it takes to fill any of these disks.
 const LONG: Duration = Duration::from_secs(60);
 const MIB: u64 = 1 << 20;
+/// How large a disk is. Half of it is freed in the end, which has to be more than what a log grows by until it is brought back.
+const DISKS: std::ops::Range<u64> = 24 * MIB..64 * MIB;
 
 /// What ends the space.
 #[derive(Clone, Copy, Debug)]
@@ -69,13 +71,21 @@ pub async fn run(plan: &Plan, extent: Extent) -> Result<Report> {
     if let Extent::Whole(_) = extent {
         walls.push(Wall::LimitOfFile);
         if mounts {
-            walls.push(Wall::Disk(random.u64(4 * MIB..24 * MIB)));
+            walls.push(Wall::Disk(random.u64(DISKS)));
         }
     }
     let mut rounds = 0;
-    loop {
+    // Each wall and end once, then as long as there is time.
+    let goes_on = |rounds: u64| match extent {
+        Extent::Whole(time) => rounds == 0 || began.elapsed() < time,
+        Extent::Sample => rounds == 0,
+    };
+    while goes_on(rounds) && report.kept() {
         for wall in &walls {
             for end in ENDS {
+                if !goes_on(rounds) {
+                    break;
+                }
                 let said = fill(plan, *wall, end, &mut report);
                 let (asked, changes) = said
                     .await
@@ -89,13 +99,8 @@ pub async fn run(plan: &Plan, extent: Extent) -> Result<Report> {
             }
         }
         rounds += 1;
-        match extent {
-            Extent::Whole(time) if began.elapsed() < time && report.kept() => {
-                walls.retain(|wall| !matches!(wall, Wall::Limit(_)));
-                walls.push(Wall::Limit(random.u64(MIB / 2..30 * MIB)));
-            }
-            _ => break,
-        }
+        walls.retain(|wall| !matches!(wall, Wall::Limit(_)));
+        walls.push(Wall::Limit(random.u64(MIB / 2..30 * MIB)));
     }
     let disks = match (extent, mounts) {
         (Extent::Whole(_), true) => format!("{disks} by a tmpfs"),
@@ -103,7 +108,7 @@ pub async fn run(plan: &Plan, extent: Extent) -> Result<Report> {
         (Extent::Sample, _) => "no tmpfs in the sample".to_owned(),
     };
     report.done = format!(
-        "full {limits} times by RLIMIT_FSIZE, {disks}, in {rounds} rounds; {answered} requests answered, {acknowledged} changes acknowledged"
+        "full {limits} times by RLIMIT_FSIZE, {disks}; {answered} requests answered, {acknowledged} changes acknowledged"
     );
     Ok(report)
 }
@@ -158,10 +163,14 @@ impl Fill {
         }
         match place.cache.close().await {
             Ok(()) => println!("closed"),
-            Err(error) => println!("r {:?}", error.kind()),
+            Err(error) => refused(&error),
         }
         Ok(())
     }
+}
+
+fn refused(error: &restow::Error) {
+    println!("r {:?} {error}", error.kind());
 }
 
 /// A save, now and then a bulk save, a request, and a look at what is there.
@@ -174,7 +183,7 @@ async fn round(place: &Place, round: u64, there: &mut BTreeMap<String, u64>) -> 
             println!("s {key} {version}");
             there.insert(key, version);
         }
-        Err(error) => println!("r {:?}", error.kind()),
+        Err(error) => refused(&error),
     }
     if round.is_multiple_of(8) {
         let keys = (0..BULK).map(|n| format!("{round}-b{n}"));
@@ -183,7 +192,7 @@ async fn round(place: &Place, round: u64, there: &mut BTreeMap<String, u64>) -> 
             .collect();
         match place.items.save_many(&pairs).await {
             Ok(_) => println!("b {round}"),
-            Err(error) => println!("r {:?}", error.kind()),
+            Err(error) => refused(&error),
         }
     }
     let asked = format!("q-{}", round / 2);
@@ -248,11 +257,14 @@ async fn fill(plan: &Plan, wall: Wall, end: End, report: &mut Report) -> Result<
     }
     disk.free()?;
     let said = String::from_utf8_lossy(&child.said);
-    let kinds = said.lines().filter_map(|line| line.strip_prefix("r "));
-    for kind in kinds {
+    let errors = said.lines().filter_map(|line| line.strip_prefix("r "));
+    for error in errors {
         report.refused += 1;
-        if kind != "Store" && report.broken.len() < 8 {
-            let broken = format!("a full disk is an error of the kind {kind} ({wall:?})");
+        // What is wrong, and where.
+        let clear =
+            error.starts_with("Store ") && error.contains(" space") && error.contains("cache.db");
+        if !clear && report.broken.len() < 8 {
+            let broken = format!("a full disk is called {error:?} ({wall:?})");
             report.broken.push(broken);
         }
     }

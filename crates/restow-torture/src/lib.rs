@@ -6,6 +6,7 @@
 //! - [`processes`] (R4): several processes on one file.
 //! - [`snapshot`] (R5): readers that do not let go.
 //! - [`full`] (R6): the disk is full.
+//! - [`suite`] (R9, R12): clocks that jump, and calls that are dropped, which are tests of the library.
 //! - [`model`] (R14): random operations, compared with a map.
 //! - [`fuzz`] (R15): any bytes, to all that reads bytes.
 //!
@@ -24,6 +25,7 @@ pub mod power;
 pub mod processes;
 mod report;
 pub mod snapshot;
+pub mod suite;
 pub mod worker;
 
 pub use report::{Report, table};
