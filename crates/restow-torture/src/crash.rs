@@ -29,11 +29,11 @@ const ROUNDS: usize = 12;
 
 /// What children said was done.
 #[derive(Debug, Default)]
-struct Acknowledged {
+pub(crate) struct Acknowledged {
     versions: BTreeMap<String, u64>,
     deleted: BTreeSet<String>,
     groups: BTreeSet<String>,
-    number: u64,
+    pub(crate) number: u64,
 }
 
 /// Kills a writer `kills` times, at random instants, and looks at the file after each.
@@ -42,10 +42,7 @@ struct Acknowledged {
 /// Where a child cannot be started, or the file not be opened again.
 pub async fn run(plan: &Plan, kills: usize) -> Result<Report> {
     let mut random = fastrand::Rng::with_seed(plan.seed);
-    let mut report = Report {
-        promise: "R1",
-        ..Report::default()
-    };
+    let mut report = Report::of("R1");
     let mut acknowledged = 0;
     let mut done = 0;
     while done < kills {
@@ -108,7 +105,7 @@ fn kill(plan: &Plan, work: &Work, random: &mut fastrand::Rng) -> Result<String> 
 }
 
 impl Acknowledged {
-    fn hear(&mut self, said: &str) {
+    pub(crate) fn hear(&mut self, said: &str) {
         // What is behind the last line's end was cut off by the kill.
         let whole = said.rsplit_once('\n').map_or("", |(whole, _)| whole);
         for line in whole.lines() {
@@ -136,7 +133,7 @@ impl Acknowledged {
 }
 
 /// Opens the file as the next process would, and compares it with what was said.
-async fn inspect(path: &Path, said: &Acknowledged, report: &mut Report) -> Result<()> {
+pub(crate) async fn inspect(path: &Path, said: &Acknowledged, report: &mut Report) -> Result<()> {
     let place = Place::open_later(path).await?;
     let mut groups: BTreeMap<String, u64> = BTreeMap::new();
     let mut found = BTreeMap::new();

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use restow::{Binary, Cache, Millis, Mode, Repository, RouteEndpoint, TestClock};
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub(crate) type Items = Repository<RouteEndpoint<String, Binary>>;
 
@@ -25,18 +28,23 @@ pub(crate) struct Place {
 impl Place {
     /// Opens it for work.
     pub(crate) async fn open(path: &Path) -> restow::Result<Self> {
-        Self::at(path, T0).await
+        Self::at(path, "", T0).await
     }
 
     /// Opens it to see what is left: later than anybody worked, since an answer from the future is not fresh.
     pub(crate) async fn open_later(path: &Path) -> restow::Result<Self> {
-        Self::at(path, T0.plus(DAY)).await
+        Self::open_later_with(path, "").await
     }
 
-    async fn at(path: &Path, now: Millis) -> restow::Result<Self> {
+    /// The same with what stands behind the path in the URL.
+    pub(crate) async fn open_later_with(path: &Path, query: &str) -> restow::Result<Self> {
+        Self::at(path, query, T0.plus(DAY)).await
+    }
+
+    async fn at(path: &Path, query: &str, now: Millis) -> restow::Result<Self> {
         let clock = TestClock::at(now);
         let cache = Cache::builder()
-            .url(format!("sqlite://{}", path.display()))
+            .url(format!("sqlite://{}{query}", path.display()))
             .mode(Mode::Live)
             .clock(clock.clone())
             .build()
@@ -76,4 +84,11 @@ pub(crate) fn check(path: &Path) -> rusqlite::Result<bool> {
 pub(crate) fn checkpoint(path: &Path) -> rusqlite::Result<()> {
     let file = rusqlite::Connection::open(path)?;
     file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+/// The log of a file.
+pub(crate) fn log(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
 }

@@ -19,10 +19,7 @@ const TASKS: u64 = 4;
 /// # Errors
 /// Where a child cannot be started, or failed.
 pub async fn run(plan: &Plan, processes: u64, time: Duration) -> Result<Report> {
-    let mut report = Report {
-        promise: "R4",
-        ..Report::default()
-    };
+    let mut report = Report::of("R4");
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("cache.db");
     let mut children = Vec::new();

@@ -15,6 +15,8 @@ pub struct Report {
     pub corrupt: u64,
     /// Calls that failed because somebody else had the file.
     pub lock_errors: u64,
+    /// What was refused with an error of its kind, where the promise is just that.
+    pub refused: u64,
     /// The slowest save.
     pub slowest: Option<Duration>,
     /// What else is not as promised, and where a loss was seen.
@@ -22,19 +24,44 @@ pub struct Report {
 }
 
 impl Report {
+    /// Begins the report of a promise.
+    pub(crate) fn of(promise: &'static str) -> Self {
+        Self {
+            promise,
+            ..Self::default()
+        }
+    }
+
+    /// Adds what came of another attack on the same promise, but for what was done.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.corrupt += other.corrupt;
+        self.lock_errors += other.lock_errors;
+        self.refused += other.refused;
+        self.slowest = self.slowest.max(other.slowest);
+        self.broken.extend(other.broken);
+    }
+
     /// Tells whether the promise was kept.
     pub fn kept(&self) -> bool {
         self.lost + self.corrupt + self.lock_errors == 0 && self.broken.is_empty()
     }
 }
 
-/// Writes reports as a table, and below it what is broken.
+/// Writes reports as a table, with their sum where there are several, and below it what is broken.
 pub fn table(reports: &[Report]) -> String {
     let mut out = format!(
-        "{:<8} {:>6} {:>8} {:>12} {:>10}  {:<8} done\n",
-        "promise", "lost", "corrupt", "lock errors", "slowest", "verdict"
+        "{:<8} {:>6} {:>8} {:>12} {:>8} {:>10}  {:<8} done\n",
+        "promise", "lost", "corrupt", "lock errors", "refused", "slowest", "verdict"
     );
-    for report in reports {
+    let sum = Report {
+        done: format!("{} attacks", reports.len()),
+        ..reports.iter().fold(Report::of("all"), |mut sum, report| {
+            sum.absorb(report.clone());
+            sum
+        })
+    };
+    for report in reports.iter().chain((reports.len() > 1).then_some(&sum)) {
         let slowest = report
             .slowest
             .map_or("-".to_owned(), |t| format!("{} ms", t.as_millis()));
@@ -42,8 +69,13 @@ pub fn table(reports: &[Report]) -> String {
         // Into a string nothing can fail.
         let _ = writeln!(
             out,
-            "{:<8} {:>6} {:>8} {:>12} {slowest:>10}  {verdict:<8} {}",
-            report.promise, report.lost, report.corrupt, report.lock_errors, report.done
+            "{:<8} {:>6} {:>8} {:>12} {:>8} {slowest:>10}  {verdict:<8} {}",
+            report.promise,
+            report.lost,
+            report.corrupt,
+            report.lock_errors,
+            report.refused,
+            report.done
         );
     }
     for report in reports {
@@ -65,6 +97,11 @@ mod tests {
             ..Report::default()
         };
         assert!(whole.kept() && !table(std::slice::from_ref(&whole)).contains("BROKEN"));
+        let refused = Report {
+            refused: 1,
+            ..whole.clone()
+        };
+        assert!(refused.kept());
         for broken in [
             Report {
                 lost: 1,
@@ -80,10 +117,16 @@ mod tests {
             },
             Report {
                 broken: vec!["why".to_owned()],
-                ..whole
+                ..whole.clone()
             },
         ] {
-            assert!(!broken.kept() && table(&[broken]).contains("BROKEN"));
+            assert!(!broken.kept() && table(std::slice::from_ref(&broken)).contains("BROKEN"));
+            let said = table(&[whole.clone(), broken]);
+            let verdicts = said.lines().map(|line| line.contains("BROKEN"));
+            assert_eq!(
+                verdicts.take(4).collect::<Vec<_>>(),
+                [false, false, true, true]
+            );
         }
     }
 }

@@ -30,10 +30,14 @@ mod files;
 mod golden;
 #[path = "sqlite/layout.rs"]
 mod layout;
+#[path = "sqlite/log.rs"]
+mod log;
 #[path = "sqlite/names.rs"]
 mod names;
 #[path = "sqlite/processes.rs"]
 mod processes;
+#[path = "sqlite/quarantine.rs"]
+mod quarantine;
 #[path = "sqlite/query.rs"]
 mod query;
 #[path = "sqlite/salvage.rs"]

@@ -79,10 +79,7 @@ pub enum Until {
 /// # Errors
 /// Where the seeds cannot be read.
 pub fn run(plan: &Plan, each: Until) -> Result<Report> {
-    let mut report = Report {
-        promise: "R15",
-        ..Report::default()
-    };
+    let mut report = Report::of("R15");
     let mut tried = Vec::new();
     for target in TARGETS {
         let inputs = attack(&target, plan.seed, each, &mut report)?;

@@ -74,9 +74,8 @@ pub async fn run(plan: &Plan, backend: Backend, sequences: u32, length: usize) -
         })
     });
     let mut report = Report {
-        promise: "R14",
         done: format!("{backend}: {sequences} sequences of {length} operations"),
-        ..Report::default()
+        ..Report::of("R14")
     };
     if let Err(why) = done.await? {
         report.corrupt = 1;

@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// | `sqlite::temp:` | a SQLite file of its own, removed at the end |
 /// | `memory:` | memory of this process, 256 MiB unless told otherwise: `memory:?max_bytes=1GiB` |
 ///
+/// `damaged=quarantine` behind the URL of a SQLite file moves one that is too damaged to be opened out of the way: see
+/// `SqliteOptions::quarantine`.
+///
 /// `memory=64MiB` behind any of them but the last puts that much memory before the store: see [`TieredStore`].
 ///
 /// # Errors

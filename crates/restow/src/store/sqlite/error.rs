@@ -43,7 +43,7 @@ impl Fault {
             Some(C::DatabaseCorrupt) => (
                 ErrorKind::Corrupt,
                 format!(
-                    "{place} is damaged; save what can be read with `restow doctor --salvage NEW.db`, or move the file away and a new one is made"
+                    "{place} is damaged; save what can be read with `restow doctor --salvage NEW.db`; then move the file away, or open it with damaged=quarantine, which does so, and a new one is made"
                 ),
             ),
             Some(C::NotADatabase) => (
@@ -64,6 +64,12 @@ impl Fault {
                 ErrorKind::Store,
                 format!("there is no space left for {place}; free some, or set a budget"),
             ),
+            Some(C::SystemIoFailure) if cannot_grow(&source) => (
+                ErrorKind::Store,
+                format!(
+                    "{place} cannot be written: a quota or the limit of a file's size (`ulimit -f`) leaves no space for it, or the disk fails; raise the limit, free some space, or check the disk"
+                ),
+            ),
             Some(C::CannotOpen) => (
                 ErrorKind::Store,
                 format!(
@@ -74,6 +80,13 @@ impl Fault {
         };
         Error::new(kind, message).with_source(source)
     }
+}
+
+/// SQLite calls it a full disk only where the system says just that.
+fn cannot_grow(e: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
+    let code = e.sqlite_error().map(|e| e.extended_code);
+    matches!(code, Some(SQLITE_IOERR_WRITE | SQLITE_IOERR_SHMSIZE))
 }
 
 /// A statement that was right once names a table, column or index that is no longer there.

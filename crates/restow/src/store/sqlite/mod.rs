@@ -60,7 +60,8 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`Format`](crate::ErrorKind::Format) where the file is newer than this program or not one of ours,
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) where it is damaged, [`Store`](crate::ErrorKind::Store) where it cannot be opened or made.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) where it is damaged, unless [`quarantine`](SqliteOptions::quarantine) makes room for a new
+    /// one, [`Store`](crate::ErrorKind::Store) where it cannot be opened or made.
     ///
     /// # Cancel safety
     /// Dropped, it leaves nothing but perhaps an empty file.

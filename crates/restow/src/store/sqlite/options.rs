@@ -19,6 +19,7 @@ pub struct SqliteOptions {
     pub(super) place: Place,
     pub(super) access: Access,
     pub(super) durability: Durability,
+    pub(super) damaged: Damaged,
 }
 
 /// What an entry survives once it is saved. A kill of the process it survives in any case.
@@ -63,6 +64,13 @@ pub(super) enum Access {
     ReadOnly,
 }
 
+/// What becomes of a file that is too damaged to be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Damaged {
+    Refuse,
+    Quarantine,
+}
+
 impl SqliteOptions {
     /// Keeps the entries in this file; it and its folder are made where they are not there.
     pub fn file(path: impl Into<PathBuf>) -> Self {
@@ -93,10 +101,36 @@ impl SqliteOptions {
         self
     }
 
+    /// Moves a file that is too damaged to be opened, with its `-wal` and `-shm`, to `NAME.corrupt-<time>`, and makes a new one in its place.
+    ///
+    /// That is for a file whose damage SQLite finds when it opens it, and for a file that is no database at all. A newer format, another
+    /// program's database, a lock and missing permissions are refused as ever, and so is a damaged file that another process has
+    /// open. A file opened for reading only is never moved. A warning is logged; nothing removes what was moved away.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use restow::store::{Store, sqlite::{SqliteOptions, SqliteStore}};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("music.db");
+    /// std::fs::write(&path, "no database")?;
+    /// let store = SqliteStore::open(SqliteOptions::file(&path).quarantine()).await?;
+    /// assert!(store.tables().await?.is_empty());
+    /// # assert_eq!(std::fs::read_dir(folder.path())?.filter(|f| f.as_ref().is_ok_and(|f| f.file_name().to_string_lossy().starts_with("music.db.corrupt-"))).count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn quarantine(mut self) -> Self {
+        self.damaged = Damaged::Quarantine;
+        self
+    }
+
     /// Reads a URL or a path: `sqlite://relative.db`, `sqlite:///absolute.db`, `sqlite::memory:`, `sqlite::temp:`, `music.db`.
     ///
     /// What follows `sqlite://` is percent-decoded. Behind it, `?mode=ro` opens the file for reading only, and `durability=` is one of `normal`,
-    /// `full` and `relaxed`. A bare path is taken as it is.
+    /// `full` and `relaxed`; `?damaged=quarantine` is [`quarantine`](Self::quarantine), `?damaged=refuse` the default. A bare path is taken
+    /// as it is.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] naming the part that is wrong; [`ErrorKind::Unsupported`] for `memory=`, which [`connect`](crate::store::connect) takes out of a URL.
@@ -124,6 +158,11 @@ impl SqliteOptions {
                 "{url:?} begins empty, so it cannot be read-only; leave out mode=ro or name a file"
             )));
         }
+        if options.access == Access::ReadOnly && options.damaged == Damaged::Quarantine {
+            return Err(config(format!(
+                "{url:?} may only be read, so nothing can be moved away; leave out mode=ro or damaged=quarantine"
+            )));
+        }
         Ok(options)
     }
 
@@ -132,11 +171,12 @@ impl SqliteOptions {
             place,
             access: Access::ReadWrite,
             durability: Durability::Normal,
+            damaged: Damaged::Refuse,
         }
     }
 
     fn set(&mut self, parameter: &str) -> Result<()> {
-        const KNOWN: [&str; 3] = ["mode", "durability", "memory"];
+        const KNOWN: [&str; 4] = ["mode", "durability", "damaged", "memory"];
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         match (name, value) {
             ("mode", "ro") => self.access = Access::ReadOnly,
@@ -152,6 +192,13 @@ impl SqliteOptions {
             ("durability", other) => {
                 return Err(config(format!(
                     "durability={other} is not known; use durability=normal, full or relaxed"
+                )));
+            }
+            ("damaged", "refuse") => self.damaged = Damaged::Refuse,
+            ("damaged", "quarantine") => self.damaged = Damaged::Quarantine,
+            ("damaged", other) => {
+                return Err(config(format!(
+                    "damaged={other} is not known; use damaged=refuse or damaged=quarantine"
                 )));
             }
             ("memory", _) => {
@@ -211,6 +258,11 @@ mod tests {
                 "sqlite://a.db?durability=relaxed",
                 SqliteOptions::file("a.db").durability(Durability::Relaxed),
             ),
+            ("sqlite://a.db?damaged=refuse", SqliteOptions::file("a.db")),
+            (
+                "sqlite://a.db?damaged=quarantine",
+                SqliteOptions::file("a.db").quarantine(),
+            ),
             ("sqlite::memory:", SqliteOptions::memory()),
             ("sqlite::temp:", SqliteOptions::temporary()),
             ("music.db", SqliteOptions::file("music.db")),
@@ -234,6 +286,12 @@ mod tests {
                 "did you mean \"memory\"",
             ),
             ("sqlite://a.db?mode=rx", ErrorKind::Config, "mode=rx"),
+            ("sqlite://a.db?damaged=no", ErrorKind::Config, "damaged=no"),
+            (
+                "sqlite://a.db?mode=ro&damaged=quarantine",
+                ErrorKind::Config,
+                "may only be read",
+            ),
             (
                 "sqlite://a.db?durability=none",
                 ErrorKind::Config,

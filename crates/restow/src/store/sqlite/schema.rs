@@ -62,6 +62,11 @@ pub(super) fn format(conn: &Connection) -> Attempt<i32> {
     Ok(conn.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
+/// Tells whether these numbers of a file's header are ours, and of a format that this program reads.
+pub(super) fn is_known(application: i32, version: i32) -> bool {
+    application == APPLICATION && (OLDEST..=FORMAT).contains(&version)
+}
+
 /// Makes the fixed tables where they are not there, and brings an older file to this format. Many programs may do so at once.
 pub(super) fn initialise(conn: &mut Connection, place: &str) -> Attempt<()> {
     if recognise(conn, place)? == FORMAT && is_whole(conn)? {

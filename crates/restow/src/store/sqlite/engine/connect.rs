@@ -2,10 +2,13 @@
 
 use super::super::{
     error::{Attempt, Fault},
-    options::{Access, Durability, Place, SqliteOptions},
+    options::{Access, Damaged, Durability, Place, SqliteOptions},
     schema,
 };
-use super::shelf;
+use super::{
+    quarantine::{self, Gate},
+    shelf,
+};
 use crate::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use std::{
@@ -37,6 +40,7 @@ pub(in super::super) struct Source {
     path: Option<PathBuf>,
     access: Access,
     durability: Durability,
+    damaged: Damaged,
     place: String,
     lasting: bool,
     /// Removed when the store is closed, or when the last who knows the source is gone.
@@ -58,6 +62,7 @@ impl Source {
             place,
             access,
             durability,
+            damaged,
         } = options;
         let mut folder = None;
         let path = match place {
@@ -105,6 +110,7 @@ impl Source {
             path,
             access,
             durability,
+            damaged,
             place,
             folder: Mutex::new(folder),
         })
@@ -142,13 +148,32 @@ impl Source {
         self.lasting && self.durability == Durability::Full
     }
 
-    /// Opens the connection that writes, and makes the file's fixed tables.
+    /// Opens the connection that writes, and makes the file's fixed tables; a damaged file is replaced where the options say so.
     pub(in super::super) fn writer(&self) -> Attempt<Connection> {
+        let Some(path) = &self.path else {
+            return self.open_writer();
+        };
+        let opened = {
+            let _gate = Gate::pass(path);
+            self.open_writer()
+        };
+        match opened {
+            Err(fault) if self.damaged == Damaged::Quarantine && quarantine::is_damage(&fault) => {
+                quarantine::replace(path, || self.open_writer())
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_writer(&self) -> Attempt<Connection> {
         let mut conn = match &self.path {
             Some(path) => open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?,
             None => Connection::open_in_memory()?,
         };
         conn.busy_timeout(PATIENCE)?;
+        // What is refused is left as it is, its log too.
+        let keeps_log = self.path.as_deref().is_some_and(quarantine::has_log);
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps_log)?;
         schema::recognise(&conn, &self.place)?;
         conn.pragma_update(None, "page_size", PAGE_BYTES)?;
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -160,6 +185,12 @@ impl Source {
         conn.pragma_update(None, "synchronous", self.durability.synchronous())?;
         conn.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
         schema::initialise(&mut conn, &self.place)?;
+        if self.damaged == Damaged::Quarantine {
+            // What is needed in any case: later nothing is replaced any more.
+            schema::secret(&conn, &self.place)?;
+            schema::specs(&conn)?;
+        }
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         Ok(conn)
     }
 
@@ -188,6 +219,7 @@ impl Source {
         let Some(path) = &self.path else {
             return Err(Error::new(ErrorKind::Unsupported, "memory has one connection").into());
         };
+        let _gate = Gate::pass(path);
         let conn = match self.access {
             Access::ReadOnly => open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
             // One that may write can also recover the log that a killed program left.
@@ -254,7 +286,7 @@ fn write_ahead(conn: &Connection) -> Attempt<()> {
 }
 
 /// Makes the file before SQLite does: at no moment may others read it. SQLite gives `-wal` and `-shm` the mode of the file.
-fn create(path: &Path) -> Result<()> {
+pub(super) fn create(path: &Path) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)
             .map_err(|e| cannot(&format!("make the folder {}", folder.display()), &e))?;

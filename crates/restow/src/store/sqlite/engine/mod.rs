@@ -1,6 +1,7 @@
 //! Connections and threads: one thread writes, reads happen where they are asked for or on a few threads of their own.
 
 mod connect;
+mod quarantine;
 mod readers;
 mod shelf;
 mod upkeep;
@@ -184,8 +185,9 @@ impl Engine {
             return Err(closed());
         }
         match &self.writer {
-            Some(writer) => writer.run(|_| Ok(())).await,
-            None => Ok(()),
+            Some(writer) if writer.is_busy() => writer.run(|_| Ok(())).await,
+            // What was accepted is committed.
+            Some(_) | None => Ok(()),
         }
     }
 

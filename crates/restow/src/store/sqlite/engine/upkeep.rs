@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicI32, Ordering::Relaxed},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::JoinHandle,
@@ -20,8 +20,12 @@ use std::{
 const STEP: i32 = (4 << 20) / PAGE_BYTES as i32;
 /// Beyond this many pages writers wait until the log can begin anew: a log that keeps to the same pages of the file is written faster.
 const LONG: i32 = (16 << 20) / PAGE_BYTES as i32;
-/// Beyond this many nothing is written until it can.
-const LONGEST: i32 = 2 * (LOG_BYTES / PAGE_BYTES) as i32;
+/// Beyond this many nothing is written until it can. Less than twice what is kept, for the group that gets there is as large as it is.
+const LONGEST: i32 = 2 * (LOG_BYTES / PAGE_BYTES) as i32 - 2 * STEP;
+/// How often others are looked for that bring the log back.
+const LOOK: Duration = Duration::from_millis(5);
+/// How long upkeep rests once it has failed: a full disk stays full for a while.
+const RECOVERY: Duration = Duration::from_millis(100);
 /// How often what is written meanwhile is brought back too, and what is little enough for writers to wait for.
 const ROUNDS: usize = 8;
 const LITTLE: i64 = 64;
@@ -49,9 +53,28 @@ enum Task {
 /// Asks for upkeep, and knows how long the log is.
 #[derive(Clone, Debug)]
 pub(super) struct Upkeep {
-    /// Pages in the log after the last commit of this process.
-    pages: Arc<AtomicI32>,
+    log: Arc<Log>,
     tasks: SyncSender<Task>,
+}
+
+/// How it stands with the log.
+#[derive(Debug, Default)]
+struct Log {
+    /// Pages in it after the last commit of this process.
+    pages: AtomicI32,
+    /// Something could not be written, so that it is longer than it has to be.
+    behind: AtomicBool,
+}
+
+/// What became of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Brought {
+    /// So many pages are left in the log.
+    Left(i64),
+    /// Somebody reads from the log, or writes to it.
+    Held,
+    /// Somebody else is at it.
+    Elsewhere,
 }
 
 impl Upkeep {
@@ -63,13 +86,13 @@ impl Upkeep {
         // One of each kind may wait.
         let (tasks, queue) = sync_channel(3);
         let upkeep = Self {
-            pages: Arc::default(),
+            log: Arc::default(),
             tasks,
         };
-        let (source, link, pages) = (source.clone(), link.clone(), upkeep.pages.clone());
+        let (source, link, log) = (source.clone(), link.clone(), upkeep.log.clone());
         let thread = std::thread::Builder::new()
             .name("restow-sqlite-upkeep".to_owned())
-            .spawn(move || serve(&queue, &source, &link, &pages))?;
+            .spawn(move || serve(&queue, &source, &link, &log))?;
         Ok((upkeep, thread))
     }
 
@@ -77,11 +100,11 @@ impl Upkeep {
     pub(super) fn watch(&self, writer: &mut Connection) -> Attempt<()> {
         let (upkeep, mut next) = (self.clone(), STEP);
         writer.wal_hook(Some(move |_: &mut _, pages| {
-            let before = upkeep.pages.swap(pages, Relaxed);
+            let before = upkeep.log.pages.swap(pages, Relaxed);
             if pages < before {
                 next = STEP;
             }
-            if pages >= next {
+            if pages >= next || upkeep.log.behind.swap(false, Relaxed) {
                 next = pages.saturating_add(STEP);
                 upkeep.ask(Task::Checkpoint);
             }
@@ -100,6 +123,13 @@ impl Upkeep {
         self.ask(Task::Compact);
     }
 
+    /// Asks for the log to be brought back, now and after the next commit, since something could not be written: on a full disk
+    /// there may be room in the file where there is none for the log.
+    pub(super) fn catch_up(&self) {
+        self.log.behind.store(true, Relaxed);
+        self.ask(Task::Checkpoint);
+    }
+
     /// Tells the thread to end.
     pub(super) fn stop(&self) {
         let _ = self.tasks.send(Task::Stop);
@@ -107,12 +137,12 @@ impl Upkeep {
 
     /// Tells whether upkeep is behind.
     pub(super) fn is_long(&self) -> bool {
-        self.pages.load(Relaxed) >= LONG
+        self.log.pages.load(Relaxed) >= LONG
     }
 
     /// Tells whether the log has to begin anew before more is written.
     pub(super) fn is_overlong(&self) -> bool {
-        self.pages.load(Relaxed) >= LONGEST
+        self.log.pages.load(Relaxed) >= LONGEST
     }
 
     fn ask(&self, task: Task) {
@@ -121,29 +151,42 @@ impl Upkeep {
     }
 }
 
-/// Makes the log begin anew, waiting for those who still read from it; `false` where they do not end.
-pub(super) fn restart(conn: &Connection, patience: Duration) -> Attempt<bool> {
-    conn.busy_timeout(patience)?;
-    Ok(bring_back(conn, "RESTART")? == Some(0))
+/// Makes the log begin anew, waiting for those who bring it back and for those who still read from it; `false` where they do not end.
+pub(super) fn begin_anew(conn: &Connection, others: Duration, readers: Duration) -> Attempt<bool> {
+    conn.busy_timeout(readers)?;
+    let until = Instant::now() + others;
+    loop {
+        match bring_back(conn, "RESTART")? {
+            // SQLite does not wait for that.
+            Brought::Elsewhere if Instant::now() < until => std::thread::sleep(LOOK),
+            brought => return Ok(brought == Brought::Left(0)),
+        }
+    }
 }
 
-/// Brings the log back into the file; returns how many pages are left of it, `None` where others were in the way.
-fn bring_back(conn: &Connection, how: &str) -> Attempt<Option<i64>> {
+/// Brings the log back into the file.
+fn bring_back(conn: &Connection, how: &str) -> Attempt<Brought> {
     let sql = format!("PRAGMA wal_checkpoint({how})");
     let done = conn.prepare_cached(&sql).and_then(|mut checkpoint| {
         checkpoint.query_row([], |row| {
             let (busy, all, done): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok((!busy).then_some(all - done))
+            Ok(match (busy, all) {
+                (false, _) => Brought::Left(all - done),
+                // It did not even come to look at the log.
+                (true, -1) => Brought::Elsewhere,
+                (true, _) => Brought::Held,
+            })
         })
     });
     match done.map_err(Fault::from) {
-        Err(fault) if fault.is_busy() => Ok(None),
+        Err(fault) if fault.is_busy() => Ok(Brought::Held),
         done => done,
     }
 }
 
-fn serve(queue: &Receiver<Task>, source: &Source, link: &Link, pages: &AtomicI32) {
+fn serve(queue: &Receiver<Task>, source: &Source, link: &Link, log: &Log) {
     let mut conn = None;
+    let mut failed: Option<Instant> = None;
     let mut checkpoints = 0_u32;
     // How long to rest before more free pages are given back; none where none are left.
     let mut rest = None;
@@ -153,9 +196,13 @@ fn serve(queue: &Receiver<Task>, source: &Source, link: &Link, pages: &AtomicI32
             Some(rest) => queue.recv_timeout(rest),
         };
         let done = match task {
+            Ok(Task::Checkpoint) if failed.is_some_and(|at| at.elapsed() < RECOVERY) => {
+                log.behind.store(true, Relaxed);
+                Ok(())
+            }
             Ok(Task::Checkpoint) => {
                 checkpoints = checkpoints.wrapping_add(1);
-                checkpoint(source, &mut conn, link, pages, checkpoints)
+                checkpoint(source, &mut conn, link, log, checkpoints)
             }
             Ok(Task::Vacuum) => {
                 rest = Some(Duration::ZERO);
@@ -166,9 +213,10 @@ fn serve(queue: &Receiver<Task>, source: &Source, link: &Link, pages: &AtomicI32
             Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected) => return,
         };
         if let Err(fault) = done {
-            // The next commit asks again.
             tracing::debug!(place = source.place(), ?fault, "upkeep of the store failed");
-            (conn, rest) = (None, None);
+            (conn, rest, failed) = (None, None, Some(Instant::now()));
+            // The next commit asks again.
+            log.behind.store(true, Relaxed);
         }
     }
 }
@@ -177,7 +225,7 @@ fn checkpoint(
     source: &Source,
     conn: &mut Option<Connection>,
     link: &Link,
-    pages: &AtomicI32,
+    log: &Log,
     number: u32,
 ) -> Attempt<()> {
     if conn.is_none() {
@@ -187,15 +235,15 @@ fn checkpoint(
     // While others go on writing. What they write meanwhile is brought back again, as long as that gets less.
     conn.busy_timeout(Duration::ZERO)?;
     let mut left = bring_back(conn, "PASSIVE")?;
-    if pages.load(Relaxed) >= LONG {
+    if log.pages.load(Relaxed) >= LONG {
         for _ in 0..ROUNDS {
-            if left.is_some_and(|left| left < LITTLE) {
+            if matches!(left, Brought::Left(..LITTLE)) {
                 break;
             }
             left = bring_back(conn, "PASSIVE")?;
         }
         // For the little that is left they wait.
-        link.with(|_| restart(conn, Duration::from_millis(20)))
+        link.with(|_| begin_anew(conn, Duration::ZERO, Duration::from_millis(20)))
             .transpose()?;
     }
     if number.is_multiple_of(OPTIMISE_EVERY) {

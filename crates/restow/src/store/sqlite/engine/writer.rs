@@ -128,7 +128,13 @@ impl Writer {
         })?;
         match done {
             Err(fault) if fault.is_busy() => None,
-            done => Some(done.map_err(|fault| fault.at(self.source.place()))),
+            done => {
+                let done = done.map_err(|fault| fault.at(self.source.place()));
+                if is_unwritten(&done) {
+                    catch_up(self.upkeep.as_ref());
+                }
+                Some(done)
+            }
         }
     }
 
@@ -216,6 +222,8 @@ trait Job: Send {
     fn run(&mut self, conn: &Connection, place: &str) -> bool;
     /// Forgets what it answered, and answers this instead where it had succeeded.
     fn fail(&mut self, error: Error);
+    /// Tells whether the file could not be written.
+    fn is_unwritten(&self) -> bool;
     /// Sends the answer.
     fn reply(self: Box<Self>);
 }
@@ -240,6 +248,10 @@ impl<T: Send, F: FnMut(&Connection) -> Attempt<T> + Send> Job for Call<T, F> {
         if !matches!(self.done, Some(Err(_))) {
             self.done = Some(Err(error));
         }
+    }
+
+    fn is_unwritten(&self) -> bool {
+        self.done.as_ref().is_some_and(is_unwritten)
     }
 
     fn reply(self: Box<Self>) {
@@ -293,6 +305,9 @@ fn serve(
                 refuse(&mut group, || Error::new(e.kind(), e.to_string()));
             }
         });
+        if group.iter().any(|job| job.is_unwritten()) {
+            catch_up(upkeep);
+        }
         for job in group.drain(..) {
             job.reply();
         }
@@ -311,7 +326,7 @@ fn admit(
             Some(at) if at.elapsed() < LOG_REFUSAL => Duration::ZERO,
             _ => LOG_PATIENCE,
         };
-        if !upkeep::restart(conn, patience)? {
+        if !upkeep::begin_anew(conn, PATIENCE, patience)? {
             if patience > Duration::ZERO {
                 *refused = Some(Instant::now());
             }
@@ -321,6 +336,16 @@ fn admit(
     *refused = None;
     conn.busy_timeout(PATIENCE)?;
     Ok(true)
+}
+
+fn is_unwritten<T>(done: &Result<T>) -> bool {
+    matches!(done, Err(error) if error.kind() == ErrorKind::Store)
+}
+
+fn catch_up(upkeep: Option<&Upkeep>) {
+    if let Some(upkeep) = upkeep {
+        upkeep.catch_up();
+    }
 }
 
 fn refuse(group: &mut [Box<dyn Job>], error: impl Fn() -> Error) {
