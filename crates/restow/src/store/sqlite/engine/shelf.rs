@@ -55,7 +55,7 @@ impl Shelf {
 
     /// Takes a connection, this thread's own where it is there; waits for nobody.
     pub(super) fn take(&self) -> Option<Connection> {
-        self.from_mine().find_map(|place| match place.0.try_lock() {
+        self.mine_first().find_map(|place| match place.0.try_lock() {
             Ok(mut conn) => conn.take(),
             Err(TryLockError::Poisoned(conn)) => conn.into_inner().take(),
             Err(TryLockError::WouldBlock) => None,
@@ -64,7 +64,7 @@ impl Shelf {
 
     /// Puts a connection where this thread will find it again.
     pub(super) fn put(&self, conn: Connection) {
-        for place in self.from_mine() {
+        for place in self.mine_first() {
             let mut place = lock(place);
             // Whoever closes the shelf empties each place after it said so.
             if self.closed.load(SeqCst) {
@@ -105,7 +105,7 @@ impl Shelf {
     }
 
     /// The places, this thread's first.
-    fn from_mine(&self) -> impl Iterator<Item = &Place> {
+    fn mine_first(&self) -> impl Iterator<Item = &Place> {
         let mine = SEAT.with(|(seat, _)| seat % self.places.len().max(1));
         let (before, after) = self.places.split_at_checked(mine).unwrap_or((&[], &[]));
         after.iter().chain(before)
