@@ -397,7 +397,11 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         if self.mounted {
-            let _ = Command::new("umount").arg(self.folder.path()).status();
+            // Whoever was stopped may not have let go of its files yet; then it is gone from here all the same.
+            let _ = Command::new("umount")
+                .arg("--lazy")
+                .arg(self.folder.path())
+                .status();
         }
     }
 }

@@ -18,7 +18,7 @@ use restow::{
 };
 use serde_json::{Value, json};
 
-/// Makes a dictionary that compresses new entries, of those that are held. This happens by itself once a repository holds a thousand.
+/// Makes a dictionary that compresses new entries, of those that are held. This happens by itself once a repository holds 500.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Compression is an option of an endpoint: compression = \"zstd\" in the configuration.

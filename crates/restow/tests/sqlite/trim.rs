@@ -3,8 +3,9 @@
 use crate::support::*;
 use restow::{
     Field,
-    store::{Budget, Store, TableSpec},
+    store::{Budget, Parts, Store, TableSpec},
 };
+use std::time::Duration;
 
 fn entries(most: u64) -> Budget {
     Budget {
@@ -64,4 +65,37 @@ async fn a_large_surplus_goes_in_one_call() {
     assert_eq!((trimmed.removed, trimmed.entries), (3_400, 100));
     let trimmed = store.trim(entries(0), 30).await.unwrap();
     assert_eq!((trimmed.removed, trimmed.entries), (30, 70));
+}
+
+#[tokio::test]
+async fn a_use_is_written_where_there_is_a_budget_and_else_a_week_later() {
+    let minutes = |n| Duration::from_secs(n * 60);
+    let year = minutes(365 * 24 * 60);
+    for (budget, after, written) in [
+        (entries(10), minutes(9), false),
+        (entries(10), minutes(11), true),
+        (Budget::default(), minutes(11), false),
+        (Budget::default(), minutes(6 * 24 * 60), false),
+        (Budget::default(), minutes(8 * 24 * 60), true),
+    ] {
+        let folder = folder();
+        let path = folder.path().join("a.db");
+        let store = open(&path).await;
+        let spec = TableSpec {
+            budget,
+            keep: year,
+            ..tracks()
+        };
+        let table = store.open(&spec).await.unwrap();
+        save(&*table, at("1"), "x").await;
+        let now = T0.plus(after);
+        let found = table.read(&at("1"), Parts::Whole, now).await.unwrap();
+        assert_eq!(found.len(), 1);
+        store.close().await.unwrap();
+        let used: i64 = plain(&path)
+            .query_row("SELECT used_at FROM tracks", [], |row| row.get(0))
+            .unwrap();
+        let last = if written { now } else { T0 };
+        assert_eq!(used, last.0, "{budget:?} {after:?}");
+    }
 }

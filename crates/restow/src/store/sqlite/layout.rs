@@ -38,7 +38,7 @@ const FIXED_1: usize = 19;
 pub(super) struct Layout {
     name: Box<str>,
     format: i32,
-    budgeted: bool,
+    pub(super) budgeted: bool,
     pub(super) table: Ident,
     pub(super) view: Ident,
     /// The columns of the key's fields, in their order.

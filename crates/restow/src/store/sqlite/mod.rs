@@ -175,7 +175,7 @@ impl SqliteStore {
 
     /// Makes a dictionary for a repository of its own entries; new entries are compressed with it from then on.
     ///
-    /// This happens by itself once a repository with [`Compression::Zstd`](super::Compression::Zstd) holds a thousand entries. `None`
+    /// This happens by itself once a repository with [`Compression::Zstd`](super::Compression::Zstd) holds 500 entries. `None`
     /// where there are too few to learn from, or nothing that they have in common.
     ///
     /// # Errors
@@ -220,7 +220,7 @@ impl SqliteStore {
         let name = table.clone();
         let spec = self
             .engine
-            .read_later(Pace::Scan, move |conn| schema::spec(conn, &name));
+            .read_later(Pace::Batch, move |conn| schema::spec(conn, &name));
         let spec = spec.await?.ok_or_else(|| {
             let message = format!("there is none of this name in {self}");
             Error::new(ErrorKind::NoSuchRepository, message).in_repository(table.shared())
@@ -258,7 +258,7 @@ impl Store for SqliteStore {
             let wanted = spec.clone();
             let opened = if self.engine.source().is_read_only() {
                 self.engine
-                    .read_later(Pace::Scan, move |conn| {
+                    .read_later(Pace::Batch, move |conn| {
                         let format = schema::format(conn)?;
                         Ok(Rows::of_format(
                             change::open_read_only(conn, &wanted)?,
@@ -277,7 +277,7 @@ impl Store for SqliteStore {
     }
 
     fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>> {
-        Box::pin(self.engine.read_later(Pace::Scan, schema::specs))
+        Box::pin(self.engine.read_later(Pace::Batch, schema::specs))
     }
 
     fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
@@ -289,7 +289,7 @@ impl Store for SqliteStore {
         let place = self.to_string();
         Box::pin(
             self.engine
-                .read_later(Pace::Scan, move |conn| schema::secret(conn, &place)),
+                .read_later(Pace::Batch, move |conn| schema::secret(conn, &place)),
         )
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     coding::{Coder, Length},
+    engine::Uses,
     error::Attempt,
     layout::{FORMAT, Layout},
 };
@@ -166,8 +167,11 @@ impl Rows {
             // What is stored is nobody's business in a log.
             tracing::warn!(repository = %self.spec.name, row = row_id, "a stored entry is damaged; it counts as a miss and is removed");
             notices.damaged.push((row_id, generation));
-        } else if super::engine::Uses::is_due(Millis(row.get(9).unwrap_or(0)), now) {
-            notices.used.push(row_id);
+        } else {
+            let used_at = Millis(row.get(9).unwrap_or(0));
+            if Uses::is_due(used_at, now, self.layout.budgeted) {
+                notices.used.push(row_id);
+            }
         }
         Ok(entry.map(Arc::new))
     }

@@ -311,7 +311,7 @@ impl Table for SqliteTable {
     }
 
     fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
-        Answer::later(self.thread(Pace::Scan, Millis(0), |conn, rows, _| {
+        Answer::later(self.thread(Pace::Batch, Millis(0), |conn, rows, _| {
             change::pending(conn, &rows.spec.name)
         }))
     }

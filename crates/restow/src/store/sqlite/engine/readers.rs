@@ -209,9 +209,9 @@ enum Sent {
 pub(in super::super) enum Pace {
     /// Of a few entries, by their keys: its time tells how warm the file is.
     Point,
-    /// Of many entries, by their keys.
+    /// Of many entries, by their keys, or of what belongs to the file as a whole.
     Batch,
-    /// Of a whole table, or of anything else: what it leaves in a connection's memory is of no use to those by key.
+    /// Of a whole table: what it leaves in a connection's memory is of no use to those by key.
     Scan,
 }
 

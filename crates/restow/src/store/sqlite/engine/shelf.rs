@@ -5,10 +5,7 @@ use std::{
     cell::Cell,
     sync::{
         Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{
-            AtomicBool, AtomicUsize,
-            Ordering::{Relaxed, SeqCst},
-        },
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     thread,
 };
@@ -32,11 +29,8 @@ pub(super) struct Shelf {
 struct Place(Mutex<Option<Connection>>);
 
 thread_local! {
-    /// Where this thread looks first, and how often it was here.
-    static SEAT: (usize, Cell<u32>) = {
-        static SEATS: AtomicUsize = AtomicUsize::new(0);
-        (SEATS.fetch_add(1, Relaxed), Cell::new(0))
-    };
+    /// Where this thread found a connection the last time, and how often it was here.
+    static SEAT: (Cell<usize>, Cell<u32>) = const { (Cell::new(0), Cell::new(0)) };
 }
 
 /// Counts the visits of this thread.
@@ -53,18 +47,22 @@ impl Shelf {
         }
     }
 
-    /// Takes a connection, this thread's own where it is there; waits for nobody.
+    /// Takes a connection, the one that this thread used last where it is there; waits for nobody.
     pub(super) fn take(&self) -> Option<Connection> {
-        self.mine_first().find_map(|place| match place.0.try_lock() {
-            Ok(mut conn) => conn.take(),
-            Err(TryLockError::Poisoned(conn)) => conn.into_inner().take(),
-            Err(TryLockError::WouldBlock) => None,
+        self.mine_first().find_map(|(at, place)| {
+            let conn = match place.0.try_lock() {
+                Ok(mut conn) => conn.take(),
+                Err(TryLockError::Poisoned(conn)) => conn.into_inner().take(),
+                Err(TryLockError::WouldBlock) => None,
+            };
+            // From now on this place is this thread's: where two began at one, they part.
+            conn.inspect(|_| SEAT.with(|(seat, _)| seat.set(at)))
         })
     }
 
     /// Puts a connection where this thread will find it again.
     pub(super) fn put(&self, conn: Connection) {
-        for place in self.mine_first() {
+        for (_, place) in self.mine_first() {
             let mut place = lock(place);
             // Whoever closes the shelf empties each place after it said so.
             if self.closed.load(SeqCst) {
@@ -104,11 +102,14 @@ impl Shelf {
         self.closed.load(SeqCst)
     }
 
-    /// The places, this thread's first.
-    fn mine_first(&self) -> impl Iterator<Item = &Place> {
-        let mine = SEAT.with(|(seat, _)| seat % self.places.len().max(1));
-        let (before, after) = self.places.split_at_checked(mine).unwrap_or((&[], &[]));
-        after.iter().chain(before)
+    /// The places with their numbers, this thread's first.
+    fn mine_first(&self) -> impl Iterator<Item = (usize, &Place)> {
+        let mine = SEAT.with(|(seat, _)| seat.get());
+        let (before, after) = self
+            .places
+            .split_at_checked(mine)
+            .unwrap_or((&[], &self.places));
+        (mine..).zip(after).chain((0..).zip(before))
     }
 }
 
