@@ -69,7 +69,7 @@ async fn a_large_surplus_goes_in_one_call() {
 
 #[tokio::test]
 async fn a_use_is_written_where_there_is_a_budget_and_else_a_week_later() {
-    let minutes = |n| Duration::from_secs(n * 60);
+    let minutes = |n: u64| Duration::from_secs(n * 60);
     let year = minutes(365 * 24 * 60);
     for (budget, after, written) in [
         (entries(10), minutes(9), false),
