@@ -1,17 +1,20 @@
 //! The facts of an entry as bytes: versioned, bounded, checksummed. What cannot be read for certain is not read.
 
 use super::{
-    Entry, Meta,
+    Entry, EntryId, Meta,
     head::{Head, HeadParts, Span},
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Field, FieldRef, Result};
 use bytes::Bytes;
 use http::StatusCode;
 use restow_policy::Facts;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Without a seal of what identifies the entry.
+const VERSION_1: u8 = 1;
 const NO_SPAN: u64 = u64::MAX;
 
 /// Length and checksum (XXH3, 64 bits) of a body.
@@ -35,9 +38,10 @@ impl Seal {
 
 /// What a backend stores beside an entry's readable parts, in bytes of its own format.
 ///
-/// Layout, version 1, little-endian: version (1 byte), status (2), seal of the body (8 + 8), checksum of the head (8),
+/// Layout, version 2, little-endian: version (1 byte), status (2), seal of the body (8 + 8), checksum of the head (8),
 /// spans of `ETag` and `Last-Modified` in the header lines (8 + 8), length of the vary names (2) and the names,
-/// length of the policy's facts (2) and the facts, checksum of all before (8).
+/// length of the policy's facts (2) and the facts, number of the key's fields (1), checksum of what identifies the entry (8), checksum of
+/// all before (8). Version 1 has no number of fields and no checksum of what identifies the entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     seal: Seal,
@@ -47,14 +51,22 @@ pub struct Record {
     etag: Option<Span>,
     last_modified: Option<Span>,
     facts: Facts,
+    identity: Option<Identity>,
+}
+
+/// What identifies an entry, as it was when its record was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    fields: u8,
+    sum: u64,
 }
 
 impl Record {
-    /// Writes the record of an entry's meta.
+    /// Writes the record of an entry's meta, for the entry of this identity in a table with these key fields.
     ///
     /// # Errors
     /// [`ErrorKind::TooLarge`] where the names in `Vary` are longer than 65,535 bytes.
-    pub fn encode(meta: &Meta) -> Result<Vec<u8>> {
+    pub fn encode(meta: &Meta, id: &EntryId, fields: &[Field]) -> Result<Vec<u8>> {
         let head = &*meta.head;
         let (etag, last_modified) = head.spans();
         let mut facts = Vec::with_capacity(96);
@@ -65,7 +77,7 @@ impl Record {
                 "the field names in Vary are longer than 65,535 bytes",
             )
         };
-        let mut out = Vec::with_capacity(160 + head.vary().len());
+        let mut out = Vec::with_capacity(176 + head.vary().len());
         out.push(VERSION);
         out.extend_from_slice(&head.status().as_u16().to_le_bytes());
         out.extend_from_slice(&meta.seal.len.to_le_bytes());
@@ -85,6 +97,9 @@ impl Record {
                 .to_le_bytes(),
         );
         out.extend_from_slice(&facts);
+        let identity = Identity::of(id, fields);
+        out.push(identity.fields);
+        out.extend_from_slice(&identity.sum.to_le_bytes());
         let sum = xxh3_64(&out);
         out.extend_from_slice(&sum.to_le_bytes());
         Ok(out)
@@ -96,10 +111,14 @@ impl Record {
     /// [`ErrorKind::Format`] for a version this program does not know, [`ErrorKind::Corrupt`] for damage.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         match bytes.first() {
-            Some(&VERSION) => Self::read(bytes).ok_or_else(|| corrupt("its record is damaged")),
+            Some(&(VERSION | VERSION_1)) => {
+                Self::read(bytes).ok_or_else(|| corrupt("its record is damaged"))
+            }
             Some(version) => Err(Error::new(
                 ErrorKind::Format,
-                format!("the entry's record has version {version}; this program reads {VERSION}"),
+                format!(
+                    "the entry's record has version {version}; this program reads {VERSION_1} and {VERSION}"
+                ),
             )),
             None => Err(corrupt("its record is empty")),
         }
@@ -124,6 +143,24 @@ impl Record {
             Ok(())
         } else {
             Err(corrupt("its body is not what was stored"))
+        }
+    }
+
+    /// Checks that it is the record of this entry: neither its key, nor whose it is, nor its variant is another than when it was written.
+    ///
+    /// One of version 1 says nothing of that, nor does one from before a field was added to the key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] where it is another's.
+    pub fn verify_id(&self, id: &EntryId, fields: &[Field]) -> Result<()> {
+        match self.identity {
+            Some(sealed)
+                if usize::from(sealed.fields) == fields.len()
+                    && sealed != Identity::of(id, fields) =>
+            {
+                Err(corrupt("its key is not the one it was stored under"))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -172,8 +209,8 @@ impl Record {
         if xxh3_64(payload) != u64::from_le_bytes(*sum) {
             return None;
         }
-        let mut rest = payload.get(1..)?;
-        let record = Self {
+        let (version, mut rest) = payload.split_first()?;
+        let mut record = Self {
             status: StatusCode::from_u16(u16::from_le_bytes(*take(&mut rest)?)).ok()?,
             seal: Seal {
                 len: take_u64(&mut rest)?,
@@ -184,8 +221,67 @@ impl Record {
             last_modified: span(take_u64(&mut rest)?),
             vary: std::str::from_utf8(take_block(&mut rest)?).ok()?.into(),
             facts: Facts::decode(take_block(&mut rest)?)?,
+            identity: None,
         };
+        if *version == VERSION {
+            let [fields] = *take(&mut rest)?;
+            let sum = take_u64(&mut rest)?;
+            record.identity = Some(Identity { fields, sum });
+        }
         rest.is_empty().then_some(record)
+    }
+}
+
+impl Identity {
+    fn of(id: &EntryId, fields: &[Field]) -> Self {
+        let EntryId { address, variant } = id;
+        // A sum: a migration may bring the fields into another order.
+        let sums = fields
+            .iter()
+            .zip(address.key.fields())
+            .map(|(field, value)| {
+                let mut hash = Part::new(field.name());
+                match value {
+                    FieldRef::Absent => hash.put(b"-"),
+                    FieldRef::Integer(i) => hash.put(b"i").put(&i.to_le_bytes()),
+                    FieldRef::Text(text) => hash.put(b"t").put(text.as_bytes()),
+                };
+                hash.sum()
+            });
+        let rest = [
+            Part::new("/query")
+                .put(address.key.query().as_bytes())
+                .sum(),
+            Part::new("/partition")
+                .put(address.partition.as_str().as_bytes())
+                .sum(),
+            Part::new("/variant").put(&variant.0.to_le_bytes()).sum(),
+        ];
+        Self {
+            // More than that are told apart by nothing but their sum.
+            fields: u8::try_from(fields.len()).unwrap_or(u8::MAX),
+            sum: sums.chain(rest).fold(0, u64::wrapping_add),
+        }
+    }
+}
+
+/// A part of what identifies an entry, under its name.
+struct Part(SmallVec<[u8; 120]>);
+
+impl Part {
+    fn new(name: &str) -> Self {
+        let mut bytes = SmallVec::from_slice(name.as_bytes());
+        bytes.push(0);
+        Self(bytes)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn sum(&self) -> u64 {
+        xxh3_64(&self.0)
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::support::*;
 use futures_util::TryStreamExt;
 use restow::{
-    ErrorKind, Selection,
+    ErrorKind, FieldRef, RawKey, Selection,
+    entry::{Address, Partition},
     store::{
         Parts, Store,
         sqlite::{SqliteOptions, SqliteStore},
@@ -82,6 +83,48 @@ async fn whatever_is_damaged_is_a_miss() {
     {
         let path = folder.path().join(format!("{n}.db"));
         assert_eq!(read_after(&path, damage).await, expected, "{damage}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_came_under_another_key_is_nobodys() {
+    let with = |values: [FieldRef<'_>; 2], query, partition| Address {
+        key: RawKey::new(values, query).unwrap(),
+        partition,
+    };
+    let id = |id| [FieldRef::Text(id), FieldRef::Absent];
+    let bob = Partition::principal("bob").unwrap();
+    for (n, (change, now_at)) in [
+        ("id = '9'", with(id("9"), "", Partition::PUBLIC)),
+        ("market = 'SE'", at_market("1", FieldRef::Text("SE"))),
+        (
+            "market = 'SE', id = ''",
+            at_market("", FieldRef::Text("SE")),
+        ),
+        ("query = 'a=1'", with(id("1"), "a=1", Partition::PUBLIC)),
+        ("partition = 'p:bob'", with(id("1"), "", bob)),
+        ("variant = x'00000000000000000000000000000005'", at("1")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let folder = folder();
+        let path = folder.path().join(format!("{n}.db"));
+        let store = open(&path).await;
+        let table = open_tracks(&store).await;
+        save(&*table, at("1"), "{}").await;
+        let sql = format!("UPDATE tracks SET {change}");
+        assert_eq!(plain(&path).execute(&sql, []).unwrap(), 1);
+        for parts in [Parts::Meta, Parts::Body, Parts::Whole] {
+            let found = table.read(&now_at, parts, T0).await.unwrap();
+            assert!(found.is_empty(), "{change} {parts:?}");
+            let scanned: Vec<_> = table
+                .scan(&Selection::default(), parts, T0)
+                .try_collect()
+                .await
+                .unwrap();
+            assert!(scanned.is_empty(), "{change} {parts:?}");
+        }
     }
 }
 

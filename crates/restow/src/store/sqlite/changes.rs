@@ -90,7 +90,15 @@ impl<'e> Putter<'e> {
         let head = (coded.coding, &*coded.head);
         let mut binder = Binder::new(statement);
         binder
-            .meta(&rows.spec, &entry.meta, generation, changed_at, now, head)?
+            .meta(
+                &rows.spec,
+                &entry.id,
+                &entry.meta,
+                generation,
+                changed_at,
+                now,
+                head,
+            )?
             .put(coding::value(coded.coding, &coded.body))?;
         let size = signed(entry.meta.size());
         let row = match &old {
@@ -179,6 +187,7 @@ pub(super) fn renew(
         Binder::new(&mut statement)
             .meta(
                 &rows.spec,
+                id,
                 &meta,
                 held.generation.next(),
                 meta.changed_at,

@@ -186,6 +186,11 @@ impl Rows {
     ) -> Option<Entry> {
         let time = |column| row.get(column).ok().map(Millis);
         let record = Record::decode(blob(row, 11)?).ok()?;
+        let id = EntryId {
+            address: address.clone(),
+            variant: variant(blob(row, 1)?)?,
+        };
+        record.verify_id(&id, &self.spec.fields).ok()?;
         let seal = record.seal();
         let coding = row.get(15).ok()?;
         let decode = |stored, length| self.coder.decode(conn, coding, stored, length);
@@ -219,10 +224,7 @@ impl Rows {
             _ => Some(FieldValue::Absent),
         });
         Some(Entry {
-            id: EntryId {
-                address: address.clone(),
-                variant: variant(blob(row, 1)?)?,
-            },
+            id,
             generation: Generation(row.get::<_, i64>(2).ok()?.cast_unsigned()),
             meta: Meta {
                 head: Arc::new(head),
@@ -299,6 +301,7 @@ impl<'s, 'c> Binder<'s, 'c> {
     pub(super) fn meta(
         &mut self,
         spec: &TableSpec,
+        id: &EntryId,
         meta: &Meta,
         generation: Generation,
         changed_at: Millis,
@@ -319,7 +322,7 @@ impl<'s, 'c> Binder<'s, 'c> {
             .put(now.0)?
             .put(i64::try_from(meta.size()).unwrap_or(i64::MAX))?
             .put(tags)?
-            .put(Record::encode(meta)?)?
+            .put(Record::encode(meta, id, &spec.fields)?)?
             .put(coding)?
             .put(super::coding::value(coding, head))?;
         debug_assert_eq!(self.next, META_COLUMNS + 1, "as many as META names");
