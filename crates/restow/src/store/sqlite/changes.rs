@@ -92,8 +92,7 @@ impl<'e> Putter<'e> {
         binder
             .meta(
                 &rows.spec,
-                &entry.id,
-                &entry.meta,
+                (&entry.id, &entry.meta),
                 generation,
                 changed_at,
                 now,
@@ -187,8 +186,7 @@ pub(super) fn renew(
         Binder::new(&mut statement)
             .meta(
                 &rows.spec,
-                id,
-                &meta,
+                (id, &meta),
                 held.generation.next(),
                 meta.changed_at,
                 now,

@@ -301,8 +301,7 @@ impl<'s, 'c> Binder<'s, 'c> {
     pub(super) fn meta(
         &mut self,
         spec: &TableSpec,
-        id: &EntryId,
-        meta: &Meta,
+        (id, meta): (&EntryId, &Meta),
         generation: Generation,
         changed_at: Millis,
         now: Millis,
