@@ -14,6 +14,15 @@ pub fn body(key: &str, version: u64) -> Bytes {
     text.into()
 }
 
+/// The bodies of a version of some keys, as they are saved together.
+pub fn bodies(keys: impl IntoIterator<Item = String>, version: u64) -> Vec<(String, Bytes)> {
+    let pair = |key: String| {
+        let body = body(&key, version);
+        (key, body)
+    };
+    keys.into_iter().map(pair).collect()
+}
+
 /// Reads which version of `key` a body is; `None` where it is no body of this key, or not as it was made.
 pub fn version(key: &str, stored: &[u8]) -> Option<u64> {
     let line = stored.split(|b| *b == b'\n').next()?;

@@ -158,9 +158,7 @@ async fn whole() -> Result<Vec<u8>> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("cache.db");
     let place = Place::open(&path).await?;
-    let pairs: Vec<_> = (0..ENTRIES)
-        .map(|n| (key(n), content::body(&key(n), 1)))
-        .collect();
+    let pairs = content::bodies((0..ENTRIES).map(key), 1);
     place.items.save_many(&pairs).await?;
     place.cache.close().await?;
     Ok(fs::read(&path)?)

@@ -133,9 +133,7 @@ impl Fill {
         let place = Place::open(&self.path).await?;
         for begin in (0..self.entries).step_by(500) {
             let keys = (begin..begin + 500).map(|n| format!("before-{n}"));
-            let pairs: Vec<_> = keys
-                .map(|key| (key.clone(), content::body(&key, 1)))
-                .collect();
+            let pairs = content::bodies(keys, 1);
             place.items.save_many(&pairs).await?;
             pairs.iter().for_each(|(key, _)| println!("s {key} 1"));
         }
@@ -187,9 +185,7 @@ async fn round(place: &Place, round: u64, there: &mut BTreeMap<String, u64>) -> 
     }
     if round.is_multiple_of(8) {
         let keys = (0..BULK).map(|n| format!("{round}-b{n}"));
-        let pairs: Vec<_> = keys
-            .map(|key| (key.clone(), content::body(&key, 1)))
-            .collect();
+        let pairs = content::bodies(keys, 1);
         match place.items.save_many(&pairs).await {
             Ok(_) => println!("b {round}"),
             Err(error) => refused(&error),

@@ -373,9 +373,7 @@ impl Committing {
                 // A group is there as a whole, or not.
                 let size = if kind < 3 { 3 } else { 1 };
                 let keys = (number..number + size).map(|n| format!("k{n}"));
-                let pairs: Vec<_> = keys
-                    .map(|key| (key.clone(), content::body(&key, self.versions)))
-                    .collect();
+                let pairs = content::bodies(keys, self.versions);
                 items.save_many(&pairs).await?;
                 let saved = pairs.into_iter().map(|(key, _)| (key, self.versions));
                 self.state.extend(saved);

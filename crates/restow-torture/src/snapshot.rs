@@ -164,10 +164,7 @@ async fn foreign(time: Duration) -> Result<(Report, Log)> {
 
 async fn filled(path: &Path) -> Result<Place> {
     let place = Place::open(path).await?;
-    let pairs: Vec<_> = (0..ENTRIES)
-        .map(|n| format!("k{n}"))
-        .map(|key| (key.clone(), content::body(&key, 1)))
-        .collect();
+    let pairs = content::bodies((0..ENTRIES).map(|n| format!("k{n}")), 1);
     place.items.save_many(&pairs).await?;
     Ok(place)
 }

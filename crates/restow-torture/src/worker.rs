@@ -139,10 +139,7 @@ impl Work {
 
     async fn bulk(&self, place: &Place, task: u64, round: u64, tally: &mut Tally) -> Result<()> {
         let group = format!("{}-{task}-{round}", self.name);
-        let pairs: Vec<_> = (0..BULK)
-            .map(|i| format!("{group}-b{i}"))
-            .map(|key| (key.clone(), content::body(&key, 1)))
-            .collect();
+        let pairs = content::bodies((0..BULK).map(|i| format!("{group}-b{i}")), 1);
         let at = Instant::now();
         if tally
             .note(Some(at), place.items.save_many(&pairs).await)?

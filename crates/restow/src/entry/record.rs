@@ -258,7 +258,7 @@ impl Identity {
             Part::new("/variant").put(&variant.0.to_le_bytes()).sum(),
         ];
         Self {
-            // More than that are told apart by nothing but their sum.
+            // A key of more fields is not checked.
             fields: u8::try_from(fields.len()).unwrap_or(u8::MAX),
             sum: sums.chain(rest).fold(0, u64::wrapping_add),
         }

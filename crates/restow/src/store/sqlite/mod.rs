@@ -1,6 +1,7 @@
 //! Entries in a SQLite file: the default store. `docs/FORMAT.md` says what is in the file.
 
 mod ages;
+mod beside;
 mod change;
 mod changes;
 mod coding;

@@ -11,7 +11,7 @@ use crate::{
     entry::{Address, Entry, Found, Partition},
     store::{Ages, Parts, Stats},
 };
-use rusqlite::{Connection, Statement, params, params_from_iter};
+use rusqlite::{CachedStatement, Connection, params, params_from_iter};
 use std::sync::Arc;
 
 /// The most rows of a page: two of them are in the processor's own cache, one that is read and one that is used.
@@ -28,31 +28,49 @@ pub(super) fn read(
     now: Millis,
     notices: &mut Notices,
 ) -> Attempt<Found> {
-    let mut statement = conn.prepare_cached(rows.read(parts))?;
-    read_by(&mut statement, conn, rows, at, parts, now, notices)
+    Reading::begin(conn, rows, parts, now)?.at(at, notices)
 }
 
-/// The same by a statement that is there.
-fn read_by(
-    statement: &mut Statement<'_>,
-    conn: &Connection,
-    rows: &Rows,
-    at: &Address,
+/// Reads addresses one after the other, by a statement that is looked up once.
+struct Reading<'c> {
+    conn: &'c Connection,
+    rows: &'c Rows,
     parts: Parts,
     now: Millis,
-    notices: &mut Notices,
-) -> Attempt<Found> {
-    Binder::new(statement)
-        .address(&rows.spec, at)?
-        .put(rows.horizon(now).0)?;
-    let mut found = Found::default();
-    let mut answers = statement.raw_query();
-    while let Some(row) = answers.next()? {
-        if let Some(entry) = rows.entry(conn, row, parts, at, now, notices)? {
-            found.push(entry);
-        }
+    statement: CachedStatement<'c>,
+}
+
+impl<'c> Reading<'c> {
+    fn begin(conn: &'c Connection, rows: &'c Rows, parts: Parts, now: Millis) -> Attempt<Self> {
+        Ok(Self {
+            conn,
+            rows,
+            parts,
+            now,
+            statement: conn.prepare_cached(rows.read(parts))?,
+        })
     }
-    Ok(found)
+
+    fn at(&mut self, at: &Address, notices: &mut Notices) -> Attempt<Found> {
+        let Self {
+            conn,
+            rows,
+            parts,
+            now,
+            ..
+        } = *self;
+        Binder::new(&mut self.statement)
+            .address(&rows.spec, at)?
+            .put(rows.horizon(now).0)?;
+        let mut found = Found::default();
+        let mut answers = self.statement.raw_query();
+        while let Some(row) = answers.next()? {
+            if let Some(entry) = rows.entry(conn, row, parts, at, now, notices)? {
+                found.push(entry);
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Reads many addresses, all as they were at one moment.
@@ -70,13 +88,13 @@ pub(super) fn read_many(
     let mut order: Vec<usize> = (0..at.len()).collect();
     order.sort_unstable_by(|a, b| at.get(*a).cmp(&at.get(*b)));
     let mut found = vec![Found::default(); at.len()];
-    let mut statement = transaction.prepare_cached(rows.read(parts))?;
+    let mut reading = Reading::begin(&transaction, rows, parts, now)?;
     for i in order {
         if let (Some(at), Some(found)) = (at.get(i), found.get_mut(i)) {
-            *found = read_by(&mut statement, conn, rows, at, parts, now, notices)?;
+            *found = reading.at(at, notices)?;
         }
     }
-    drop(statement);
+    drop(reading);
     transaction.finish()?;
     Ok(found)
 }
@@ -154,17 +172,15 @@ impl Cursor {
         if rows < WORTHWHILE {
             return Ok(vec![Self { after, last }]);
         }
-        let ends = (1..=CURSORS).map(|i| match i {
+        let end = |i| match i {
             CURSORS => last,
             i => after + rows / CURSORS * i,
-        });
-        let mut from = after;
-        Ok(ends
-            .map(|last| Self {
-                after: std::mem::replace(&mut from, last),
-                last,
-            })
-            .collect())
+        };
+        let part = |i| Self {
+            after: end(i),
+            last: end(i + 1),
+        };
+        Ok((0..CURSORS).map(part).collect())
     }
 }
 

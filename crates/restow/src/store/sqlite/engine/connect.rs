@@ -1,11 +1,12 @@
 //! Files and connections: how they are made, and what is checked before the first use.
 
-use super::super::{
-    error::{Attempt, Fault},
-    options::{Access, Damaged, Durability, Place, SqliteOptions},
-    schema,
-};
 use super::{
+    super::{
+        beside,
+        error::{Attempt, Fault},
+        options::{Access, Damaged, Durability, Place, SqliteOptions},
+        schema,
+    },
     quarantine::{self, Gate},
     shelf,
 };
@@ -172,7 +173,7 @@ impl Source {
         };
         conn.busy_timeout(PATIENCE)?;
         // What is refused is left as it is, its log too.
-        let keeps_log = self.path.as_deref().is_some_and(quarantine::has_log);
+        let keeps_log = self.path.as_deref().is_some_and(beside::has_log);
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps_log)?;
         schema::recognise(&conn, &self.place)?;
         conn.pragma_update(None, "page_size", PAGE_BYTES)?;

@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        beside::{LOG, SHARED, beside},
         error::{Attempt, Fault},
         schema,
     },
@@ -9,7 +10,6 @@ use super::{
 };
 use crate::{Clock, Error, ErrorKind, Result, SystemClock};
 use std::{
-    ffi::OsString,
     fs::{self, File, TryLockError},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -60,11 +60,6 @@ pub(super) fn is_damage(fault: &Fault) -> bool {
         Fault::Sql(e) => matches!(e.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)),
         Fault::Ours(error) => error.kind() == ErrorKind::Corrupt,
     }
-}
-
-/// Tells whether there is something in a file's log.
-pub(super) fn has_log(path: &Path) -> bool {
-    fs::metadata(with(path, "-wal")).is_ok_and(|log| log.len() > 0)
 }
 
 /// Moves a damaged file aside and opens a new one. Where another process has just done so, opens the one that it made.
@@ -140,26 +135,20 @@ fn hold(_: &Path) -> io::Result<()> {
 fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let now = SystemClock.now().timestamp();
     let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
-    let mut aside = with(path, &format!(".corrupt-{time}"));
+    let mut aside = beside(path, &format!(".corrupt-{time}"));
     let mut number = 1;
     while aside.try_exists()? {
         number += 1;
-        aside = with(path, &format!(".corrupt-{time}-{number}"));
+        aside = beside(path, &format!(".corrupt-{time}-{number}"));
     }
     // The file itself goes last: killed in between, the next who opens it goes on.
-    for part in ["-shm", "-wal", ""] {
-        match fs::rename(with(path, part), with(&aside, part)) {
+    for part in [SHARED, LOG, ""] {
+        match fs::rename(beside(path, part), beside(&aside, part)) {
             Err(e) if e.kind() == io::ErrorKind::NotFound && !part.is_empty() => {}
             done => done?,
         }
     }
     Ok(aside)
-}
-
-fn with(path: &Path, end: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(end);
-    name.into()
 }
 
 /// Opens what stands for the folder of a file.
@@ -172,7 +161,7 @@ fn folder(path: &Path) -> io::Result<File> {
         .create(true)
         .truncate(false)
         .write(true)
-        .open(with(path, "-gate"));
+        .open(beside(path, "-gate"));
     folder
 }
 

@@ -7,8 +7,14 @@ mod walk;
 pub use outcome::{Salvage, Salvaged};
 
 use super::{
-    counts, engine, error::Attempt, ident::Ident, layout::Layout, options::SqliteOptions,
-    rows::Rows, schema,
+    beside::{LOG, SHARED, beside},
+    counts, engine,
+    error::Attempt,
+    ident::Ident,
+    layout::Layout,
+    options::SqliteOptions,
+    rows::Rows,
+    schema,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -37,10 +43,8 @@ pub(super) async fn salvage(from: PathBuf, to: PathBuf) -> Result<Salvage> {
         let done = into_new(&from, &to);
         if done.is_err() {
             // Half a file would look like a whole one.
-            for end in ["", "-wal", "-shm"] {
-                let mut path = to.as_os_str().to_owned();
-                path.push(end);
-                _ = fs::remove_file(path);
+            for end in ["", LOG, SHARED] {
+                _ = fs::remove_file(beside(&to, end));
             }
         }
         done

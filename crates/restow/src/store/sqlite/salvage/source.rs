@@ -1,9 +1,9 @@
 //! A damaged file, opened so that nothing of it is ever changed, nor of what stands beside it.
 
-use super::super::{error::Attempt, schema};
+use super::super::{beside::has_log, error::Attempt, schema};
 use crate::{Error, ErrorKind};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
-use std::{fs, path::Path};
+use std::path::Path;
 
 /// A connection to the file, the file's format, and whether the write-ahead log is seen.
 pub(super) struct Source {
@@ -21,9 +21,7 @@ pub(super) fn open(path: &Path, place: &str) -> Attempt<Source> {
         );
         return Err(Error::new(ErrorKind::Store, message).into());
     }
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let logged = fs::metadata(log).is_ok_and(|log| log.len() > 0);
+    let logged = has_log(path);
     if logged && let Ok((conn, format)) = with_log(path).and_then(|conn| recognised(conn, place)) {
         return Ok(Source {
             conn,
