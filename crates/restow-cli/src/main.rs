@@ -36,12 +36,13 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: cli::Cli) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| {
-            Failure::new(Exit::Store, "the program cannot start its threads").because(e)
-        })?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = cli.command.workers() {
+        runtime.worker_threads(workers);
+    }
+    let runtime = runtime.enable_all().build().map_err(|e| {
+        Failure::new(Exit::Store, "the program cannot start its threads").because(e)
+    })?;
     let mut out = Out::new(if cli.global.json {
         Format::Json
     } else {

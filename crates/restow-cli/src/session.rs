@@ -7,12 +7,15 @@ use crate::{
 };
 use percent_encoding::percent_decode_str;
 use restow::{
-    AnyRepository, Binary, Cache, Config, Declaration, DeclaredEndpoint, ErrorKind, Mode,
+    AnyRepository, Binary, Cache, CacheBuilder, Config, Declaration, DeclaredEndpoint, ErrorKind,
+    Mode,
 };
 use std::path::PathBuf;
 
 /// The cache where neither the command line nor a configuration names one.
 const DEFAULT_CACHE: &str = "restow.db";
+/// The memory before the store of a cache that stands between several users, in bytes: 64 MiB.
+const MEMORY: u64 = 64 << 20;
 
 /// An open cache with the repositories that a command needs.
 #[derive(Debug)]
@@ -46,6 +49,33 @@ impl Session {
         access: Access,
         mode: Option<Mode>,
     ) -> Result<Self, Failure> {
+        Self::open_with(global, access, mode, |builder, _| builder).await
+    }
+
+    /// The same of a cache that stands between several users: with memory before its store, unless its URL says how much.
+    pub(crate) async fn open_shared(
+        global: &Global,
+        access: Access,
+        mode: Option<Mode>,
+    ) -> Result<Self, Failure> {
+        let config = config(global)?;
+        let says = config.is_some_and(|c| c.memory().is_some());
+        Self::open_with(global, access, mode, |builder, url| {
+            let builder = builder.shared(true);
+            match says || url.starts_with("memory:") || url.contains("memory=") {
+                true => builder,
+                false => builder.memory(MEMORY),
+            }
+        })
+        .await
+    }
+
+    async fn open_with(
+        global: &Global,
+        access: Access,
+        mode: Option<Mode>,
+        adjust: impl FnOnce(CacheBuilder, &str) -> CacheBuilder,
+    ) -> Result<Self, Failure> {
         let config = config(global)?;
         let mut builder = match &config {
             Some(config) => config.builder()?,
@@ -69,7 +99,7 @@ impl Session {
                 Access::Existing => return Err(no_cache(&path)),
             }
         }
-        builder = builder.url(url);
+        builder = adjust(builder, &url).url(url);
         if let Some(mode) = mode {
             builder = builder.mode(mode);
         }

@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, StatusCode};
 use crate::control::RequestControl;
 use crate::facts::{Facts, Flags};
 use crate::rule::{self, Rule};
-use crate::store::{Options, understood};
+use crate::store::{Options, may_share, understood};
 
 /// How far the clock may seem to have gone back before the age of an entry counts as unknown, in milliseconds.
 ///
@@ -20,6 +20,8 @@ pub struct Request<'a> {
     pub method: &'a Method,
     /// The fields of the request.
     pub headers: &'a HeaderMap,
+    /// Whether it shows a credential: in a shared cache it is given only what everyone may have (RFC 9111 3.5).
+    pub credential: bool,
 }
 
 /// A borrowed view of a stored head: nothing is copied, and nothing is parsed on a hit.
@@ -116,7 +118,12 @@ pub fn on_request<'a>(
     variant_of: &mut dyn FnMut(&str) -> Option<u128>,
 ) -> OnRequest {
     let control = RequestControl::parse(request.headers);
-    let selected = select(stored, now, variant_of);
+    let selected = select(
+        stored,
+        now,
+        options.shared && request.credential,
+        variant_of,
+    );
     if limits.mode == Mode::Offline {
         return offline(&selected, now);
     }
@@ -146,8 +153,19 @@ pub fn on_error(
     let within = match stored.freshness(now) {
         Freshness::Fresh { .. } => true,
         Freshness::Stale { by } => {
-            by < limits.stale_if_error_ms
-                && (limits.insist_if_error || may_be_stale(stored.facts, options))
+            let within = if limits.insist_if_error || !options.http {
+                by < limits.stale_if_error_ms
+            } else {
+                match outcome {
+                    // RFC 9111 4.2.4: a cache that is cut off may serve what it has.
+                    ErrorKind::Unreachable => true,
+                    ErrorKind::Status(_) => stored
+                        .facts
+                        .stale_if_error
+                        .is_some_and(|window| by < milliseconds(window)),
+                }
+            };
+            within && (limits.insist_if_error || may_be_stale(stored.facts, options))
         }
         Freshness::Unknown => false,
     };
@@ -209,23 +227,32 @@ enum Freshness {
 enum Selected<'a> {
     Entry(usize, Stored<'a>),
     OtherVariant,
+    /// There are some that not everyone may have.
+    Authorized,
     Absent,
 }
 
 fn select<'a>(
     stored: impl Iterator<Item = Stored<'a>>,
     now: i64,
+    for_everyone: bool,
     variant_of: &mut dyn FnMut(&str) -> Option<u128>,
 ) -> Selected<'a> {
     let mut selected = Selected::Absent;
     let mut last = ("", variant_of(""));
     for (nth, entry) in stored.enumerate().filter(|(_, entry)| entry.is_kept(now)) {
+        if for_everyone && may_share(entry.facts).is_err() {
+            if matches!(selected, Selected::Absent) {
+                selected = Selected::Authorized;
+            }
+            continue;
+        }
         // The variants of one key nearly always vary on the same names.
         if last.0 != entry.vary {
             last = (entry.vary, variant_of(entry.vary));
         }
         if last.1 != Some(entry.variant) {
-            if matches!(selected, Selected::Absent) {
+            if matches!(selected, Selected::Absent | Selected::Authorized) {
                 selected = Selected::OtherVariant;
             }
             continue;
@@ -234,7 +261,7 @@ fn select<'a>(
             Selected::Entry(_, best) => {
                 (entry.since(), entry.facts.date) > (best.since(), best.facts.date)
             }
-            Selected::OtherVariant | Selected::Absent => true,
+            Selected::OtherVariant | Selected::Authorized | Selected::Absent => true,
         };
         if newer {
             selected = Selected::Entry(nth, entry);
@@ -247,7 +274,9 @@ fn offline(selected: &Selected<'_>, now: i64) -> OnRequest {
     match selected {
         Selected::Entry(nth, entry) if entry.is_fresh(now) => OnRequest::Serve(*nth, rule::FRESH),
         Selected::Entry(nth, _) => OnRequest::Serve(*nth, rule::OFFLINE),
-        Selected::OtherVariant | Selected::Absent => OnRequest::Refuse(rule::OFFLINE_MISS),
+        Selected::OtherVariant | Selected::Authorized | Selected::Absent => {
+            OnRequest::Refuse(rule::OFFLINE_MISS)
+        }
     }
 }
 
@@ -275,6 +304,7 @@ fn decide(
     let (nth, entry) = match selected {
         Selected::Entry(nth, entry) => (*nth, entry),
         Selected::OtherVariant => return OnRequest::Fetch(rule::OTHER_VARIANT),
+        Selected::Authorized => return OnRequest::Fetch(rule::AUTHORIZED),
         Selected::Absent => return OnRequest::Fetch(rule::ABSENT),
     };
     // `If-None-Match` on a POST is a precondition that fails, not a validation (RFC 9110 13.1.2).
@@ -308,7 +338,7 @@ fn decide(
             if accepts_stale(control, by)
                 && (limits.insist_while_revalidate || may_be_stale(entry.facts, options)) =>
         {
-            if options.background && by < limits.stale_while_revalidate_ms {
+            if options.background && by < window(entry, limits, options) {
                 OnRequest::ServeStaleAndRefresh(nth, rule::STALE_WHILE_REVALIDATE)
             } else if control.max_stale.is_some() && may_be_stale(entry.facts, options) {
                 OnRequest::Serve(nth, rule::MAX_STALE)
@@ -317,6 +347,15 @@ fn decide(
             }
         }
         Freshness::Stale { .. } => ask(rule::EXPIRED),
+    }
+}
+
+/// How long after its expiry an entry is served while it is refreshed, in milliseconds (RFC 5861 3).
+fn window(entry: &Stored<'_>, limits: &Limits, options: &Options) -> i64 {
+    if options.http && !limits.insist_while_revalidate {
+        milliseconds(entry.facts.stale_while_revalidate.unwrap_or(0))
+    } else {
+        limits.stale_while_revalidate_ms
     }
 }
 

@@ -5,7 +5,7 @@ use http::header::{
     LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::control::{self, Piece, list_of_names};
 use crate::validate::same_tag;
@@ -19,6 +19,23 @@ pub fn storable(headers: &HeaderMap) -> HeaderMap {
     copy(headers, |name| {
         !is_hop_by_hop(name) && !named.contains(name)
     })
+}
+
+/// Drops what concerns one connection only: `Connection` and what it names, and the other hop-by-hop fields (RFC 9110 7.6.1).
+///
+/// For a message that goes on to somebody else, whether it is stored or not.
+pub fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
+    let mut named: Vec<HeaderName> = Vec::new();
+    for line in headers.get_all(CONNECTION) {
+        named.extend(list_of_names(line.as_bytes()).flatten());
+    }
+    named.extend(headers.keys().filter(|name| is_hop_by_hop(name)).cloned());
+    for name in named {
+        headers.remove(name);
+    }
 }
 
 /// Drops the fields that set a cookie: one user's session is not for everyone.
@@ -38,6 +55,35 @@ pub fn freshens(stored: &HeaderMap, fresh: &HeaderMap) -> bool {
     match both(ETAG) {
         Some((stored, fresh)) => same_tag(stored, fresh),
         None => both(LAST_MODIFIED).is_none_or(|(stored, fresh)| stored == fresh),
+    }
+}
+
+/// What the answer to a HEAD says of the stored answer to a GET (RFC 9111 4.3.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HeadUpdate {
+    /// The stored answer is still what a GET would bring: its head takes over the fresh fields, as by a 304.
+    Freshens,
+    /// A GET would bring something else.
+    Invalidates,
+    /// It says nothing.
+    Nothing,
+}
+
+/// Says what the answer to a HEAD, with this status and these fields, does to a stored answer with the fields `stored`.
+///
+/// Only a 200 speaks of a representation. Another `ETag`, `Last-Modified` or `Content-Length` than the stored one makes it invalid.
+pub fn head_update(stored: &HeaderMap, status: StatusCode, fresh: &HeaderMap) -> HeadUpdate {
+    if status != StatusCode::OK {
+        return HeadUpdate::Nothing;
+    }
+    let differs = |name: HeaderName| match (stored.get(&name), fresh.get(&name)) {
+        (Some(stored), Some(fresh)) => stored != fresh,
+        _ => false,
+    };
+    if freshens(stored, fresh) && !differs(CONTENT_LENGTH) && !differs(LAST_MODIFIED) {
+        HeadUpdate::Freshens
+    } else {
+        HeadUpdate::Invalidates
     }
 }
 

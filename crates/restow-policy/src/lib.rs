@@ -42,7 +42,7 @@
 //!     stored_at: 1_200,
 //!     keep_until: None,
 //! };
-//! let ask = Request { method: &Method::GET, headers: &request };
+//! let ask = Request { method: &Method::GET, headers: &request, credential: false };
 //! let mut at = |now| on_request(&ask, [stored].into_iter(), now, &Limits::default(), &options, &mut select);
 //! assert_eq!(at(2_000), OnRequest::Serve(0, rule::FRESH));
 //! assert_eq!(at(61_200), OnRequest::Revalidate(0, rule::EXPIRED));
@@ -55,6 +55,9 @@ mod date;
 mod decide;
 mod facts;
 mod fields;
+mod groups;
+mod lifetime;
+mod range;
 pub mod rule;
 mod store;
 mod validate;
@@ -65,9 +68,17 @@ pub use decide::{
     CLOCK_SKEW_MS, ErrorKind, Limits, Mode, OnRequest, Request, Stored, on_error, on_request,
 };
 pub use facts::{Facts, Flags};
-pub use fields::{drop_cookies, freshens, merge_304, storable};
+pub use fields::{
+    HeadUpdate, drop_cookies, drop_hop_by_hop, freshens, head_update, merge_304, storable,
+};
+pub use groups::{groups, invalidated_groups};
+pub use lifetime::{Lifetime, lifetime};
+pub use range::{RangeAnswer, range};
 pub use rule::Rule;
-pub use store::{Options, StoreRequest, is_unsafe, may_share, may_store, understood};
+pub use store::{
+    Options, StoreRequest, also_invalidated, invalidates, is_unsafe, may_share, may_store,
+    understood,
+};
 pub use validate::{
     conditions, drop_own_conditions, not_modified, own_conditions_present, retry_after,
 };

@@ -98,6 +98,10 @@ rules! {
     PRIVATE_WITHOUT_PRINCIPAL = "private-without-principal", "9111 5.2.2.7";
     /// The answer's `Cache-Control` cannot be read, and the entry would be shared.
     INVALID_CACHE_CONTROL = "invalid-cache-control", "9111 4.2.1";
+    /// The answer says nothing that allows it to be stored: no lifetime, no validator, or a status that allows neither.
+    NOT_CACHEABLE = "not-cacheable", "9111 3";
+    /// The answer has to be validated each time, and has nothing to be validated by.
+    STALE_AT_ONCE = "stale-at-once", "9111 4.2";
     /// The request was authorized, and the answer does not say that everyone may have it.
     AUTHORIZED = "authorized", "9111 3.5";
 }

@@ -1,9 +1,11 @@
 //! What may be stored (RFC 9111 3), and what may be shared (3.5).
 
+use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::control::RequestControl;
 use crate::facts::{Facts, Flags};
+use crate::lifetime::{Lifetime, lifetime};
 use crate::rule::{self, Rule};
 
 /// The request whose answer is to be stored.
@@ -22,6 +24,8 @@ pub struct StoreRequest<'a> {
 pub struct Options {
     /// Whether the cache stands between several users and origins, as a proxy does: the rules for shared caches apply.
     pub shared: bool,
+    /// Whether the answers say themselves how long they are fresh (RFC 9111); otherwise the program decides.
+    pub http: bool,
     /// Whether a refresh can outlive the request that started it.
     pub background: bool,
     /// Whether the endpoint stores what says `no-store` too.
@@ -79,10 +83,41 @@ pub fn may_store(
         if says(Flags::PRIVATE) {
             return Err(rule::PRIVATE_IN_SHARED);
         }
+        if request.credential && !options.share {
+            may_share(facts)?;
+        }
     } else if says(Flags::PRIVATE) && !request.credential && !options.share {
         return Err(rule::PRIVATE_WITHOUT_PRINCIPAL);
     }
+    if options.http {
+        of_use(status, facts, options)?;
+    }
     Ok(())
+}
+
+/// Says whether an answer that decides for itself is one that RFC 9111 3 allows to be stored, and of any use in a store.
+fn of_use(status: StatusCode, facts: &Facts, options: &Options) -> Result<(), Rule> {
+    let says = |flag| facts.flags.contains(flag);
+    let validator = says(Flags::ETAG) || facts.last_modified.is_some();
+    match lifetime(status, facts, options) {
+        // It can be fresh, validated, or stand in where the origin fails.
+        Lifetime::Explicit(1..) | Lifetime::Heuristic(1..) => Ok(()),
+        _ if !validator
+            && facts
+                .flags
+                .intersects(Flags::NO_CACHE | Flags::CACHE_CONTROL_INVALID) =>
+        {
+            Err(rule::STALE_AT_ONCE)
+        }
+        Lifetime::Explicit(_) => Ok(()),
+        Lifetime::Heuristic(_) | Lifetime::Unknown => {
+            if validator && (says(Flags::STATUS_HEURISTIC) || says(Flags::PUBLIC)) {
+                Ok(())
+            } else {
+                Err(rule::NOT_CACHEABLE)
+            }
+        }
+    }
 }
 
 /// Says whether an answer to a request that showed a credential may be given to everyone (RFC 9111 3.5), or which rule forbids it.
@@ -110,6 +145,19 @@ pub fn may_share(facts: &Facts) -> Result<(), Rule> {
 /// A method that is not known to be safe counts as unsafe.
 pub fn is_unsafe(method: &Method) -> bool {
     !method.is_safe()
+}
+
+/// Says whether an answer with this status to this method invalidates what is stored for its target (RFC 9111 4.4): a success or a
+/// redirect of an unsafe method.
+pub fn invalidates(method: &Method, status: StatusCode) -> bool {
+    is_unsafe(method) && (status.is_success() || status.is_redirection())
+}
+
+/// The other URLs that such an answer invalidates, as it names them: relative to the target, and only those of its origin (RFC 9111 4.4).
+pub fn also_invalidated(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    [LOCATION, CONTENT_LOCATION]
+        .into_iter()
+        .filter_map(|name| headers.get(name)?.to_str().ok())
 }
 
 /// Says whether the cache understands this method (RFC 9111 3): `GET`, `HEAD`, and `POST` for endpoints that ask by `POST`.

@@ -18,6 +18,7 @@ fn deciding_on_a_hit_allocates_nothing() {
     let request = Request {
         method: &Method::GET,
         headers: &headers,
+        credential: false,
     };
     for vary in ["", "accept", "accept,authorization,x-custom"] {
         let role = |name: &str| match name {

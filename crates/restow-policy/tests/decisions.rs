@@ -117,6 +117,7 @@ fn check(cases: impl IntoIterator<Item = Case>) {
         let request = Request {
             method: &case.method,
             headers: &headers,
+            credential: false,
         };
         let decision = on_request(
             &request,
@@ -304,6 +305,7 @@ fn the_age_field_of_an_answer_counts_against_max_age_of_a_request() {
     let request = Request {
         method: &Method::GET,
         headers: &ask,
+        credential: false,
     };
     let decision = on_request(
         &request,
@@ -481,6 +483,7 @@ fn the_newest_entry_that_the_request_selects_counts() {
         let request = Request {
             method: &Method::GET,
             headers: &headers,
+            credential: false,
         };
         on_request(
             &request,
@@ -625,6 +628,7 @@ fn windows_that_the_program_set_itself_go_before_what_the_answer_forbids() {
     let request = Request {
         method: &Method::GET,
         headers: &headers,
+        credential: false,
     };
     for (answer, ..) in FORBIDS {
         let facts = facts(answer);

@@ -159,7 +159,7 @@ proptest! {
         now in time(), limits in limits(), options in options(),
     ) {
         let stored = stored(&facts, &answer, times);
-        let request = Request { method: &Method::GET, headers: &request };
+        let request = Request { method: &Method::GET, headers: &request, credential: false };
         let decision = on_request(&request, [stored].into_iter(), now, &limits, &options, &mut |_| Some(0));
         let live = stored.expires_at.is_none_or(|at| now < at)
             && now >= stored.stored_at.saturating_sub(CLOCK_SKEW_MS);

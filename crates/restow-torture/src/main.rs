@@ -86,7 +86,7 @@ async fn reports(args: &Args, plan: &Plan) -> Result<Vec<Report>> {
     }
     if wanted("R4") {
         for number in [2, 4] {
-            reports.push(processes::run(plan, number, share(45)).await?);
+            reports.push(processes::run(plan, number, share(60)).await?);
         }
     }
     if wanted("R6") {

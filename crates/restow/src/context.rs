@@ -3,14 +3,14 @@
 use crate::{
     Clock, Error, ErrorKind, Expiry, Millis, Mode, RawKey, Result,
     coalesce::Flights,
-    endpoint::{AnyEndpoint, Credentials, RequestHead, Rules},
+    endpoint::{AnyEndpoint, Credentials, Freshness, RequestHead, Rules},
     entry::{Address, Entry, Partition, Variant},
     route::{Matched, Route},
     store::{Budget, Store, Table, TableSpec},
     upkeep::{Room, Upkeep},
 };
 use http::StatusCode;
-use restow_policy::{CLOCK_SKEW_MS, Limits};
+use restow_policy::{CLOCK_SKEW_MS, Facts, Lifetime, Limits, Options};
 use std::{
     collections::HashMap,
     fmt,
@@ -26,6 +26,8 @@ use std::{
 #[derive(Clone, Debug)]
 pub(crate) struct Defaults {
     pub(crate) expire_after: Expiry,
+    /// Whether the cache stands between several users and origins.
+    pub(crate) shared: bool,
     pub(crate) keep: Duration,
     /// What the program says goes before what answers say; without a word it is [`Rules::STALE_IF_ERROR`].
     pub(crate) stale_if_error: Option<Duration>,
@@ -44,6 +46,7 @@ impl Default for Defaults {
     fn default() -> Self {
         Self {
             expire_after: Expiry::default(),
+            shared: false,
             keep: TableSpec::KEEP,
             stale_if_error: None,
             stale_while_revalidate: None,
@@ -61,6 +64,8 @@ impl Default for Defaults {
 pub(crate) struct FlightKey {
     pub(crate) repository: Arc<str>,
     pub(crate) address: Address,
+    /// Who asks, where the address does not say it: in a shared cache nobody waits for what another user's credential brings.
+    pub(crate) who: Partition,
     pub(crate) variant: Option<Variant>,
 }
 
@@ -286,6 +291,47 @@ impl Mount {
 
     pub(crate) fn rules(&self) -> &Rules {
         &self.endpoint.declaration().rules
+    }
+
+    /// Tells whether the answers say themselves how long they are fresh.
+    pub(crate) fn is_http(&self) -> bool {
+        self.rules().freshness == Freshness::Http
+    }
+
+    /// Returns what endpoint and place of the cache allow. `shared` is of the request: whether the rules for shared caches apply to it.
+    pub(crate) fn options(&self, shared: bool) -> Options {
+        let rules = self.rules();
+        Options {
+            shared,
+            http: self.is_http(),
+            force: rules.force,
+            share: rules.share,
+            ..Options::default()
+        }
+    }
+
+    /// Returns when an answer of this status expires that came at `at`.
+    pub(crate) fn expires_at(
+        &self,
+        status: StatusCode,
+        facts: &Facts,
+        shared: bool,
+        at: Millis,
+    ) -> Millis {
+        let rules = self.rules();
+        if let Some(negative) = rules.negative(status) {
+            return negative.after(at);
+        }
+        if !self.is_http() {
+            return self.expire_after.after(at);
+        }
+        match restow_policy::lifetime(status, facts, &self.options(shared)) {
+            Lifetime::Explicit(ms) | Lifetime::Heuristic(ms) => Millis(at.0.saturating_add(ms)),
+            Lifetime::Unknown => match rules.expire_after {
+                Some(fallback) if status.is_success() => fallback.after(at),
+                _ => at,
+            },
+        }
     }
 
     /// Notes that entries were stored: where they lie, and that a budget may be exceeded now.

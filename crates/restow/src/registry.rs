@@ -171,10 +171,14 @@ impl Mounts {
     }
 }
 
+impl fmt::Debug for Mounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.by_name.keys()).finish()
+    }
+}
+
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.mounts().by_name.keys())
-            .finish()
+        fmt::Debug::fmt(&*self.mounts(), f)
     }
 }

@@ -9,7 +9,9 @@ mod get;
 mod ls;
 mod man;
 mod migrate;
+mod proxy;
 mod purge;
+mod refresh;
 mod rm;
 mod routes;
 mod show;
@@ -30,18 +32,28 @@ pub(crate) enum Command {
     Ls(ls::Ls),
     Rm(rm::Rm),
     Purge(purge::Purge),
+    Refresh(refresh::Refresh),
     Stats(stats::StatsCommand),
     Sql(sql::Sql),
     Train(train::Train),
     Doctor(doctor::Doctor),
     Migrate(migrate::Migrate),
     Explain(explain::Explain),
+    Proxy(proxy::Proxy),
     Routes(routes::Routes),
     Completions(completions::Completions),
     Man(man::Man),
 }
 
 impl Command {
+    /// Returns how many threads it is to have; `None` for one each core.
+    pub(crate) fn workers(&self) -> Option<usize> {
+        match self {
+            Self::Proxy(c) => c.workers.map(Into::into),
+            _ => None,
+        }
+    }
+
     /// Does it.
     pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
         match self {
@@ -52,12 +64,14 @@ impl Command {
             Self::Ls(c) => c.run(global, out).await,
             Self::Rm(c) => c.run(global, out).await,
             Self::Purge(c) => c.run(global, out).await,
+            Self::Refresh(c) => c.run(global, out).await,
             Self::Stats(c) => c.run(global, out).await,
             Self::Sql(c) => c.run(global, out).await,
             Self::Train(c) => c.run(global, out).await,
             Self::Doctor(c) => c.run(global, out).await,
             Self::Migrate(c) => c.run(global, out).await,
             Self::Explain(c) => c.run(global, out).await,
+            Self::Proxy(c) => c.run(global, out).await,
             Self::Routes(c) => c.run(global, out).await,
             Self::Completions(c) => c.run(out),
             Self::Man(c) => c.run(out),

@@ -3,11 +3,13 @@
 use crate::{args::SelectArgs, cli::Global, exit::Failure, output::Out};
 use clap::Args;
 
-/// Removes what has expired. Until then, expired entries are kept to be validated, and for when the API fails.
+/// Removes what has expired, and with --tag all that has the tag, whatever its age. Until then, expired entries are kept to be validated, and for
+/// when the API fails.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   restow purge --dry-run
-  restow purge items --until '30 days'")]
+  restow purge items --until '30 days'
+  restow purge --tag news")]
 pub(crate) struct Purge {
     /// The repository; without it, all.
     repository: Option<String>,
@@ -26,7 +28,7 @@ impl Purge {
             ));
         }
         let select = SelectArgs {
-            expired: true,
+            expired: self.select.expired || self.select.tag.is_none(),
             ..self.select
         };
         super::rm::remove(

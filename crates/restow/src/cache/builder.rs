@@ -110,6 +110,13 @@ impl CacheBuilder {
         self
     }
 
+    /// Makes it a cache that stands between several users and origins, as a proxy does: where the answers decide (`freshness = "http"`),
+    /// the rules of RFC 9111 for shared caches apply to those of users that no principal names.
+    pub fn shared(mut self, shared: bool) -> Self {
+        self.defaults.shared = shared;
+        self
+    }
+
     /// Sets how long an expired answer is retained; default 30 days.
     pub fn keep(mut self, keep: Duration) -> Self {
         self.defaults.keep = keep;

@@ -218,13 +218,8 @@ impl Cache {
         message.view(|view| match view {
             MessageView::Request(head) => match mounts.route(&head) {
                 Routed::To(mount, key) => {
-                    let owner = partition::owner(
-                        &head,
-                        self.whose.named(),
-                        &mount.credentials,
-                        mount.rules().share,
-                        &self.shared.ctx.secret,
-                    );
+                    let owner =
+                        partition::owner(&self.shared.ctx, &mount, &head, self.whose.named());
                     Place::At(
                         mount,
                         Address {

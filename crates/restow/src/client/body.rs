@@ -46,7 +46,12 @@ impl Body {
     }
 
     /// Lets a body pass.
-    pub(crate) fn passing(inner: Inner) -> Self {
+    pub fn passing<B>(inner: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let inner = inner.map_err(Into::into).boxed_unsync();
         Self(Kind::Passing(SyncWrapper::new(inner)))
     }
 

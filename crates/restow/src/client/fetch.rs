@@ -14,7 +14,6 @@ use crate::{
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{Request, Response, StatusCode, request};
-use http_body_util::BodyExt;
 use std::future::IntoFuture;
 
 /// What makes the requests of [`Repository::get_or_fetch`]: a reqwest client (feature `reqwest`), or a program's own.
@@ -369,7 +368,7 @@ async fn drive<E: Endpoint, C: Fetch + ?Sized>(
             Ok(response) => response,
             Err(error) => {
                 return match ticket.fail(error.to_string().into()) {
-                    Some((entry, answered)) => decode(repository, &entry, &answered),
+                    Some((entry, _, answered)) => decode(repository, &entry, &answered),
                     None => {
                         Err(error.in_repository(repository.endpoint().declaration().name.shared()))
                     }
@@ -380,14 +379,7 @@ async fn drive<E: Endpoint, C: Fetch + ?Sized>(
             .extensions()
             .get::<FinalUrl>()
             .map_or_else(|| parts.uri.to_string(), |url| url.0.clone());
-        match land(
-            ticket,
-            &parts.method,
-            response.map(BodyExt::boxed_unsync),
-            Some(url),
-        )
-        .await
-        {
+        match land(ticket, &parts.method, response, Some(url)).await {
             Landed::Again(again) => ticket = *again,
             Landed::Response(response) => {
                 let outcome = response

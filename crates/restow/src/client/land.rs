@@ -1,54 +1,84 @@
 //! What every adapter does with a stored entry, and with a head that has arrived.
 
-use super::body::{Body, Inner};
+use super::body::{Body, BoxError};
 use crate::{
     Millis,
     entry::Entry,
-    exchange::{Answered, Landing, Ticket},
+    exchange::{Answered, Landing, Part, Ticket},
 };
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
+use http_body_util::BodyExt;
 
-/// What a ticket came to: a response, or the ticket again.
-pub(crate) enum Landed {
+/// What a ticket came to.
+#[derive(Debug)]
+pub enum Landed {
+    /// The response for the caller. Its body must be read to the end, or dropped: it is stored on the way.
     Response(Box<Response<Body>>),
+    /// The API confirmed something that is not what is stored: make the request again.
     Again(Box<Ticket>),
 }
 
-/// The response of a stored entry: its status, every header line in order, its body, and its age (RFC 9111 section 5.1).
-pub(crate) fn response(
+/// Makes the response of a stored entry: its status, every header line in order, its body or a part of it, and its age (RFC 9111
+/// section 5.1). The [`Answered`] is among its extensions.
+pub fn response(
     entry: &Entry,
     method: &Method,
-    not_modified: bool,
+    part: Part,
     answered: Answered,
     now: Millis,
 ) -> Response<Body> {
     let head = &entry.meta.head;
-    let bare = not_modified || *method == Method::HEAD;
-    let mut response = Response::new(if bare {
+    let mut headers = head.headers();
+    let (status, body) = match part {
+        Part::Whole => (head.status(), entry.body.clone()),
+        Part::NotModified => (StatusCode::NOT_MODIFIED, Bytes::new()),
+        Part::Range { first, last } => {
+            let (range, body) = slice(&entry.body, first, last);
+            headers.insert(header::CONTENT_RANGE, range);
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            (StatusCode::PARTIAL_CONTENT, body)
+        }
+        Part::Unsatisfiable => {
+            let range = text(&format!("bytes */{}", entry.body.len()));
+            headers.insert(header::CONTENT_RANGE, range);
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+            (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new())
+        }
+    };
+    let body = if *method == Method::HEAD {
         Body::default()
     } else {
-        Body::whole(entry.body.clone())
-    });
-    *response.status_mut() = if not_modified {
-        StatusCode::NOT_MODIFIED
-    } else {
-        head.status()
+        Body::whole(body)
     };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
     *response.version_mut() = Version::HTTP_11;
-    *response.headers_mut() = head.headers();
     if answered.outcome.is_from_store() {
         let seconds = head.facts().age_seconds(now.0);
-        response
-            .headers_mut()
-            .insert(header::AGE, HeaderValue::from(seconds));
+        headers.insert(header::AGE, HeaderValue::from(seconds));
     }
+    *response.headers_mut() = headers;
     response.extensions_mut().insert(answered);
     response
 }
 
-#[cfg(any(feature = "reqwest", feature = "tower"))]
-/// The response where nothing may be served and nobody may be asked.
-pub(crate) fn refusal(answered: Answered) -> Response<Body> {
+/// The bytes from `first` to `last`, and their `Content-Range`.
+fn slice(body: &Bytes, first: u64, last: u64) -> (HeaderValue, Bytes) {
+    let end = body.len() as u64;
+    let last = last.min(end.saturating_sub(1));
+    let from = usize::try_from(first.min(end)).unwrap_or(body.len());
+    let to = usize::try_from(last.saturating_add(1).min(end)).unwrap_or(body.len());
+    let range = text(&format!("bytes {first}-{last}/{end}"));
+    (range, body.slice(from..to.max(from)))
+}
+
+fn text(value: &str) -> HeaderValue {
+    HeaderValue::from_str(value).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Makes the response where nothing may be served and nobody may be asked: 504 (RFC 9111 section 5.2.1.7).
+pub fn refusal(answered: Answered) -> Response<Body> {
     let mut response = Response::new(Body::whole(
         "504: the cache does not hold this answer, and may not ask for it\n".into(),
     ));
@@ -61,21 +91,31 @@ pub(crate) fn refusal(answered: Answered) -> Response<Body> {
     response
 }
 
-/// Takes an answer in: its body is stored while the caller reads it, or passes, or a stored one takes its place.
-pub(crate) async fn land(
+/// Takes an answer of the API in: its body is stored while the caller reads it, or passes, or a stored one takes its place.
+///
+/// `url` is where the answer came from after redirects, if the client knows.
+///
+/// # Cancel safety
+/// Dropped, nothing is stored, or a renewal is; waiters go on.
+pub async fn land<B>(
     ticket: Ticket,
     method: &Method,
-    response: Response<Inner>,
+    response: Response<B>,
     url: Option<String>,
-) -> Landed {
+) -> Landed
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let (mut parts, body) = response.into_parts();
     let now = ticket.now();
     // A client that decodes keeps no encoding; what it hands over is what is stored.
     let headers: HeaderMap = parts.headers.clone();
+    let body = body.map_err(Into::into).boxed_unsync();
     let (body, answered) = match ticket.head(parts.status, headers, url).await {
-        Landing::Answer(entry, answered) => {
+        Landing::Answer(entry, part, answered) => {
             return Landed::Response(Box::new(self::response(
-                &entry, method, false, answered, now,
+                &entry, method, part, answered, now,
             )));
         }
         Landing::Again(ticket) => return Landed::Again(ticket),

@@ -8,7 +8,8 @@
 //! | another client | [`Fetch`], for [`get_or_fetch`](crate::Repository::get_or_fetch) | the fetch goes to one who waits | is validated first |
 //!
 //! Each response carries an [`Answered`](crate::exchange::Answered) among its extensions. A body that is stored ends for its reader when
-//! it is stored: who has read it to the end finds it in the repository. Of an adapter of your own, [`exchange`](crate::exchange) is the middle.
+//! it is stored: who has read it to the end finds it in the repository. Of an adapter of your own,
+//! [`exchange`](crate::exchange) is the middle; [`land`], [`response`] and [`refusal`] make its responses.
 
 pub mod body;
 pub mod fetch;
@@ -20,3 +21,4 @@ pub mod tower;
 
 pub use body::{Body, BoxError};
 pub use fetch::{Fetch, FetchMany, FetchOne, Fetched, Got};
+pub use land::{Landed, land, refusal, response};

@@ -1,7 +1,7 @@
 //! reqwest: a client that caches by itself, and a middleware for `reqwest-middleware`.
 
 use super::{
-    body::{Body, Inner},
+    body::Body,
     fetch::Fetch,
     land::{Landed, land, refusal, response},
 };
@@ -13,7 +13,6 @@ use crate::{
     route::Target,
 };
 use http::{Extensions, HeaderMap};
-use http_body_util::BodyExt;
 use reqwest::{Request, Response, ResponseBuilderExt, Url};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next, Result};
 
@@ -196,7 +195,7 @@ impl Middleware for Owning {
             }
             Begin::Answer {
                 entry,
-                not_modified,
+                part,
                 answered,
                 refresh,
             } => {
@@ -212,7 +211,7 @@ impl Middleware for Owning {
                 }
                 let begun = Begin::Answer {
                     entry,
-                    not_modified,
+                    part,
                     answered,
                     refresh: None,
                 };
@@ -273,8 +272,8 @@ async fn drive(mut ticket: Ticket, request: Request, mut through: Through<'_>) -
             Err(error) => {
                 let now = ticket.now();
                 return match ticket.fail(reason(&error).into()) {
-                    Some((entry, answered)) => Ok(finish(
-                        self::response(&entry, &method, false, answered, now),
+                    Some((entry, part, answered)) => Ok(finish(
+                        self::response(&entry, &method, part, answered, now),
                         entry.meta.head.url(),
                         &url,
                     )),
@@ -311,17 +310,11 @@ async fn settle(
     match begun {
         Begin::Answer {
             entry,
-            not_modified,
+            part,
             answered,
             ..
         } => {
-            let response = response(
-                &entry,
-                request.method(),
-                not_modified,
-                answered,
-                exchange.now(),
-            );
+            let response = response(&entry, request.method(), part, answered, exchange.now());
             Ok(finish(response, entry.meta.head.url(), &url))
         }
         Begin::Refuse(answered) => Ok(finish(refusal(answered), None, &url)),
@@ -330,7 +323,9 @@ async fn settle(
         Begin::Bypass(answered, invalidation) => {
             let response = through.send(request).await?;
             if let Some(invalidation) = invalidation {
-                invalidation.answered(response.status()).await;
+                invalidation
+                    .answered(response.status(), response.headers())
+                    .await;
             }
             Ok(attach(response, answered))
         }
@@ -376,9 +371,8 @@ fn with_defaults(headers: &HeaderMap, defaults: &HeaderMap) -> HeaderMap {
 }
 
 /// A response as an `http` one, its body in a box.
-fn unpack(response: Response) -> http::Response<Inner> {
+fn unpack(response: Response) -> http::Response<reqwest::Body> {
     http::Response::<reqwest::Body>::from(response)
-        .map(|body| body.map_err(Into::into).boxed_unsync())
 }
 
 /// A response as reqwest has it, with the URL that it came from: mostly the one that was asked for.

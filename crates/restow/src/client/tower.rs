@@ -10,7 +10,6 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::BodyExt;
 use std::{
     fmt,
     future::{Future, poll_fn},
@@ -140,7 +139,7 @@ where
             match begun {
                 Begin::Answer {
                     entry,
-                    not_modified,
+                    part,
                     answered,
                     refresh,
                 } => {
@@ -151,13 +150,7 @@ where
                             inner,
                         ));
                     }
-                    Ok(response(
-                        &entry,
-                        &method,
-                        not_modified,
-                        answered,
-                        exchange.now(),
-                    ))
+                    Ok(response(&entry, &method, part, answered, exchange.now()))
                 }
                 Begin::Fetch(ticket) => {
                     match tokio::spawn(drive(ticket, Request::from_parts(parts, body), inner)).await
@@ -176,7 +169,9 @@ where
                         .map_err(ServiceError::Inner)?
                         .map(pass);
                     if let Some(invalidation) = invalidation {
-                        invalidation.answered(response.status()).await;
+                        invalidation
+                            .answered(response.status(), response.headers())
+                            .await;
                     }
                     response.extensions_mut().insert(answered);
                     Ok(response)
@@ -205,12 +200,12 @@ where
         let mut next = request.clone();
         ticket.prepare(next.headers_mut());
         let response = match oneshot(inner.clone(), next).await {
-            Ok(response) => response.map(|body| body.map_err(Into::into).boxed_unsync()),
+            Ok(response) => response,
             Err(error) => {
                 let now = ticket.now();
                 return match ticket.fail(error.to_string().into()) {
-                    Some((entry, answered)) => {
-                        Ok(self::response(&entry, &method, false, answered, now))
+                    Some((entry, part, answered)) => {
+                        Ok(self::response(&entry, &method, part, answered, now))
                     }
                     None => Err(ServiceError::Inner(error)),
                 };
@@ -250,5 +245,5 @@ where
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    Body::passing(body.map_err(Into::into).boxed_unsync())
+    Body::passing(body)
 }

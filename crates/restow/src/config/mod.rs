@@ -5,9 +5,11 @@
 mod keys;
 mod open;
 mod places;
+mod proxy;
 mod read;
 mod secret;
 
+pub use proxy::{AdminSettings, PrincipalSettings, ProxySettings, TlsSettings, UpstreamSettings};
 pub use secret::Secret;
 
 use crate::{Credentials, Declaration, Error, ErrorKind, Expiry, Mode, Result, store::Budget};
@@ -50,6 +52,7 @@ pub struct Config {
     mode: Option<Mode>,
     budget: Budget,
     endpoints: Vec<Declaration>,
+    proxy: Option<ProxySettings>,
 }
 
 /// What endpoints inherit where they say nothing themselves.
@@ -152,6 +155,16 @@ impl Config {
     /// Returns the most that all repositories hold together.
     pub fn budget(&self) -> Budget {
         self.budget
+    }
+
+    /// Returns how much memory there is before the store, in bytes, if the file says so.
+    pub fn memory(&self) -> Option<u64> {
+        self.memory
+    }
+
+    /// Returns what it says of a proxy, if it has a table `[proxy]` or `[[upstream]]`.
+    pub fn proxy(&self) -> Option<&ProxySettings> {
+        self.proxy.as_ref()
     }
 
     /// Returns the endpoints, in the order of the file.

@@ -1,6 +1,10 @@
 //! From the text of a configuration file to its meaning, with the place of every mistake.
 
-use super::{Config, Inherited, Placed, Secret, keys, places::Places};
+use super::{
+    Config, Inherited, Placed, ProxySettings, Secret, keys,
+    places::Places,
+    proxy::{ProxyTable, UpstreamTable},
+};
 use crate::{
     Credentials, Declaration, Error, ErrorKind, Expiry, Mode, Result,
     endpoint::{
@@ -37,8 +41,6 @@ struct Top {
     max_entries: Option<Whole<u64>>,
 }
 
-/// Tables of the file that belong to a part which this version does not have.
-const PROXY: [&str; 2] = ["proxy", "upstream"];
 /// Keys of an endpoint that have a meaning in a later version.
 const LATER: [&str; 5] = [
     "batch",
@@ -55,14 +57,9 @@ pub(super) fn config(text: &str, origin: &str) -> Result<Config> {
     let root = DeTable::parse(text).map_err(|e| file.syntax(&e))?;
     let span = root.span();
     let mut root = root.into_inner();
-    for table in PROXY {
-        if let Some((key, _)) = root.get_key_value(table) {
-            let message = format_args!(
-                "there is no proxy in this version, and so no [{table}]; leave it out"
-            );
-            return Err(file.error(ErrorKind::Unsupported, Some(key.span()), message));
-        }
-    }
+    let proxy = root.remove_entry("proxy").map(|(_, table)| table);
+    let upstreams = root.remove_entry("upstream");
+    let proxy = file.proxy(proxy, upstreams.map(|(key, list)| (key.span(), list)))?;
     let endpoints = root.remove_entry("endpoint");
     let (top, places) = file.top(root, span)?;
     let credentials = top.credentials.clone().unwrap_or_default();
@@ -99,6 +96,7 @@ pub(super) fn config(text: &str, origin: &str) -> Result<Config> {
             entries: top.max_entries.map(|n| n.0),
         },
         endpoints,
+        proxy,
     })
 }
 
@@ -115,7 +113,13 @@ impl<'t> File<'t> {
         if let Some((key, at)) = places.unknown(keys::of::<Top>()) {
             let hint = match other.contains(&key) {
                 true => "it belongs in an [[endpoint]]".to_owned(),
-                false => hint(key, keys::of::<Top>().iter().copied().chain(["endpoint"])),
+                false => hint(
+                    key,
+                    keys::of::<Top>()
+                        .iter()
+                        .copied()
+                        .chain(["endpoint", "proxy", "upstream"]),
+                ),
             };
             return Err(self.at(Some(at), format_args!("unknown key {key:?}; {hint}")));
         }
@@ -163,6 +167,62 @@ impl<'t> File<'t> {
             out.push(endpoint);
         }
         Ok(out)
+    }
+
+    fn proxy(
+        &self,
+        proxy: Option<Spanned<DeValue<'t>>>,
+        upstreams: Option<(Range<usize>, Spanned<DeValue<'t>>)>,
+    ) -> Result<Option<ProxySettings>> {
+        if proxy.is_none() && upstreams.is_none() {
+            return Ok(None);
+        }
+        let proxy: ProxyTable = match proxy {
+            Some(table) => self.table(table, "[proxy]")?.0,
+            None => ProxyTable::default(),
+        };
+        let mut all = Vec::new();
+        if let Some((key, list)) = upstreams {
+            let DeValue::Array(tables) = list.into_inner() else {
+                let message =
+                    format_args!("upstreams are a list: write [[upstream]], with two brackets");
+                return Err(self.at(Some(key), message));
+            };
+            for (index, table) in tables.into_iter().enumerate() {
+                let title = format!("[[upstream]] number {}", index + 1);
+                let (upstream, places) = self.table::<UpstreamTable>(table, &title)?;
+                let upstream = upstream.into_settings().ok_or_else(|| {
+                    let message = format_args!(
+                        "{title} has no url; write one such as url = \"https://api.example.com\""
+                    );
+                    self.at(Some(places.key("url")), message)
+                })?;
+                all.push(upstream);
+            }
+        }
+        Ok(Some(proxy.into_settings(all)))
+    }
+
+    /// Reads a table all of whose keys its type knows.
+    fn table<T: Deserialize<'t>>(
+        &self,
+        table: Spanned<DeValue<'t>>,
+        title: &str,
+    ) -> Result<(T, Places)> {
+        let span = table.span();
+        let DeValue::Table(map) = table.get_ref() else {
+            let message = format_args!("{title} is a table; write its keys below it");
+            return Err(self.at(Some(span), message));
+        };
+        let places = Places::of(map, span);
+        if let Some((key, at)) = places.unknown(keys::of::<T>()) {
+            let hint = hint(key, keys::of::<T>().iter().copied());
+            let message = format_args!("unknown key {key:?} in {title}; {hint}");
+            return Err(self.at(Some(at), message));
+        }
+        let value = T::deserialize(ValueDeserializer::from(table))
+            .map_err(|e| self.wrong_value(&places, &e, &format!(" in {title}")))?;
+        Ok((value, places))
     }
 
     fn endpoint(

@@ -7,7 +7,7 @@ use super::{
         DefaultValue, FieldText, Many, Origin, Pairs, Pointer, RouteText, Size, Status, Text,
         Whole, is_false,
     },
-    rules::Rules,
+    rules::{Freshness, Rules},
 };
 use crate::{
     Error, ErrorKind, Expiry, Field, FieldKind, Result,
@@ -96,7 +96,7 @@ pub(crate) struct Wrong {
 impl EndpointFile {
     /// Makes the declaration.
     pub(crate) fn into_declaration(self) -> Result<Declaration, Wrong> {
-        self.check_freshness()?;
+        let freshness = self.freshness()?;
         let name = self.name.ok_or_else(|| {
             config(
                 "name",
@@ -129,6 +129,7 @@ impl EndpointFile {
                 .collect(),
             label: pointers(self.label),
             rules: Rules {
+                freshness,
                 expire_after: self.expire_after.map(|t| t.0),
                 keep: self.keep.map(|t| t.0),
                 stale_if_error: self.stale_if_error.map(|t| t.0),
@@ -171,19 +172,15 @@ impl EndpointFile {
         })
     }
 
-    fn check_freshness(&self) -> Result<(), Wrong> {
+    fn freshness(&self) -> Result<Freshness, Wrong> {
         match self.freshness.as_deref() {
-            None | Some("expire_after") => Ok(()),
-            Some("http") => {
-                let message = "freshness = \"http\" is not part of this version; leave it out: expire_after decides";
-                Err(Wrong {
-                    key: "freshness",
-                    error: Error::new(ErrorKind::Unsupported, message),
-                })
-            }
+            None | Some("expire_after") => Ok(Freshness::ExpireAfter),
+            Some("http") => Ok(Freshness::Http),
             Some(other) => Err(config(
                 "freshness",
-                format!("{other:?} is no rule of freshness; the rule is \"expire_after\""),
+                format!(
+                    "{other:?} is no rule of freshness; write \"expire_after\", where this file decides, or \"http\", where the answers do"
+                ),
             )),
         }
     }
@@ -225,7 +222,7 @@ impl From<&Declaration> for EndpointFile {
                 .map(|c| (c.name.clone(), pointer(&c.pointer)))
                 .collect(),
             label: d.label.iter().map(|p| pointer(p)).collect(),
-            freshness: None,
+            freshness: (rules.freshness == Freshness::Http).then(|| "http".into()),
             expire_after: rules.expire_after.map(Text),
             keep: rules.keep.map(Text),
             stale_if_error: rules.stale_if_error.map(Text),

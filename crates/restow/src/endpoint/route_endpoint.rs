@@ -4,7 +4,7 @@ use super::{
     credentials::Credentials,
     declaration::Declaration,
     request::RequestHead,
-    rules::Rules,
+    rules::{Freshness, Rules},
     typed::{Endpoint, ValueOf},
 };
 use crate::{
@@ -180,6 +180,23 @@ impl<K: Key, C: Codec> RouteEndpoint<K, C> {
     #[must_use]
     pub fn expire_after(self, expiry: impl Into<Expiry>) -> Self {
         self.rules(|r| r.expire_after = Some(expiry.into()))
+    }
+
+    /// Lets each answer say how long it is fresh (RFC 9111): `Cache-Control`, `Expires`, else a guess by `Last-Modified`.
+    ///
+    /// [`expire_after`](Self::expire_after) of this endpoint is then for the answers that say nothing.
+    ///
+    /// ```
+    /// use restow::{RouteEndpoint, Text};
+    /// use std::time::Duration;
+    /// let pages = RouteEndpoint::<String, Text>::get("pages", "https://example.com/{page}")?
+    ///     .http()
+    ///     .expire_after(Duration::from_secs(60));
+    /// # Ok::<(), restow::Error>(())
+    /// ```
+    #[must_use]
+    pub fn http(self) -> Self {
+        self.rules(|r| r.freshness = Freshness::Http)
     }
 
     /// Sets how long an expired answer is retained.

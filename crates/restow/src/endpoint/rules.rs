@@ -8,11 +8,25 @@ use crate::{
 use http::StatusCode;
 use std::{sync::Arc, time::Duration};
 
+/// Who decides how long an answer is fresh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Freshness {
+    /// The program: every answer is fresh for [`Rules::expire_after`].
+    #[default]
+    ExpireAfter,
+    /// The answer, as RFC 9111 reads it: `Cache-Control`, `Expires`, and a guess by `Last-Modified`. One that says nothing is fresh for
+    /// the endpoint's own [`Rules::expire_after`], where there is one, and else has to be validated each time.
+    Http,
+}
+
 /// How an endpoint's answers are kept. What is `None` is the cache's.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Rules {
-    /// How long an answer is fresh.
+    /// Who decides how long an answer is fresh.
+    pub freshness: Freshness,
+    /// How long an answer is fresh; with [`Freshness::Http`], one that does not say so itself.
     pub expire_after: Option<Expiry>,
     /// How long an expired answer is retained, to be validated or served stale; default 30 days.
     pub keep: Option<Duration>,
@@ -94,6 +108,7 @@ impl Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
+            freshness: Freshness::default(),
             expire_after: None,
             keep: None,
             stale_if_error: None,

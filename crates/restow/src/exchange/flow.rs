@@ -1,10 +1,12 @@
 //! From a request to an answer or a ticket.
 
 use super::{
+    invalidate::{Invalidation, What},
     outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Staleness},
+    part::Part,
     partition::{self, Owner},
     save,
-    ticket::{Asked, Invalidation, Ticket, origin, solo, stored, took},
+    ticket::{Asked, Ticket, origin, solo, stored, took},
 };
 use crate::{
     Millis, Mode, RawKey,
@@ -12,7 +14,7 @@ use crate::{
     context::{Context, FlightKey, Mount},
     endpoint::RequestHead,
     entry::{Address, Entry, Found, Partition},
-    registry::{Registry, Routed},
+    registry::{Mounts, Registry, Routed},
     store::Parts,
 };
 use http::{Extensions, Method, header::RANGE};
@@ -44,8 +46,8 @@ pub enum Begin {
     Answer {
         /// What to answer with.
         entry: Arc<Entry>,
-        /// Whether the caller's own condition is met: it gets a 304 without a body.
-        not_modified: bool,
+        /// How much of it the caller gets, by its own conditions and range.
+        part: Part,
         /// Why.
         answered: Answered,
         /// The right to refresh it.
@@ -96,9 +98,6 @@ impl Exchange {
             }
             Routed::Nowhere => return self.unrouted(&mounts, &head),
         };
-        if head.headers.contains_key(RANGE) {
-            return bypass(Bypassed::Range);
-        }
         self.inquire(mount, key, mode, head, background).await
     }
 
@@ -120,6 +119,19 @@ impl Exchange {
             }
             None => bypass(Bypassed::Mode),
         }
+    }
+
+    /// Finds the repository and the key of a request; `None` where it has none.
+    pub fn locate(&self, head: &RequestHead<'_>) -> Option<(Arc<str>, RawKey)> {
+        match self.registry.mounts().route(head) {
+            Routed::To(mount, key) => Some((mount.endpoint.declaration().name.shared(), key)),
+            _ => None,
+        }
+    }
+
+    /// Tells whether a host asked to be left alone for now (`Retry-After`); background work heeds it.
+    pub fn rests(&self, host: &str) -> bool {
+        self.ctx.rests(&host.to_ascii_lowercase())
     }
 
     /// Returns the cache's present moment.
@@ -152,13 +164,7 @@ impl Exchange {
         head: RequestHead<'_>,
         background: Background,
     ) -> Begin {
-        let owner = partition::owner(
-            &head,
-            self.view.as_ref(),
-            &mount.credentials,
-            mount.rules().share,
-            &self.ctx.secret,
-        );
+        let owner = partition::owner(&self.ctx, &mount, &head, self.view.as_ref());
         let address = Address {
             key,
             partition: owner.partition.clone(),
@@ -177,37 +183,27 @@ impl Exchange {
     }
 
     /// A request of no endpoint; with an unsafe method it may still make a stored answer invalid (RFC 9111 section 4.4).
-    fn unrouted(&self, mounts: &crate::registry::Mounts, head: &RequestHead<'_>) -> Begin {
+    fn unrouted(&self, mounts: &Arc<Mounts>, head: &RequestHead<'_>) -> Begin {
         if !restow_policy::is_unsafe(head.method) {
             return bypass(Bypassed::NotRouted);
         }
-        let target = RequestHead {
-            body: None,
-            streams: false,
-            method: &Method::GET,
-            ..*head
+        let why = match mounts.route_as(&Method::GET, head) {
+            Routed::To(..) => Bypassed::Method,
+            _ => Bypassed::NotRouted,
         };
-        match mounts.route(&target) {
-            Routed::To(mount, key) => {
-                let address = Address {
-                    key,
-                    partition: Partition::PUBLIC,
-                };
-                let answered = Answered::bypass(Outcome::new(
-                    OutcomeKind::Bypass(Bypassed::Method),
-                    Some(rule::METHOD),
-                ));
-                Begin::Bypass(
-                    answered,
-                    Some(Invalidation {
-                        ctx: self.ctx.clone(),
-                        mount,
-                        address,
-                    }),
-                )
-            }
-            _ => bypass(Bypassed::NotRouted),
-        }
+        let rule = (why == Bypassed::Method).then_some(rule::METHOD);
+        let invalidation = Invalidation {
+            ctx: self.ctx.clone(),
+            what: What::Unsafe {
+                mounts: mounts.clone(),
+                method: head.method.clone(),
+                target: head.target.to_string(),
+            },
+        };
+        Begin::Bypass(
+            Answered::bypass(Outcome::new(OutcomeKind::Bypass(why), rule)),
+            Some(invalidation),
+        )
     }
 }
 
@@ -258,6 +254,12 @@ impl Inquiry<'_> {
             };
             let outcome = self.explain(outcome, now).await;
             if *self.head.method == Method::HEAD {
+                let update = held.map(|entry| self.update_by_head(entry, now));
+                return Begin::Bypass(self.answered(outcome), update);
+            }
+            // A part alone is never stored, and who asks for a part does not pay for the whole.
+            if self.head.headers.contains_key(RANGE) {
+                let outcome = Outcome::new(OutcomeKind::Bypass(Bypassed::Range), outcome.rule);
                 return Begin::Bypass(self.answered(outcome), None);
             }
             let flight = self.flight(&found);
@@ -314,16 +316,14 @@ impl Inquiry<'_> {
             mode: self.mode.policy(),
             ..self.mount.limits
         };
-        let rules = self.mount.rules();
         let options = Options {
-            shared: false,
             background: self.background == Background::Possible,
-            force: rules.force,
-            share: rules.share,
+            ..self.mount.options(self.owner.shared)
         };
         let request = Request {
             method: self.head.method,
             headers: self.head.headers,
+            credential: self.owner.known,
         };
         let entries = found.iter().map(|e| stored(e, &self.mount));
         let decision =
@@ -416,13 +416,12 @@ impl Inquiry<'_> {
             }
             Seat::Passenger(_) => None,
         });
-        let not_modified =
-            restow_policy::not_modified(self.head.headers, &stored(&entry, &self.mount));
+        let part = Part::of(&entry, self.head.method, self.head.headers, &self.mount);
         let answered = self.answered(outcome).took(took(&entry));
         tracing::trace!(target: "restow", repository = self.mount.name(), %outcome);
         Begin::Answer {
             entry,
-            not_modified,
+            part,
             answered,
             refresh: ticket.flatten(),
         }
@@ -432,11 +431,10 @@ impl Inquiry<'_> {
         let answered = self
             .answered(Outcome::new(OutcomeKind::Coalesced, None))
             .took(took(&entry));
-        let not_modified =
-            restow_policy::not_modified(self.head.headers, &stored(&entry, &self.mount));
+        let part = Part::of(&entry, self.head.method, self.head.headers, &self.mount);
         Begin::Answer {
             entry,
-            not_modified,
+            part,
             answered,
             refresh: None,
         }
@@ -490,7 +488,23 @@ impl Inquiry<'_> {
         FlightKey {
             repository: self.mount.endpoint.declaration().name.shared(),
             address: self.address.clone(),
+            who: self.owner.who.clone(),
             variant,
+        }
+    }
+
+    /// What the answer to a HEAD will say of an entry.
+    fn update_by_head(&self, entry: Arc<Entry>, now: Millis) -> Invalidation {
+        Invalidation {
+            ctx: self.ctx.clone(),
+            what: What::Head {
+                mount: self.mount.clone(),
+                entry,
+                headers: self.head.headers.clone(),
+                known: self.owner.known,
+                shared: self.owner.shared,
+                asked_at: now,
+            },
         }
     }
 
@@ -521,6 +535,7 @@ impl Inquiry<'_> {
                 host: self.head.target.host.to_ascii_lowercase().into(),
                 mode: self.mode,
                 known: self.owner.known,
+                shared: self.owner.shared,
                 at: self.ctx.now(),
             },
             validates,

@@ -14,14 +14,19 @@
 //! do ([`Landing`]): answer with the stored entry, collect the body to be stored, let it pass, or ask again.
 
 mod flow;
+mod invalidate;
 mod outcome;
+mod part;
 pub(crate) mod partition;
+mod renew;
 pub(crate) mod save;
 mod ticket;
 
 #[cfg(feature = "reqwest")]
 pub(crate) use flow::FromCache;
 pub use flow::{Background, Begin, Exchange};
+pub use invalidate::Invalidation;
 pub use outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Saved, Staleness};
+pub use part::Part;
 pub(crate) use ticket::{Asked, origin};
-pub use ticket::{Collector, Invalidation, Landing, Ticket};
+pub use ticket::{Collector, Landing, Ticket};

@@ -1,6 +1,7 @@
 //! Whose request it is.
 
 use crate::{
+    context::{Context, Mount},
     endpoint::{Cookies, Credentials, RequestHead},
     entry::Partition,
     mode::Principal,
@@ -16,16 +17,24 @@ pub(crate) struct Owner {
     pub(crate) partition: Partition,
     /// A principal is named, or a credential was shown.
     pub(crate) known: bool,
+    /// Whether the rules for shared caches apply: the entry is one that several users may get.
+    pub(crate) shared: bool,
+    /// The credential's own partition, where the entry does not lie in it.
+    pub(crate) who: Partition,
 }
 
 /// Finds the owner of a request: the principal it carries, the principal of the handle, else the digest of its credential, else the public.
+///
+/// In a `shared` cache of answers that decide for themselves, who shows a credential reads and writes what is everyone's, as far as
+/// RFC 9111 section 3.5 allows it.
 pub(crate) fn owner(
+    ctx: &Context,
+    mount: &Mount,
     head: &RequestHead<'_>,
     view: Option<&Partition>,
-    credentials: &Credentials,
-    share: bool,
-    secret: &[u8; 32],
 ) -> Owner {
+    let share = mount.rules().share;
+    let shared = ctx.defaults.shared && mount.is_http();
     let named = head
         .extensions
         .get::<Principal>()
@@ -34,16 +43,23 @@ pub(crate) fn owner(
     let digest = if named.is_some() {
         None
     } else {
-        digest(head, credentials, secret)
+        digest(head, &mount.credentials, &ctx.secret)
     };
     let known = named.is_some() || digest.is_some();
-    let partition = match (share, named, digest) {
-        (true, ..) => Partition::PUBLIC,
-        (_, Some(named), _) => named.clone(),
-        (_, None, Some(digest)) => Partition::credential(digest),
-        (_, None, None) => Partition::PUBLIC,
+    let shared = shared && !share && named.is_none();
+    let own = digest.map_or(Partition::PUBLIC, Partition::credential);
+    let (partition, who) = match (share, named) {
+        (true, _) => (Partition::PUBLIC, Partition::PUBLIC),
+        (false, Some(named)) => (named.clone(), Partition::PUBLIC),
+        (false, None) if shared => (Partition::PUBLIC, own),
+        (false, None) => (own, Partition::PUBLIC),
     };
-    Owner { partition, known }
+    Owner {
+        partition,
+        known,
+        shared,
+        who,
+    }
 }
 
 /// The keyed digest of every credential that the request shows; `None` where it shows none.

@@ -1,11 +1,17 @@
 //! What of a full answer is stored, and how.
 
-use super::{outcome::Saved, partition, ticket::Asked};
+use super::{
+    invalidate::group_tag,
+    outcome::Saved,
+    partition,
+    ticket::{Asked, origin},
+};
 use crate::{
-    Expiry, Millis,
+    Millis,
     context::{Context, Mount},
     endpoint::Rejection,
     entry::{Address, Entry, EntryId, Head, Variant},
+    route::Target,
     store::Write,
 };
 use bytes::Bytes;
@@ -13,7 +19,7 @@ use http::{
     HeaderMap, StatusCode,
     header::{CONTENT_TYPE, SET_COOKIE},
 };
-use restow_policy::{Facts, Options, StoreRequest};
+use restow_policy::{Facts, Rule, StoreRequest, rule};
 use std::{borrow::Cow, sync::Arc};
 
 /// An answer's head, as it came.
@@ -34,9 +40,8 @@ pub(crate) fn refused_by_head(
     held: Option<&Entry>,
 ) -> Option<Rejection> {
     let rules = mount.rules();
-    let negative = rules.negative(arrived.status).is_some();
     // Whether a 2xx has a body is only known at its end.
-    if !negative && !rules.stores(arrived.status, 1) {
+    if !stores(mount, arrived.status, 1) {
         return Some(Rejection::Status(arrived.status));
     }
     // An answer that may be gone in a moment (403, 429, 5xx) never takes the place of a good one.
@@ -56,20 +61,62 @@ pub(crate) fn refused_by_head(
         return Some(Rejection::EventStream);
     }
     let facts = Facts::parse(arrived.status, &arrived.headers, asked.at.0, arrived.at.0);
-    let options = Options {
-        shared: false,
-        background: false,
-        force: rules.force,
-        share: rules.share,
-    };
     let request = StoreRequest {
         method: &asked.method,
         headers: &asked.headers,
         credential: asked.known,
     };
-    restow_policy::may_store(&request, arrived.status, &facts, &options)
+    may_store(mount, &request, arrived.status, &facts, asked.shared)
         .err()
         .map(Rejection::Policy)
+}
+
+/// Says by which rule an answer is not stored.
+pub(super) fn may_store(
+    mount: &Mount,
+    request: &StoreRequest<'_>,
+    status: StatusCode,
+    facts: &Facts,
+    shared: bool,
+) -> Result<(), Rule> {
+    let rules = mount.rules();
+    match restow_policy::may_store(request, status, facts, &mount.options(shared)) {
+        // The endpoint says for how long where the answer does not.
+        Err(rule::NOT_CACHEABLE)
+            if rules.negative(status).is_some()
+                || rules.expire_after.is_some() && status.is_success() =>
+        {
+            Ok(())
+        }
+        end => end,
+    }
+}
+
+/// The tags of an answer: its cache groups (RFC 9875), by their names and, for invalidation, with its origin before them.
+pub(super) fn tags(headers: &HeaderMap, url: Option<&str>) -> Arc<[Box<str>]> {
+    let groups = restow_policy::groups(headers);
+    if groups.is_empty() {
+        return crate::entry::no_tags();
+    }
+    let origin = url
+        .and_then(|url| url.parse::<http::Uri>().ok())
+        .map(|uri| origin(&Target::from(&uri)));
+    let mut tags: Vec<Box<str>> = Vec::with_capacity(groups.len() * 2);
+    for group in groups {
+        if let Some(origin) = &origin {
+            tags.push(group_tag(origin, &group));
+        }
+        tags.push(group.into());
+    }
+    tags.into()
+}
+
+/// Says whether answers of this status are stored at all: those that the endpoint names; under RFC 9111 any.
+fn stores(mount: &Mount, status: StatusCode, body_len: u64) -> bool {
+    let rules = mount.rules();
+    rules.negative(status).is_some()
+        || mount.is_http() && rules.statuses.is_none()
+        || rules.stores(status, body_len)
 }
 
 /// Makes the entry of a full answer, or says why it is not stored.
@@ -81,9 +128,7 @@ pub(crate) fn entry(
     arrived: &Arrived,
     body: Bytes,
 ) -> Result<Entry, Rejection> {
-    let rules = mount.rules();
-    let negative = rules.negative(arrived.status);
-    if negative.is_none() && !rules.stores(arrived.status, body.len() as u64) {
+    if !stores(mount, arrived.status, body.len() as u64) {
         return Err(Rejection::Status(arrived.status));
     }
     let found = if arrived.status.is_success() {
@@ -112,14 +157,15 @@ pub(crate) fn entry(
         arrived.at,
     );
     let variant = variant(ctx, mount, head.vary(), &asked.headers)
-        .ok_or(Rejection::Policy(restow_policy::rule::VARY_STAR))?;
-    let expiry: Expiry = negative.unwrap_or(mount.expire_after);
+        .ok_or(Rejection::Policy(rule::VARY_STAR))?;
+    let expires_at = mount.expires_at(arrived.status, head.facts(), asked.shared, arrived.at);
     let id = EntryId {
         address: address.clone(),
         variant,
     };
-    let mut entry = Entry::new(id, head, body, arrived.at, expiry.after(arrived.at));
+    let mut entry = Entry::new(id, head, body, arrived.at, expires_at);
     entry.meta.label = found.label;
+    entry.meta.tags = tags(&arrived.headers, url.as_deref());
     if let Some(columns) = found.columns {
         entry.meta.columns = columns;
     }

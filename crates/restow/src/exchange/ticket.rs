@@ -2,6 +2,8 @@
 
 use super::{
     outcome::{Answered, Bypassed, Outcome, OutcomeKind, Saved, Staleness},
+    part::Part,
+    renew,
     save::{self, Arrived},
 };
 use crate::{
@@ -9,13 +11,12 @@ use crate::{
     coalesce::{Flight, Leader},
     context::{Context, FlightKey, Mount},
     endpoint::Rejection,
-    entry::{Address, Entry, Generation, Head, Meta},
-    selection::{Scope, Selection},
-    store::{Parts, Renewal},
+    entry::{Address, Entry, Generation},
+    store::Parts,
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header::CONTENT_LENGTH};
-use restow_policy::{ErrorKind as Failure, Options, rule};
+use restow_policy::{ErrorKind as Failure, rule};
 use std::sync::{Arc, OnceLock};
 
 /// What was asked: what saving the answer needs to know of the request.
@@ -29,6 +30,8 @@ pub(crate) struct Asked {
     pub(crate) mode: Mode,
     /// Whether the request says whose it is.
     pub(crate) known: bool,
+    /// Whether the rules for shared caches apply.
+    pub(crate) shared: bool,
     pub(crate) at: Millis,
 }
 
@@ -55,7 +58,7 @@ pub struct Ticket {
 #[derive(Debug)]
 pub enum Landing {
     /// Answer with this stored entry: the API confirmed it, or failed.
-    Answer(Arc<Entry>, Answered),
+    Answer(Arc<Entry>, Part, Answered),
     /// Read the body into the collector, and give it to the caller.
     Collect(Box<Collector>, Answered),
     /// Give the body to the caller; it is not stored.
@@ -77,15 +80,6 @@ pub struct Collector {
     saved: Arc<OnceLock<Saved>>,
 }
 
-/// What the success of a request with an unsafe method makes invalid (RFC 9111 section 4.4).
-#[must_use = "what is stored stays valid until the invalidation is carried out"]
-#[derive(Debug)]
-pub struct Invalidation {
-    pub(crate) ctx: Arc<Context>,
-    pub(crate) mount: Arc<Mount>,
-    pub(crate) address: Address,
-}
-
 impl Ticket {
     /// Readies the headers of the request: takes out the caller's own conditions and puts in the cache's.
     pub fn prepare(&self, headers: &mut HeaderMap) {
@@ -100,6 +94,11 @@ impl Ticket {
     /// Returns why the request is made.
     pub fn outcome(&self) -> Outcome {
         self.outcome
+    }
+
+    /// Returns the entry that the request selects, however old, if one is held.
+    pub fn held(&self) -> Option<&Arc<Entry>> {
+        self.held.as_ref()
     }
 
     /// Tells whether the request carries a condition of the cache's, so that its answer may ask for a second try.
@@ -178,10 +177,10 @@ impl Ticket {
     }
 
     /// The request failed: the stale entry to answer with, if one may be served, else the reason back.
-    pub fn fail(self, why: Arc<str>) -> Option<(Arc<Entry>, Answered)> {
+    pub fn fail(self, why: Arc<str>) -> Option<(Arc<Entry>, Part, Answered)> {
         match self.stale(Failure::Unreachable) {
             Some((entry, outcome)) => match self.serve(entry, outcome) {
-                Landing::Answer(entry, answered) => Some((entry, answered)),
+                Landing::Answer(entry, part, answered) => Some((entry, part, answered)),
                 _ => None,
             },
             None => {
@@ -193,11 +192,7 @@ impl Ticket {
 
     fn stale(&self, failure: Failure) -> Option<(Arc<Entry>, Outcome)> {
         let entry = self.held.clone()?;
-        let options = Options {
-            share: self.mount.rules().share,
-            force: self.mount.rules().force,
-            ..Options::default()
-        };
+        let options = self.mount.options(self.asked.shared);
         let rule = restow_policy::on_error(
             &stored(&entry, &self.mount),
             self.ctx.now().0,
@@ -213,8 +208,9 @@ impl Ticket {
 
     fn serve(self, entry: Arc<Entry>, outcome: Outcome) -> Landing {
         let answered = self.answered(outcome).took(took(&entry));
+        let part = Part::of(&entry, &self.asked.method, &self.asked.headers, &self.mount);
         self.land(Flight::Landed(entry.clone()));
-        Landing::Answer(entry, answered)
+        Landing::Answer(entry, part, answered)
     }
 
     /// Nobody but the caller gets this answer, and for a while nobody waits for another's.
@@ -246,59 +242,23 @@ impl Ticket {
             self.validates = None;
             return Landing::Again(Box::new(self));
         }
-        let merged = restow_policy::merge_304(&before, headers);
-        let head = Head::new(
-            entry.meta.head.status(),
-            &merged,
-            entry.meta.head.url(),
-            self.asked.at,
-            now,
-        );
-        let expiry = self
-            .mount
-            .rules()
-            .negative(head.status())
-            .unwrap_or(self.mount.expire_after);
-        let meta = Meta {
-            head: Arc::new(head),
-            // Where the clock was set back since it would come from the future still, and be asked for each time.
-            stored_at: entry.meta.stored_at.min(now),
-            changed_at: entry.meta.changed_at.min(now),
-            checked_at: now,
-            expires_at: expiry.after(now),
-            ..entry.meta.clone()
+        let asked = renew::Asked {
+            method: &self.asked.method,
+            headers: &self.asked.headers,
+            known: self.asked.known,
+            shared: self.asked.shared,
+            at: self.asked.at,
         };
-        let mut renewed = Entry {
-            meta: meta.clone(),
-            generation: entry.generation.next(),
-            ..(*entry).clone()
+        let renewal = renew::merge(&self.ctx, &self.mount, &entry, headers, &asked);
+        // Somebody stored a newer one meanwhile: that is the better answer.
+        let newer = if self.asked.mode.stores()
+            && renew::write(&self.mount, &entry, &renewal, now).await == Some(0)
+        {
+            self.newer(&entry, now).await
+        } else {
+            None
         };
-        if self.asked.mode.stores() {
-            match self
-                .mount
-                .table
-                .renew(
-                    &[Renewal {
-                        id: entry.id.clone(),
-                        read: entry.generation,
-                        meta,
-                    }],
-                    now,
-                )
-                .await
-            {
-                // Somebody stored a newer one meanwhile: that is the better answer.
-                Ok(0) => {
-                    if let Some(newer) = self.newer(&entry, now).await {
-                        renewed = newer;
-                    }
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(target: "restow", repository = self.mount.name(), %error, "a confirmed answer could not be renewed")
-                }
-            }
-        }
+        let renewed = newer.unwrap_or(renewal.entry);
         self.serve(
             Arc::new(renewed),
             Outcome::new(OutcomeKind::Validated, Some(rule::EXPIRED)),
@@ -402,36 +362,6 @@ impl Collector {
         _ = saved.set(end.clone());
         ticket.alone();
         end
-    }
-}
-
-impl Invalidation {
-    /// The request answered with this status: where it succeeded, whatever is stored for its target is removed, for every user.
-    ///
-    /// # Cancel safety
-    /// Dropped, some of the target's entries may stay.
-    pub async fn answered(self, status: StatusCode) {
-        // RFC 9111 section 4.4: a non-error status is 2xx or 3xx.
-        if !(status.is_success() || status.is_redirection()) {
-            return;
-        }
-        let mut which = Selection::new(Scope::All);
-        let fields = &self.mount.endpoint.declaration().fields;
-        for (field, value) in fields.iter().zip(self.address.key.fields()) {
-            which = which.eq(field.name(), value.to_value());
-        }
-        which.query = Some(self.address.key.query().into());
-        let now = self.ctx.now();
-        loop {
-            match self.mount.table.clear(&which, 1_000, now).await {
-                Ok(1_000..) => {}
-                Ok(_) => return,
-                Err(error) => {
-                    tracing::warn!(target: "restow", repository = self.mount.name(), %error, "an answer that was made invalid could not be removed");
-                    return;
-                }
-            }
-        }
     }
 }
 

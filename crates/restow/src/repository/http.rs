@@ -37,13 +37,7 @@ impl Offer<'_> {
             ctx, mount, now, ..
         } = *self;
         let head = RequestHead::from(request);
-        let owner = partition::owner(
-            &head,
-            self.whose.named(),
-            &mount.credentials,
-            mount.rules().share,
-            &ctx.secret,
-        );
+        let owner = partition::owner(ctx, mount, &head, self.whose.named());
         let mode = request
             .extensions
             .get::<Mode>()
@@ -60,6 +54,7 @@ impl Offer<'_> {
             // The program's own word counts more than what a mode says of fetching.
             mode: Mode::Live,
             known: owner.known,
+            shared: owner.shared,
             at: now,
         };
         let address = Address {

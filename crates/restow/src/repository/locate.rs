@@ -62,13 +62,7 @@ impl<E: Endpoint> Finder<'_, E> {
                 let key = repository.mount.raw_key(&head)?;
                 let mount = &repository.mount;
                 let named = repository.whose.named();
-                let owner = partition::owner(
-                    &head,
-                    named,
-                    &mount.credentials,
-                    mount.rules().share,
-                    &repository.ctx.secret,
-                );
+                let owner = partition::owner(&repository.ctx, mount, &head, named);
                 Some(Address {
                     key,
                     partition: owner.partition,

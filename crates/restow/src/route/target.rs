@@ -56,6 +56,20 @@ impl<'a> From<&'a Uri> for Target<'a> {
     }
 }
 
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(self.path)?;
+        match self.query {
+            Some(query) => write!(f, "?{query}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// An origin in canonical form: lower case, no default port.
 #[derive(Debug)]
 pub(super) struct Origin<'a> {

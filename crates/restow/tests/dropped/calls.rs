@@ -169,7 +169,7 @@ pub const CLIENTS: &[Call] = calls! {
         parts.method = Method::DELETE;
         let begun = p.cache.exchange().begin(RequestHead::from(&parts), Background::Possible).await;
         match begun {
-            Begin::Bypass(_, Some(invalidation)) => invalidation.answered(StatusCode::OK).await,
+            Begin::Bypass(_, Some(invalidation)) => invalidation.answered(StatusCode::OK, &http::HeaderMap::new()).await,
             other => panic!("{other:?}"),
         }
     };

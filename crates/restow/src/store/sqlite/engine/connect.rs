@@ -31,9 +31,6 @@ pub(super) const PAGE_BYTES: i64 = 16_384;
 /// What the connection that writes may hold of the file in memory, in KiB: inserts come back to the same pages of
 /// indexes.
 const WRITER_CACHE_KIB: i64 = 16_384;
-/// The same for all connections together that read by keys: a page that is held is not copied from the system again,
-/// which is a third of a read. Those that scan keep to SQLite's own 2,000.
-const READERS_CACHE_KIB: i64 = 65_536;
 
 /// Where connections go.
 #[derive(Debug)]
@@ -42,6 +39,9 @@ pub(in super::super) struct Source {
     access: Access,
     durability: Durability,
     damaged: Damaged,
+    /// What all connections together that read by keys hold, in bytes: a page that is held is not copied from the system again, which is a
+    /// third of a read. Those that scan keep to SQLite's own 2,000 KiB.
+    page_cache: u64,
     place: String,
     lasting: bool,
     /// Removed when the store is closed, or when the last who knows the source is gone.
@@ -64,6 +64,7 @@ impl Source {
             access,
             durability,
             damaged,
+            page_cache,
         } = options;
         let mut folder = None;
         let path = match place {
@@ -112,6 +113,7 @@ impl Source {
             access,
             durability,
             damaged,
+            page_cache,
             place,
             folder: Mutex::new(folder),
         })
@@ -210,7 +212,9 @@ impl Source {
     /// Opens a connection that reads by keys, again and again.
     pub(super) fn reader(&self) -> Attempt<Connection> {
         let conn = self.scanner()?;
-        let share = READERS_CACHE_KIB / i64::try_from(shelf::room()).unwrap_or(1);
+        let share = i64::try_from(self.page_cache / 1_024 / shelf::room() as u64)
+            .unwrap_or(i64::MAX)
+            .max(2_000);
         conn.pragma_update(None, "cache_size", -share)?;
         Ok(conn)
     }

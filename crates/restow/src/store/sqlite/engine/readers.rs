@@ -299,3 +299,72 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // Nothing panics while it is held; if it did, what it guards is whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::SqliteOptions;
+    use std::thread::{self, ThreadId};
+
+    fn slow(_: &Connection) -> Attempt<()> {
+        let begun = Instant::now();
+        while begun.elapsed() <= COLD * 2 {
+            std::hint::spin_loop();
+        }
+        Ok(())
+    }
+
+    fn place(_: &Connection) -> Attempt<ThreadId> {
+        Ok(thread::current().id())
+    }
+
+    #[tokio::test]
+    async fn after_a_slow_read_others_are_done_on_threads_until_enough_were_quick() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        Connection::open(&path)
+            .unwrap()
+            .execute("CREATE TABLE a (b)", ())
+            .unwrap();
+        let source = Arc::new(Source::prepare(SqliteOptions::file(&path)).unwrap());
+        let readers = Readers::open(&source, None).unwrap();
+        let here = thread::current().id();
+        assert_eq!(readers.now(place).unwrap().unwrap(), here);
+
+        // One of them is timed, and tells that the file is cold.
+        let on_the_spot = (0..TIMED)
+            .take_while(|_| readers.now(slow).is_some())
+            .count();
+        assert!(on_the_spot >= 1);
+        assert!(
+            readers.now(place).is_none(),
+            "nobody waits on an async thread"
+        );
+
+        let mut quick = 0;
+        while readers.now(place).is_none() {
+            assert_ne!(readers.later(Pace::Point, place).await.unwrap(), here);
+            quick += 1;
+        }
+        assert!(quick >= WARMTH, "{quick}");
+        assert_eq!(readers.now(place).unwrap().unwrap(), here);
+    }
+
+    #[tokio::test]
+    async fn a_scan_that_takes_long_tells_nothing_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        Connection::open(&path)
+            .unwrap()
+            .execute("CREATE TABLE a (b)", ())
+            .unwrap();
+        let source = Arc::new(Source::prepare(SqliteOptions::file(&path)).unwrap());
+        let readers = Readers::open(&source, None).unwrap();
+        for pace in [Pace::Scan, Pace::Batch] {
+            readers.later(pace, slow).await.unwrap();
+            assert!(readers.now(place).is_some(), "{pace:?}");
+        }
+        readers.later(Pace::Point, slow).await.unwrap();
+        assert!(readers.now(place).is_none());
+    }
+}

@@ -1,0 +1,113 @@
+//! `restow proxy --upstream URL`.
+
+use crate::{
+    cli::Global,
+    exit::{Exit, Failure},
+    output::Out,
+    session::{Access, Session},
+};
+use clap::Args;
+use restow::{Config, Mode};
+use restow_proxy::{Options, Proxy as Server, Upstream};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+};
+use tokio::net::TcpListener;
+
+/// Where to listen unless told.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// Stands before an API and answers from the cache: a program in any language gets it by changing a base URL.
+///
+/// Requests of declared endpoints follow the configuration; all others follow HTTP's own rules (RFC 9111, as a shared cache).
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It tells on stderr where it listens, and ends on SIGTERM or Ctrl-C once the requests under way are answered.
+
+Examples:
+  restow proxy --upstream https://api.example.com
+  restow proxy --upstream https://api.example.com --listen 127.0.0.1:8080 --cache sqlite://api.db"
+)]
+pub(crate) struct Proxy {
+    /// The API: its URL, to which the path of each request is added. It goes before the upstreams of the configuration.
+    #[arg(long, value_name = "URL")]
+    upstream: Option<Upstream>,
+    /// Where to listen for clients; otherwise where the configuration says, else 127.0.0.1:8080.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// A host that clients may name themselves, as they do where this is their http proxy; may be there several times.
+    #[arg(long, value_name = "HOST")]
+    forward: Vec<String>,
+    /// How network and store may be used: live, revalidate, refresh, read-only, offline, bypass.
+    #[arg(long)]
+    mode: Option<Mode>,
+    /// How many threads serve; by default one for each core.
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<NonZeroUsize>,
+}
+
+impl Proxy {
+    pub(crate) async fn run(self, global: &Global, _: &mut Out) -> Result<(), Failure> {
+        let session = Session::open_shared(global, Access::Create, self.mode).await?;
+        let settings = session.config.as_ref().and_then(Config::proxy).cloned();
+        let settings = settings.unwrap_or_default();
+        let mut options = Options::from_settings(&settings)?;
+        options
+            .forward
+            .extend(self.forward.into_iter().map(Into::into));
+        let upstreams = match self.upstream {
+            Some(upstream) => vec![upstream],
+            None => settings
+                .upstreams
+                .iter()
+                .map(Upstream::from_settings)
+                .collect::<Result<_, _>>()?,
+        };
+        let server = Server::new(session.cache.clone(), upstreams, options).await?;
+        let listen = self.listen.or(settings.listen).unwrap_or(LISTEN);
+        let listener = TcpListener::bind(listen).await.map_err(|e| {
+            Failure::new(
+                Exit::Usage,
+                format!("cannot listen on {listen}; name another address with --listen"),
+            )
+            .because(e)
+        })?;
+        if !global.quiet
+            && let Ok(address) = listener.local_addr()
+        {
+            anstream::eprintln!(
+                "listening on http://{address}, answers are kept in {}",
+                session.place()
+            );
+        }
+        let stop = stop()?;
+        let served = server.serve(listener, stop).await;
+        drop(server);
+        session.close().await?;
+        Ok(served?)
+    }
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+fn stop() -> Result<impl Future<Output = ()>, Failure> {
+    #[cfg(unix)]
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|e| {
+        Failure::new(Exit::Store, "the signal to stop cannot be heard").because(e)
+    })?;
+    Ok(async move {
+        let interrupt = tokio::signal::ctrl_c();
+        #[cfg(unix)]
+        {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        #[cfg(not(unix))]
+        {
+            _ = interrupt.await;
+        }
+    })
+}

@@ -1,0 +1,403 @@
+//! The listener for operators: numbers, health, purging, the mode, and what a request would come to.
+
+use crate::{metrics, serve::Shared, server::Proxy};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE},
+};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use restow::{
+    Error, ErrorKind, Mode, Result, Scope,
+    exchange::{Background, Begin},
+};
+use serde_json::{Value, json};
+use std::{convert::Infallible, future::Future, sync::atomic::Ordering::Relaxed, time::Duration};
+use tokio::net::TcpListener;
+
+/// The listener for operators.
+///
+/// | request | answer |
+/// |---|---|
+/// | `GET /healthz` | 200 while the process answers |
+/// | `GET /readyz` | 200 while the store answers and the proxy takes requests, else 503 |
+/// | `GET /metrics` | numbers in the text format of Prometheus |
+/// | `POST /purge?..` | removes entries: `repository=`, `where=FIELD=VALUE`, `url=`, `principal=`, `tag=`, `status=`, `since=`, `until=`, `expired`; at least one of them, or `all` |
+/// | `GET /mode`, `PUT /mode` | how network and store may be used: the body is its name |
+/// | `GET /explain?url=..` | what a request for this path of the proxy would come to, as JSON; nothing is fetched |
+#[derive(Clone, Debug)]
+pub struct Admin {
+    proxy: Proxy,
+    token: Option<blake3::Hash>,
+}
+
+impl Admin {
+    /// Makes the listener of a proxy. With a `token`, all but `/healthz` and `/readyz` ask for it as a bearer token.
+    pub fn new(proxy: &Proxy, token: Option<&str>) -> Self {
+        Self {
+            proxy: proxy.clone(),
+            token: token.map(|t| blake3::hash(t.as_bytes())),
+        }
+    }
+
+    /// Serves operators until `stop` is ready.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where it listens beyond this machine and has no token.
+    ///
+    /// # Cancel safety
+    /// Dropped, connections are cut.
+    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<()> {
+        let address = listener.local_addr().map_err(|e| {
+            Error::new(ErrorKind::Config, "the admin listener has no address").with_source(e)
+        })?;
+        if !address.ip().is_loopback() && self.token.is_none() {
+            let message = format!(
+                "the admin listener at {address} can be reached from other machines and has no token; give it one, or let it listen on 127.0.0.1"
+            );
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        tokio::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut stop => return Ok(()),
+            };
+            let Ok((stream, _)) = accepted else {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let admin = self.clone();
+            let service = service_fn(move |request| {
+                let admin = admin.clone();
+                async move { Ok::<_, Infallible>(admin.answer(request).await) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(Duration::from_secs(10))
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(target: "restow", %error, "a connection of the admin listener ended early");
+                }
+            });
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path();
+        let open = matches!(path, "/healthz" | "/readyz");
+        if !open && !self.allows(parts.headers.get(AUTHORIZATION)) {
+            let mut response = text(
+                StatusCode::UNAUTHORIZED,
+                "the admin listener asks for its token: Authorization: Bearer TOKEN",
+            );
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return response;
+        }
+        let query = parts.uri.query().unwrap_or("");
+        match (&parts.method, path) {
+            (&Method::GET, "/healthz") => text(StatusCode::OK, "ok"),
+            (&Method::GET, "/readyz") => self.ready().await,
+            (&Method::GET, "/metrics") => self.metrics().await,
+            (&Method::GET, "/mode") => json(
+                StatusCode::OK,
+                &json!({ "mode": self.proxy.cache().mode().to_string() }),
+            ),
+            (&Method::PUT, "/mode") => self.set_mode(body).await,
+            (&Method::POST, "/purge") => match self.purge(query).await {
+                Ok(removed) => json(StatusCode::OK, &json!({ "removed": removed })),
+                Err(error) => failure(&error),
+            },
+            (&Method::GET, "/explain") => match self.explain(query).await {
+                Ok(value) => json(StatusCode::OK, &value),
+                Err(error) => failure(&error),
+            },
+            (_, "/healthz" | "/readyz" | "/metrics" | "/mode" | "/purge" | "/explain") => text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this is asked with another method",
+            ),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "there are /healthz, /readyz, /metrics, /mode, /purge and /explain",
+            ),
+        }
+    }
+
+    /// Compares digests, in a time that does not depend on them.
+    fn allows(&self, shown: Option<&HeaderValue>) -> bool {
+        let Some(token) = &self.token else {
+            return true;
+        };
+        let shown = shown
+            .and_then(|v| v.as_bytes().split_at_checked(7))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+        shown.is_some_and(|(_, value)| blake3::hash(value) == *token)
+    }
+
+    async fn ready(&self) -> Response<Full<Bytes>> {
+        if self.shared().draining.load(Relaxed) {
+            return text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the proxy is about to stop",
+            );
+        }
+        let asked =
+            tokio::time::timeout(Duration::from_secs(1), self.proxy.cache().store().tables());
+        match asked.await {
+            Ok(Ok(_)) => text(StatusCode::OK, "ready"),
+            Ok(Err(error)) => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &format!("the store fails: {error}"),
+            ),
+            Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer"),
+        }
+    }
+
+    async fn metrics(&self) -> Response<Full<Bytes>> {
+        match metrics::page(&self.shared().metrics, self.proxy.cache()).await {
+            Ok(page) => {
+                let mut response = Response::new(Full::from(page));
+                response.headers_mut().insert(
+                    CONTENT_TYPE,
+                    HeaderValue::from_static(
+                        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                    ),
+                );
+                response
+            }
+            Err(_) => text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the numbers cannot be written",
+            ),
+        }
+    }
+
+    async fn set_mode(&self, body: Incoming) -> Response<Full<Bytes>> {
+        let Ok(body) = Limited::new(body, 256).collect().await else {
+            return text(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the body is the name of a mode",
+            );
+        };
+        let body = body.to_bytes();
+        let name = std::str::from_utf8(&body).unwrap_or("").trim();
+        match name.parse::<Mode>() {
+            Ok(mode) => {
+                self.proxy.cache().set_mode(mode);
+                tracing::info!(target: "restow", %mode, "the mode was set");
+                json(StatusCode::OK, &json!({ "mode": mode.to_string() }))
+            }
+            Err(error) => failure(&error),
+        }
+    }
+
+    async fn purge(&self, query: &str) -> Result<u64> {
+        let wrong = |message: String| Error::new(ErrorKind::Selection, message);
+        let (mut named, mut url, mut principal, mut narrow) = (None, None, None, Vec::new());
+        let mut scope = Scope::All;
+        let mut all = false;
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "repository" => named = Some(value.into_owned()),
+                "url" => url = Some(value.into_owned()),
+                "principal" => principal = Some(value.into_owned()),
+                "expired" => scope = Scope::Expired,
+                "all" => all = true,
+                "where" | "tag" | "status" | "since" | "until" => {
+                    narrow.push((name.into_owned(), value.into_owned()));
+                }
+                _ => {
+                    return Err(wrong(format!(
+                        "{name:?} selects nothing; there are repository, where, url, principal, tag, status, since, until, expired and all"
+                    )));
+                }
+            }
+        }
+        let is_empty = named.is_none() && url.is_none() && principal.is_none() && narrow.is_empty();
+        if is_empty && scope == Scope::All && !all {
+            return Err(wrong(
+                "nothing is selected; to remove every entry say all".to_owned(),
+            ));
+        }
+        let cache = match &principal {
+            Some(name) => self.proxy.cache().principal(name)?,
+            None => self.proxy.cache().everyone(),
+        };
+        if let Some(name) = &named
+            && !cache.contains_repository(name)
+        {
+            let names: Vec<String> = cache.iter().map(|r| r.name().to_owned()).collect();
+            return Err(wrong(format!(
+                "there is no repository {name:?}; there are {}",
+                names.join(", ")
+            )));
+        }
+        let of_url = url
+            .as_deref()
+            .map(|url| self.shared().locate(url))
+            .transpose()?;
+        let mut removed = 0;
+        for repository in cache.iter() {
+            if named
+                .as_deref()
+                .is_some_and(|name| name != repository.name())
+            {
+                continue;
+            }
+            let mut select = repository.select().scope(scope).scan();
+            if let Some((name, key)) = &of_url {
+                if **name != *repository.name() {
+                    continue;
+                }
+                let fields = repository.endpoint().inner().declaration().fields.clone();
+                for (field, value) in fields.iter().zip(key.fields()) {
+                    select = select.eq(field.name(), value.to_value());
+                }
+                select = select.query(key.query());
+            }
+            let mut fits = true;
+            for (name, value) in &narrow {
+                let moment = || {
+                    let at: jiff::Timestamp = value.parse().map_err(|_| {
+                        wrong(format!(
+                            "{name}: {value:?} is no moment; write it like 2026-08-01T12:00:00Z"
+                        ))
+                    })?;
+                    Ok::<_, Error>(restow::Millis(at.as_millisecond()))
+                };
+                select = match name.as_str() {
+                    "tag" => select.tag(value),
+                    "status" => select.status(
+                        value
+                            .parse()
+                            .map_err(|_| wrong(format!("{value:?} is no status")))?,
+                    ),
+                    "since" => select.stored_since(moment()?),
+                    "until" => select.stored_before(moment()?),
+                    _ => {
+                        let (field, value) = value.split_once('=').unwrap_or((value, ""));
+                        let declaration = repository.endpoint().inner().declaration();
+                        let kind = declaration
+                            .fields
+                            .iter()
+                            .find(|f| f.name() == field)
+                            .map(restow::Field::kind);
+                        fits &=
+                            kind.is_some() || declaration.columns.iter().any(|c| *c.name == *field);
+                        match (kind, value.parse::<i64>()) {
+                            (Some(restow::FieldKind::Text), _) | (_, Err(_)) => {
+                                select.eq(field, value)
+                            }
+                            (_, Ok(number)) => select.eq(field, number),
+                        }
+                    }
+                };
+            }
+            // A condition speaks of the repositories that have its field.
+            if fits {
+                removed += select.delete().await?;
+            }
+        }
+        tracing::info!(target: "restow", removed, "entries were purged");
+        Ok(removed)
+    }
+
+    async fn explain(&self, query: &str) -> Result<Value> {
+        let url = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "url");
+        let Some((_, url)) = url else {
+            let message = "say which: /explain?url=/path, as a client would ask the proxy for it";
+            return Err(Error::new(ErrorKind::Key, message));
+        };
+        let parts = self.shared().asked(&url)?;
+        let destination = self
+            .shared()
+            .upstreams
+            .find(&parts)
+            .map_err(|r| Error::new(ErrorKind::Key, r.to_string()))?;
+        let head = crate::serve::head(&parts, &destination, None, false);
+        let now = self.shared().exchange.now();
+        let (outcome, entry) = match self
+            .shared()
+            .exchange
+            .begin(head, Background::Possible)
+            .await
+        {
+            Begin::Answer {
+                entry, answered, ..
+            } => (answered, Some(entry)),
+            // A ticket that is dropped fetches nothing.
+            Begin::Fetch(ticket) => {
+                return Ok(json!({
+                    "upstream": destination.target().to_string(),
+                    "outcome": ticket.outcome().to_string(),
+                    "asks": if ticket.is_conditional() { "with a condition" } else { "without a condition" },
+                }));
+            }
+            Begin::Refuse(answered) | Begin::Bypass(answered, _) => (answered, None),
+            _ => {
+                return Ok(json!({
+                    "upstream": destination.target().to_string(),
+                    "outcome": "failed: the fetch that this request waited for did",
+                }));
+            }
+        };
+        let at = |millis: restow::Millis| {
+            jiff::Timestamp::from_millisecond(millis.0)
+                .ok()
+                .map(|t| t.to_string())
+        };
+        Ok(json!({
+            "upstream": destination.target().to_string(),
+            "outcome": outcome.outcome.to_string(),
+            "repository": outcome.repository.as_deref(),
+            "key": outcome.key.as_ref().map(|(key, _)| key.to_string()),
+            "partition": outcome.key.as_ref().map(|(_, partition)| partition.to_string()),
+            "entry": entry.map(|e| json!({
+                "status": e.meta.head.status().as_u16(),
+                "stored_at": at(e.meta.stored_at),
+                "checked_at": at(e.meta.checked_at),
+                "expires_at": at(e.meta.expires_at),
+                "age": e.meta.head.facts().age_seconds(now.0),
+                "vary": e.meta.head.vary(),
+                "bytes": e.body.len(),
+                "tags": e.meta.tags.iter().map(|t| &**t).collect::<Vec<_>>(),
+            })),
+        }))
+    }
+
+    fn shared(&self) -> &std::sync::Arc<Shared> {
+        self.proxy.shared()
+    }
+}
+
+fn text(status: StatusCode, line: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(format!("{line}\n")));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}
+
+fn json(status: StatusCode, value: &Value) -> Response<Full<Bytes>> {
+    let mut response = text(status, &value.to_string());
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn failure(error: &Error) -> Response<Full<Bytes>> {
+    let status = match error.kind() {
+        ErrorKind::Store | ErrorKind::Busy | ErrorKind::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    json(status, &json!({ "error": error.to_string() }))
+}

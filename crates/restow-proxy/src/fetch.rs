@@ -1,0 +1,188 @@
+//! Requests to the APIs.
+
+use crate::{
+    fields,
+    idle::Idle,
+    options::Options,
+    refusal::Refusal,
+    serve::Shared,
+    status::{self, CACHE_STATUS},
+    upstream::Upstream,
+};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, Uri, Version, request::Parts};
+use hyper::body::Incoming;
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use restow::{
+    Error, ErrorKind, Result,
+    client::{Body, Landed, land, response},
+    exchange::{Answered, OutcomeKind, Ticket},
+};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use std::{error::Error as _, sync::Arc};
+
+pub(crate) type Client = legacy::Client<HttpsConnector<HttpConnector>, Body>;
+
+/// Makes the client: pooled connections, HTTP/2 where an API speaks it over TLS, no redirects.
+///
+/// # Errors
+/// [`ErrorKind::Config`] where the system's certificates cannot be read and an upstream is asked by https.
+pub(crate) fn client(options: &Options, https: bool) -> Result<Client> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(options.connect_timeout));
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls(https)?)
+        .https_or_http()
+        .enable_http1()
+        .enable_http2()
+        .wrap_connector(http);
+    Ok(legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(options.idle_timeout)
+        .build(connector))
+}
+
+/// Trusts whom the system trusts.
+fn tls(needed: bool) -> Result<ClientConfig> {
+    let wrong = |e: rustls::Error| {
+        let message = "the system's certificates cannot be read, and an upstream is asked by https; install ca-certificates";
+        Error::new(ErrorKind::Config, message).with_source(e)
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(wrong)?;
+    if needed {
+        let trusting = builder.try_with_platform_verifier().map_err(wrong)?;
+        Ok(trusting.with_no_client_auth())
+    } else {
+        let nobody = builder.with_root_certificates(RootCertStore::empty());
+        Ok(nobody.with_no_client_auth())
+    }
+}
+
+/// What is asked of an API, again where it must be.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) uri: Uri,
+    pub(crate) parts: Parts,
+    /// The body of a request that may be made twice.
+    pub(crate) body: Bytes,
+}
+
+impl Shared {
+    /// Makes one request.
+    pub(crate) async fn send(
+        &self,
+        upstream: &Upstream,
+        uri: Uri,
+        parts: &Parts,
+        headers: HeaderMap,
+        body: Body,
+    ) -> std::result::Result<Response<Incoming>, Refusal> {
+        let mut request = Request::new(body);
+        *request.method_mut() = parts.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        upstream.prepare(request.headers_mut());
+        self.via.add(request.headers_mut(), parts.version);
+        let sent =
+            tokio::time::timeout(self.options.upstream_timeout, self.client.request(request));
+        match sent.await {
+            Ok(Ok(mut response)) => {
+                fields::clean_response(response.headers_mut(), self.exchange.now());
+                *response.version_mut() = Version::HTTP_11;
+                Ok(response)
+            }
+            Ok(Err(error)) => Err(Refusal::Unreachable(reason(&error).into())),
+            Err(_) => Err(Refusal::TimedOut(
+                format!("no answer within {:?}", self.options.upstream_timeout).into(),
+            )),
+        }
+    }
+
+    /// Makes the request of a ticket.
+    pub(crate) async fn drive(
+        &self,
+        mut ticket: Ticket,
+        call: &Call,
+    ) -> std::result::Result<Response<Body>, Refusal> {
+        let method = &call.parts.method;
+        loop {
+            let mut headers = call.parts.headers.clone();
+            ticket.prepare(&mut headers);
+            let body = Body::whole(call.body.clone());
+            let sent = self.send(&call.upstream, call.uri.clone(), &call.parts, headers, body);
+            let answer = match sent.await {
+                Ok(answer) => answer,
+                Err(refusal) => {
+                    let now = self.exchange.now();
+                    return match ticket.fail(refusal.to_string().into()) {
+                        Some((entry, part, answered)) => {
+                            let status = status::held(&self.options.name, &answered, &entry, now);
+                            let mut response = response(&entry, method, part, answered, now);
+                            response.headers_mut().append(CACHE_STATUS, status);
+                            Ok(response)
+                        }
+                        None => Err(refusal),
+                    };
+                }
+            };
+            let answer = answer.map(|body| self.guard(body));
+            let fetched = answer.status();
+            match land(ticket, method, answer, Some(call.uri.to_string())).await {
+                Landed::Response(mut response) => {
+                    if let Some(answered) = response.extensions().get::<Answered>() {
+                        let status = match answered.outcome.kind {
+                            OutcomeKind::Validated => {
+                                status::confirmed(&self.options.name, answered)
+                            }
+                            OutcomeKind::Stale(_) => {
+                                status::stale(&self.options.name, answered, fetched)
+                            }
+                            _ => status::forwarded(&self.options.name, answered, Some(fetched)),
+                        };
+                        response.headers_mut().append(CACHE_STATUS, status);
+                    }
+                    return Ok(*response);
+                }
+                Landed::Again(again) => ticket = *again,
+            }
+        }
+    }
+
+    /// Refreshes what was served stale: read to its end, it is stored.
+    pub(crate) async fn refresh(self: Arc<Self>, ticket: Ticket, call: Call) {
+        match self.drive(ticket, &call).await {
+            Ok(response) => _ = response.into_body().bytes().await,
+            Err(refusal) => {
+                tracing::debug!(target: "restow", %refusal, "a refresh behind a stale answer failed");
+            }
+        }
+    }
+
+    /// A body of an API: it fails where it stands still.
+    pub(crate) fn guard(&self, body: Incoming) -> Idle<Incoming> {
+        Idle::new(body, self.options.idle_timeout, u64::MAX)
+    }
+}
+
+/// All causes of a failure, without its URL.
+fn reason(error: &legacy::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,85 @@
+//! What the proxy answers itself where no API does.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use restow::client::Body;
+use std::fmt;
+
+/// Why a request gets no answer from an API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The target cannot be read, or `Host` is missing, there twice, or unreadable.
+    Target,
+    /// No upstream is where the request points.
+    NoUpstream,
+    /// The client names a host that it may not.
+    Forbidden,
+    /// The method is one that a cache cannot pass on.
+    Method,
+    /// The body of the request is too long.
+    BodyTooLarge,
+    /// The API could not be reached, or broke off.
+    Unreachable(Box<str>),
+    /// The API took too long.
+    TimedOut(Box<str>),
+}
+
+impl Refusal {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Target => StatusCode::BAD_REQUEST,
+            Self::NoUpstream => StatusCode::NOT_FOUND,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unreachable(_) => StatusCode::BAD_GATEWAY,
+            Self::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The answer: one line of text that says what is wrong.
+    pub(crate) fn response(&self) -> Response<Body> {
+        let text = format!("{}: {self}\n", self.status().as_u16());
+        let mut response = Response::new(Body::whole(Bytes::from(text)));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if *self == Self::Method {
+            headers.insert(
+                header::ALLOW,
+                HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+            );
+        }
+        response
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target => {
+                f.write_str("the request has no target that can be read, or not one Host")
+            }
+            Self::NoUpstream => f.write_str("no upstream is mounted here"),
+            Self::Forbidden => f.write_str(
+                "the proxy may not ask this host for clients; its settings name those that it may",
+            ),
+            Self::Method => f.write_str("the proxy does not pass on this method"),
+            Self::BodyTooLarge => {
+                f.write_str("the body of the request is longer than the proxy takes")
+            }
+            Self::Unreachable(why) => write!(
+                f,
+                "the API cannot be reached, and nothing stored may be served: {why}"
+            ),
+            Self::TimedOut(why) => write!(
+                f,
+                "the API took too long, and nothing stored may be served: {why}"
+            ),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! One request, from its head to the head of its answer.
+
+use crate::{
+    access_log::Line,
+    fetch::{Call, Client},
+    fields::{self, Via},
+    idle::Idle,
+    links,
+    metrics::Metrics,
+    options::Options,
+    refusal::Refusal,
+    status::{self, CACHE_STATUS},
+    upstream::{Destination, Upstreams},
+};
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, stream};
+use http::{
+    Method, Request, Response,
+    header::{CONTENT_LENGTH, HOST},
+    request::Parts,
+};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt as _, BodyStream, StreamBody};
+use hyper::body::Incoming;
+use restow::{
+    Mode, Principal, RequestHead,
+    client::{Body, BoxError, refusal, response},
+    exchange::{Answered, Background, Begin, Exchange},
+};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) exchange: Exchange,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) options: Options,
+    pub(crate) client: Client,
+    pub(crate) via: Via,
+    /// Whether an endpoint's key holds a digest of the request's body.
+    pub(crate) reads_bodies: bool,
+    pub(crate) default_principal: Option<Principal>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Set once the proxy was told to stop.
+    pub(crate) draining: AtomicBool,
+}
+
+/// The longest request body that is read into memory for the key of an endpoint that asks by POST.
+const MOST_KEYED: usize = 1 << 20;
+
+impl Shared {
+    /// Answers a request.
+    pub(crate) async fn answer(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Response<Body> {
+        let begun = Instant::now();
+        let (mut parts, body) = request.into_parts();
+        let version = parts.version;
+        let mut response = match self.serve(&mut parts, body, peer).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                tracing::debug!(target: "restow", %refusal, method = %parts.method, "a request was refused");
+                refusal.response()
+            }
+        };
+        self.via.add(response.headers_mut(), version);
+        let time = begun.elapsed();
+        let answered = response.extensions().get::<Answered>();
+        let bytes = response.body().size_hint().exact();
+        let outcome = answered.map(|a| a.outcome.kind);
+        self.metrics.note(outcome, time, bytes.unwrap_or(0));
+        if let Some(log) = self.options.access_log {
+            log.write(&Line {
+                at: self.exchange.now(),
+                peer,
+                method: &parts.method,
+                path: parts.uri.path(),
+                version,
+                status: response.status(),
+                bytes,
+                time,
+                outcome: answered,
+            });
+        }
+        response
+    }
+
+    async fn serve(
+        self: &Arc<Self>,
+        parts: &mut Parts,
+        body: Incoming,
+        peer: IpAddr,
+    ) -> Result<Response<Body>, Refusal> {
+        if parts.method == Method::CONNECT || parts.method == Method::TRACE {
+            return Err(Refusal::Method);
+        }
+        self.name_principal(parts, peer);
+        fields::clean_request(&mut parts.headers);
+        let has_body = !body.is_end_stream();
+        if has_body && declared_length(parts) > Some(self.options.max_request_body) {
+            return Err(Refusal::BodyTooLarge);
+        }
+        let (known, body) = self.take_in(parts, body, has_body).await?;
+        // What a GET asks for by a body is in no key.
+        if has_body && parts.method.is_safe() {
+            parts.extensions.insert(Mode::Bypass);
+        }
+        let destination = self.upstreams.find(parts)?;
+        let upstream = destination.upstream.clone();
+        let mut response = self.ask(parts, &destination, known, body, has_body).await?;
+        if upstream.rewrites_links() {
+            links::rewrite(response.headers_mut(), &upstream);
+        }
+        Ok(response)
+    }
+
+    /// Answers a request whose destination is known: from the cache, or by asking.
+    async fn ask(
+        self: &Arc<Self>,
+        parts: &Parts,
+        destination: &Destination<'_>,
+        known: Option<Bytes>,
+        body: Body,
+        has_body: bool,
+    ) -> Result<Response<Body>, Refusal> {
+        let head = head(parts, destination, known.as_deref(), has_body);
+        match self.exchange.begin(head, Background::Possible).await {
+            Begin::Answer {
+                entry,
+                part,
+                answered,
+                refresh,
+            } => {
+                let now = self.exchange.now();
+                let status = status::held(&self.options.name, &answered, &entry, now);
+                let mut response = response(&entry, &parts.method, part, answered, now);
+                response.headers_mut().append(CACHE_STATUS, status);
+                if let Some(ticket) = refresh.filter(|t| !t.should_rest()) {
+                    let call = call(destination, parts, known)?;
+                    tokio::spawn(self.clone().refresh(ticket, call));
+                }
+                Ok(response)
+            }
+            Begin::Fetch(ticket) => {
+                let call = call(destination, parts, known)?;
+                let shared = self.clone();
+                // A task of its own: the fetch goes on when its client goes.
+                let fetch = tokio::spawn(async move { shared.drive(ticket, &call).await });
+                fetch
+                    .await
+                    .unwrap_or_else(|_| Err(Refusal::Unreachable("its task ended early".into())))
+            }
+            Begin::Refuse(answered) => {
+                let status = status::forwarded(&self.options.name, &answered, None);
+                let mut response = refusal(answered);
+                response.headers_mut().append(CACHE_STATUS, status);
+                Ok(response)
+            }
+            Begin::Failed(why) => Err(Refusal::Unreachable((*why).into())),
+            Begin::Bypass(answered, invalidation) => {
+                let uri = destination.uri()?;
+                let headers = parts.headers.clone();
+                let sent = self.send(&destination.upstream, uri, parts, headers, body);
+                let answer = sent.await?;
+                if let Some(invalidation) = invalidation {
+                    invalidation
+                        .answered(answer.status(), answer.headers())
+                        .await;
+                }
+                let status =
+                    status::forwarded(&self.options.name, &answered, Some(answer.status()));
+                let mut response = answer.map(|body| Body::passing(self.guard(body)));
+                response.headers_mut().append(CACHE_STATUS, status);
+                response.extensions_mut().insert(answered);
+                Ok(response)
+            }
+            _ => Err(Refusal::Target),
+        }
+    }
+
+    /// The request that a client would make for this path of the proxy.
+    pub(crate) fn asked(&self, url: &str) -> restow::Result<Parts> {
+        let wrong = || {
+            let message =
+                format!("{url:?} is no path of the proxy, and no URL that it may ask for");
+            restow::Error::new(restow::ErrorKind::Key, message)
+        };
+        let request = Request::get(url).header(HOST, "localhost").body(());
+        let (parts, ()) = request.map_err(|_| wrong())?.into_parts();
+        Ok(parts)
+    }
+
+    /// Finds the repository and the key of a path of the proxy.
+    pub(crate) fn locate(&self, url: &str) -> restow::Result<(Arc<str>, restow::RawKey)> {
+        let parts = self.asked(url)?;
+        let wrong = |why: String| restow::Error::new(restow::ErrorKind::Key, why);
+        let destination = self
+            .upstreams
+            .find(&parts)
+            .map_err(|r| wrong(r.to_string()))?;
+        self.exchange
+            .locate(&head(&parts, &destination, None, false))
+            .ok_or_else(|| wrong(format!("{url:?} has no key in any repository")))
+    }
+
+    /// Says whose request it is, where a header says so that is to be believed; nobody else's header goes on.
+    fn name_principal(&self, parts: &mut Parts, peer: IpAddr) {
+        if let Some(rule) = &self.options.principal {
+            let value = parts.headers.remove(&rule.header);
+            let named = value
+                .filter(|_| rule.trusts(peer))
+                .and_then(|v| v.to_str().ok().and_then(|name| Principal::new(name).ok()));
+            if let Some(principal) = named {
+                parts.extensions.insert(principal);
+                return;
+            }
+        }
+        if parts.extensions.get::<Principal>().is_none()
+            && let Some(principal) = &self.default_principal
+        {
+            parts.extensions.insert(principal.clone());
+        }
+    }
+
+    /// The request's body: its bytes where a key may hold their digest, and what goes to the API.
+    async fn take_in(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        has_body: bool,
+    ) -> Result<(Option<Bytes>, Body), Refusal> {
+        if !has_body {
+            return Ok((None, Body::default()));
+        }
+        let mut body = Idle::new(
+            body,
+            self.options.idle_timeout,
+            self.options.max_request_body,
+        );
+        if !self.reads_bodies || parts.method != Method::POST {
+            return Ok((None, Body::passing(body)));
+        }
+        let mut read = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Refusal::BodyTooLarge)?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            read.extend_from_slice(&data);
+            if read.len() > MOST_KEYED {
+                let first = stream::iter([Ok::<_, BoxError>(Frame::data(read.freeze()))]);
+                let whole = StreamBody::new(first.chain(BodyStream::new(body)));
+                return Ok((None, Body::passing(whole)));
+            }
+        }
+        let bytes = read.freeze();
+        Ok((Some(bytes.clone()), Body::whole(bytes)))
+    }
+}
+
+/// The request as the cache sees it.
+pub(crate) fn head<'a>(
+    parts: &'a Parts,
+    destination: &'a Destination<'_>,
+    body: Option<&'a [u8]>,
+    has_body: bool,
+) -> RequestHead<'a> {
+    RequestHead {
+        method: &parts.method,
+        target: destination.target(),
+        headers: &parts.headers,
+        extensions: &parts.extensions,
+        body,
+        streams: has_body && body.is_none(),
+    }
+}
+
+/// What is to be asked of an API; the request's parts go with it.
+fn call(
+    destination: &Destination<'_>,
+    parts: &Parts,
+    body: Option<Bytes>,
+) -> Result<Call, Refusal> {
+    Ok(Call {
+        upstream: destination.upstream.clone(),
+        uri: destination.uri()?,
+        parts: parts.clone(),
+        body: body.unwrap_or_default(),
+    })
+}
+
+/// The length that a request says its body has.
+fn declared_length(parts: &Parts) -> Option<u64> {
+    parts
+        .headers
+        .get(CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}

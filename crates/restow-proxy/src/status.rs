@@ -1,0 +1,104 @@
+//! `Cache-Status` (RFC 9211): what the cache did with a request, in the form that tools read.
+
+use http::{HeaderName, HeaderValue, StatusCode};
+use restow::{
+    Millis,
+    entry::Entry,
+    exchange::{Answered, Bypassed, Missed, OutcomeKind, Saved},
+};
+use restow_policy::rule;
+use std::fmt::Write as _;
+
+/// The field's name.
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// The field of an answer out of the store, with how long it is still fresh, in seconds; past its lifetime the number is negative.
+pub(crate) fn held(name: &str, answered: &Answered, entry: &Entry, now: Millis) -> HeaderValue {
+    let ttl = entry
+        .meta
+        .expires_at
+        .0
+        .saturating_sub(now.0)
+        .div_euclid(1_000);
+    let mut text = String::with_capacity(48);
+    // Writing to a String does not fail.
+    _ = match answered.outcome.kind {
+        OutcomeKind::Hit => write!(text, "{name}; hit; ttl={ttl}"),
+        OutcomeKind::Coalesced => write!(text, "{name}; fwd=uri-miss; collapsed; ttl={ttl}"),
+        _ => write!(text, "{name}; hit; ttl={ttl}; detail={}", detail(answered)),
+    };
+    value(&text)
+}
+
+/// The field of an answer that the API has just confirmed.
+pub(crate) fn confirmed(name: &str, answered: &Answered) -> HeaderValue {
+    value(&format!(
+        "{name}; fwd=stale; fwd-status=304; detail={}",
+        detail(answered)
+    ))
+}
+
+/// The field of an expired answer that is served because the API failed with this status.
+pub(crate) fn stale(name: &str, answered: &Answered, failed: StatusCode) -> HeaderValue {
+    let status = failed.as_u16();
+    value(&format!(
+        "{name}; fwd=stale; fwd-status={status}; detail={}",
+        detail(answered)
+    ))
+}
+
+/// The field of an answer of the API, or of none.
+pub(crate) fn forwarded(
+    name: &str,
+    answered: &Answered,
+    status: Option<StatusCode>,
+) -> HeaderValue {
+    let forward = match answered.outcome.kind {
+        OutcomeKind::Miss(Missed::Absent | Missed::OtherPartition | Missed::Evicted) => "uri-miss",
+        OutcomeKind::Miss(Missed::OtherVariant) => "vary-miss",
+        OutcomeKind::Miss(Missed::Expired) => match answered.outcome.rule {
+            Some(
+                rule::REQUEST_NO_CACHE
+                | rule::REQUEST_MAX_AGE
+                | rule::REQUEST_MIN_FRESH
+                | rule::REQUEST_NO_STORE
+                | rule::PRECONDITION,
+            ) => "request",
+            _ => "stale",
+        },
+        OutcomeKind::Miss(_) => "miss",
+        OutcomeKind::Bypass(Bypassed::Method) => "method",
+        OutcomeKind::Bypass(Bypassed::Range) => "partial",
+        _ => "bypass",
+    };
+    let mut text = format!("{name}; fwd={forward}");
+    if let Some(status) = status {
+        _ = write!(text, "; fwd-status={}", status.as_u16());
+    }
+    match (answered.outcome.kind, answered.saved()) {
+        (OutcomeKind::Miss(_), None | Some(Saved::Stored)) if status.is_some() => {
+            text.push_str("; stored");
+        }
+        (_, Some(Saved::Rejected(_))) | (OutcomeKind::Bypass(_) | OutcomeKind::Refused, _) => {
+            _ = write!(text, "; detail={}", detail(answered));
+        }
+        _ => {}
+    }
+    value(&text)
+}
+
+/// The rule that decided, else the outcome's own word: a token either way.
+fn detail(answered: &Answered) -> &'static str {
+    if let Some(Saved::Rejected(restow::endpoint::Rejection::Policy(rule))) = answered.saved() {
+        return rule.name;
+    }
+    match (answered.outcome.rule, answered.outcome.kind.as_strs()) {
+        (Some(rule), _) => rule.name,
+        (None, (_, Some(detail))) => detail,
+        (None, (word, None)) => word,
+    }
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("restow"))
+}

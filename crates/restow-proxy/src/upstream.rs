@@ -1,0 +1,353 @@
+//! The APIs behind the proxy, and which of them a request is for.
+
+use crate::refusal::Refusal;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Uri, Version, header::HOST, request::Parts, uri::Authority,
+};
+use restow::{Error, ErrorKind, Result, route::Target};
+use std::{borrow::Cow, str::FromStr, sync::Arc};
+
+/// An API behind the proxy.
+///
+/// ```
+/// use restow_proxy::Upstream;
+/// let music = Upstream::new("https://api.example.com/v1")?.mount("/music")?;
+/// # Ok::<(), restow::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Where it appears below the proxy: empty for all of it, else `/music`.
+    mount: Box<str>,
+    /// The host name under which it appears, in lower case; `None` for any.
+    host: Option<Box<str>>,
+    scheme: Box<str>,
+    authority: Authority,
+    /// The authority as a header.
+    host_header: HeaderValue,
+    /// The path before every path: empty, or `/v1`.
+    base: Box<str>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    rewrites_links: bool,
+}
+
+impl Upstream {
+    /// An API at this URL: `http` or `https`, a host, perhaps a port and a path.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where it is no such URL, or has a query, a user or a password.
+    pub fn new(url: &str) -> Result<Self> {
+        let wrong = |what: &str| {
+            Error::new(
+                ErrorKind::Config,
+                format!("the upstream {what}; write one such as \"https://api.example.com\""),
+            )
+        };
+        let uri: Uri = url.parse().map_err(|_| wrong("is no URL"))?;
+        let parts = uri.into_parts();
+        let scheme = parts
+            .scheme
+            .filter(|s| matches!(s.as_str(), "http" | "https"))
+            .ok_or_else(|| wrong("has neither http nor https for its scheme"))?;
+        let authority = parts.authority.ok_or_else(|| wrong("has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(wrong(
+                "has a user in its URL; give it a header Authorization instead, from the environment or a file",
+            ));
+        }
+        let path = parts.path_and_query;
+        if path.as_ref().is_some_and(|p| p.query().is_some()) {
+            return Err(wrong("has a query"));
+        }
+        let base = path.as_ref().map_or("", |p| p.path()).trim_end_matches('/');
+        let host_header = HeaderValue::from_str(authority.as_str())
+            .map_err(|_| wrong("has a host that no header can hold"))?;
+        Ok(Self {
+            mount: "".into(),
+            host: None,
+            scheme: scheme.as_str().into(),
+            base: base.into(),
+            authority,
+            host_header,
+            headers: Vec::new(),
+            rewrites_links: false,
+        })
+    }
+
+    /// Lets it appear below a path, such as `/music`, which is taken off before routing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where the path does not begin with `/`.
+    pub fn mount(mut self, path: &str) -> Result<Self> {
+        let path = path.trim_end_matches('/');
+        if !path.is_empty() && !path.starts_with('/') {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("the mount {path:?} does not begin with \"/\"; write \"/{path}\""),
+            ));
+        }
+        self.mount = path.into();
+        Ok(self)
+    }
+
+    /// Lets it appear under a host name alone, as `Host` says it, without the port.
+    #[must_use]
+    pub fn host(mut self, host: &str) -> Self {
+        self.host = Some(host.to_ascii_lowercase().into());
+        self
+    }
+
+    /// Gives each of its requests a header, in place of what the client sent; a secret is not logged.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where name or value is none that a header can have.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self> {
+        let wrong = |what: &str| {
+            Error::new(
+                ErrorKind::Config,
+                format!("the upstream's header {name:?} has {what} that no header can have"),
+            )
+        };
+        let header: HeaderName = name.parse().map_err(|_| wrong("a name"))?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| wrong("a value"))?;
+        value.set_sensitive(true);
+        self.headers.push((header, value));
+        Ok(self)
+    }
+
+    /// Makes `Location`, `Content-Location` and `Link` of its answers lead through the proxy.
+    #[must_use]
+    pub fn rewrite_links(mut self) -> Self {
+        self.rewrites_links = true;
+        self
+    }
+
+    pub(crate) fn rewrites_links(&self) -> bool {
+        self.rewrites_links
+    }
+
+    /// The path of the proxy that leads to a URL of this API; `None` for another's, and for one that is relative to its page.
+    pub(crate) fn through(&self, url: &str) -> Option<String> {
+        let path = if let Some((scheme, rest)) = url.split_once("://") {
+            scheme.eq_ignore_ascii_case(&self.scheme).then_some(())?;
+            self.after_authority(rest)?
+        } else if let Some(rest) = url.strip_prefix("//") {
+            self.after_authority(rest)?
+        } else {
+            url.starts_with('/').then_some(url)?
+        };
+        let rest = path.strip_prefix(&*self.base)?;
+        let slash = if rest.starts_with('/') { "" } else { "/" };
+        let whole = rest.is_empty() || rest.starts_with(['/', '?', '#']);
+        whole.then(|| format!("{}{slash}{rest}", self.mount))
+    }
+
+    /// What follows this API's host and port.
+    fn after_authority<'u>(&self, rest: &'u str) -> Option<&'u str> {
+        let at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(at)?;
+        authority
+            .eq_ignore_ascii_case(self.authority.as_str())
+            .then_some(path)
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        &*self.scheme == "https"
+    }
+
+    /// Puts the headers of its requests in: `Host`, and its own.
+    pub(crate) fn prepare(&self, headers: &mut HeaderMap) {
+        headers.insert(HOST, self.host_header.clone());
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
+        }
+    }
+}
+
+impl FromStr for Upstream {
+    type Err = Error;
+
+    fn from_str(url: &str) -> Result<Self> {
+        Self::new(url)
+    }
+}
+
+/// The APIs behind the proxy.
+#[derive(Debug)]
+pub(crate) struct Upstreams {
+    /// The more specific first: those with a host, then by the length of the mount.
+    all: Vec<Arc<Upstream>>,
+    /// The hosts that clients may name themselves.
+    forward: Vec<Box<str>>,
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Destination<'a> {
+    pub(crate) upstream: Arc<Upstream>,
+    path: Cow<'a, str>,
+    query: Option<&'a str>,
+}
+
+impl Upstreams {
+    /// # Errors
+    /// [`ErrorKind::Config`] where there are none, or two in one place.
+    pub(crate) fn new(all: Vec<Upstream>, forward: &[Box<str>]) -> Result<Self> {
+        if all.is_empty() && forward.is_empty() {
+            let message = "there is no upstream; name the API that the proxy stands before, such as --upstream https://api.example.com";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        let mut all: Vec<Arc<Upstream>> = all.into_iter().map(Arc::new).collect();
+        all.sort_by_key(|u| (u.host.is_none(), std::cmp::Reverse(u.mount.len())));
+        for pair in all.windows(2) {
+            if let [one, other] = pair
+                && (&one.host, &one.mount) == (&other.host, &other.mount)
+            {
+                let message = format!(
+                    "two upstreams have the mount {:?}, {}://{} and {}://{}; give one of them another mount or host",
+                    one.mount, one.scheme, one.authority, other.scheme, other.authority
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+        }
+        Ok(Self {
+            all,
+            forward: forward
+                .iter()
+                .map(|h| h.to_ascii_lowercase().into())
+                .collect(),
+        })
+    }
+
+    /// Finds where a request goes.
+    pub(crate) fn find<'a>(
+        &self,
+        parts: &'a Parts,
+    ) -> std::result::Result<Destination<'a>, Refusal> {
+        let uri = &parts.uri;
+        // HTTP/2 names scheme and host with every request; in HTTP/1.1 only a forward proxy's clients do.
+        if parts.version < Version::HTTP_2
+            && let Some(authority) = uri.authority()
+        {
+            return self.named(uri, authority);
+        }
+        let host = host(parts)?;
+        let path = uri.path();
+        if !path.starts_with('/') {
+            return Err(Refusal::Target);
+        }
+        let found = self.all.iter().find_map(|upstream| {
+            if upstream
+                .host
+                .as_deref()
+                .is_some_and(|h| !h.eq_ignore_ascii_case(host))
+            {
+                return None;
+            }
+            let rest = path.strip_prefix(&*upstream.mount)?;
+            (rest.is_empty() || rest.starts_with('/')).then_some((upstream, rest))
+        });
+        let Some((upstream, rest)) = found else {
+            return Err(Refusal::NoUpstream);
+        };
+        let rest = if rest.is_empty() { "/" } else { rest };
+        Ok(Destination {
+            upstream: upstream.clone(),
+            path: if upstream.base.is_empty() {
+                Cow::Borrowed(rest)
+            } else {
+                Cow::Owned(format!("{}{rest}", upstream.base))
+            },
+            query: uri.query(),
+        })
+    }
+
+    /// A URL that the client names whole: an upstream's, or one of a host that is allowed.
+    fn named<'a>(
+        &self,
+        uri: &'a Uri,
+        authority: &Authority,
+    ) -> std::result::Result<Destination<'a>, Refusal> {
+        let scheme = uri.scheme_str().unwrap_or("");
+        if authority.as_str().contains('@') {
+            return Err(Refusal::Target);
+        }
+        let known = self.all.iter().find(|u| {
+            u.scheme.eq_ignore_ascii_case(scheme)
+                && u.authority
+                    .as_str()
+                    .eq_ignore_ascii_case(authority.as_str())
+        });
+        let upstream = match known {
+            Some(upstream) => upstream.clone(),
+            None => {
+                let allowed = self.forward.iter().any(|allowed| {
+                    authority.as_str().eq_ignore_ascii_case(allowed)
+                        || authority.port_u16() == Some(80)
+                            && authority.host().eq_ignore_ascii_case(allowed)
+                });
+                if !allowed || !scheme.eq_ignore_ascii_case("http") {
+                    return Err(Refusal::Forbidden);
+                }
+                Arc::new(
+                    Upstream::new(&format!(
+                        "http://{}",
+                        authority.as_str().to_ascii_lowercase()
+                    ))
+                    .map_err(|_| Refusal::Target)?,
+                )
+            }
+        };
+        Ok(Destination {
+            upstream,
+            path: Cow::Borrowed(uri.path()),
+            query: uri.query(),
+        })
+    }
+}
+
+/// The host that the client asked for, without its port.
+fn host(parts: &Parts) -> std::result::Result<&str, Refusal> {
+    let mut lines = parts.headers.get_all(HOST).iter();
+    let host = match (parts.uri.authority(), lines.next()) {
+        (Some(authority), _) => authority.host(),
+        // RFC 9112 section 3.2: HTTP/1.1 without Host, or with two, is a bad request.
+        (None, Some(line)) if lines.next().is_none() => {
+            let text = line.to_str().map_err(|_| Refusal::Target)?;
+            match text.rsplit_once(':') {
+                Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+                _ => text,
+            }
+        }
+        (None, None) if parts.version < Version::HTTP_11 => "",
+        (None, _) => return Err(Refusal::Target),
+    };
+    Ok(host)
+}
+
+impl Destination<'_> {
+    /// The target as the cache sees it: that of the API, whatever the proxy is called.
+    pub(crate) fn target(&self) -> Target<'_> {
+        let upstream = &self.upstream;
+        Target {
+            scheme: &upstream.scheme,
+            host: upstream.authority.host(),
+            port: upstream.authority.port_u16(),
+            path: &self.path,
+            query: self.query,
+        }
+    }
+
+    /// The same as a URL.
+    pub(crate) fn uri(&self) -> std::result::Result<Uri, Refusal> {
+        let path = match self.query {
+            Some(query) => format!("{}?{query}", self.path),
+            None => self.path.to_string(),
+        };
+        Uri::builder()
+            .scheme(&*self.upstream.scheme)
+            .authority(self.upstream.authority.clone())
+            .path_and_query(path)
+            .build()
+            .map_err(|_| Refusal::Target)
+    }
+}

@@ -1,0 +1,161 @@
+//! The listener for operators.
+
+use crate::kit::{Running, before};
+use restow_proxy::Admin;
+use restow_testkit::{Origin, Reply};
+use tokio::net::TcpListener;
+
+async fn admin(proxy: &Running, token: Option<&str>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let admin = Admin::new(&proxy.proxy, token);
+    tokio::spawn(admin.serve(listener, std::future::pending()));
+    format!("http://{address}")
+}
+
+async fn ask(method: &str, url: &str, token: &str, body: &'static str) -> (u16, String) {
+    let client = restow_testkit::http_client().build().unwrap();
+    let mut request = client.request(method.parse().unwrap(), url).body(body);
+    if !token.is_empty() {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn health_is_open_and_all_else_asks_for_the_token() {
+    let origin = Origin::start(|_| Reply::ok("a")).await;
+    let proxy = before(&origin).await;
+    let url = admin(&proxy, Some("secret")).await;
+    assert_eq!(
+        ask("GET", &format!("{url}/healthz"), "", "").await,
+        (200, "ok\n".to_owned())
+    );
+    assert_eq!(
+        ask("GET", &format!("{url}/readyz"), "", "").await,
+        (200, "ready\n".to_owned())
+    );
+    for (method, path) in [
+        ("GET", "/metrics"),
+        ("GET", "/mode"),
+        ("PUT", "/mode"),
+        ("POST", "/purge?all"),
+        ("GET", "/explain?url=/"),
+        ("GET", "/"),
+    ] {
+        for token in ["", "secre", "secrets"] {
+            assert_eq!(
+                ask(method, &format!("{url}{path}"), token, "").await.0,
+                401,
+                "{path} {token}"
+            );
+        }
+    }
+    assert_eq!(
+        ask("GET", &format!("{url}/metrics"), "secret", "").await.0,
+        200
+    );
+    assert_eq!(
+        ask("POST", &format!("{url}/metrics"), "secret", "").await.0,
+        405
+    );
+    assert_eq!(
+        ask("GET", &format!("{url}/nothing"), "secret", "").await.0,
+        404
+    );
+}
+
+#[tokio::test]
+async fn the_mode_is_set_and_asked_for() {
+    let origin = Origin::start(|_| Reply::ok("a").header("cache-control", "max-age=60")).await;
+    let proxy = before(&origin).await;
+    let url = admin(&proxy, None).await;
+    proxy.get("/a").await;
+    assert_eq!(
+        ask("PUT", &format!("{url}/mode"), "", "offline").await.0,
+        200
+    );
+    assert_eq!(
+        ask("GET", &format!("{url}/mode"), "", "").await.1,
+        "{\"mode\":\"offline\"}\n"
+    );
+    assert_eq!(proxy.get("/a").await.status.as_u16(), 200);
+    assert_eq!(proxy.get("/b").await.status.as_u16(), 504);
+    let (status, why) = ask("PUT", &format!("{url}/mode"), "", "sideways").await;
+    assert_eq!(status, 400);
+    assert!(why.contains("offline"), "{why}");
+}
+
+#[tokio::test]
+async fn entries_are_purged_by_what_selects_them() {
+    let origin = Origin::start(|_| {
+        Reply::ok("a")
+            .header("cache-control", "max-age=60")
+            .header("cache-groups", "\"g\"")
+    })
+    .await;
+    let proxy = before(&origin).await;
+    let url = admin(&proxy, None).await;
+    for path in ["/a", "/b", "/c"] {
+        proxy.get(path).await;
+    }
+    let purge = async |what: &str| ask("POST", &format!("{url}/purge{what}"), "", "").await;
+    assert_eq!(
+        purge("?url=/a").await,
+        (200, "{\"removed\":1}\n".to_owned())
+    );
+    assert_eq!(purge("?tag=none").await.1, "{\"removed\":0}\n");
+    assert_eq!(purge("?tag=g&status=404").await.1, "{\"removed\":0}\n");
+    assert_eq!(
+        purge(&format!("?where=url%3D{}", origin.url("/b"))).await.1,
+        "{\"removed\":1}\n"
+    );
+    assert_eq!(
+        purge("?until=2020-01-01T00:00:00Z").await.1,
+        "{\"removed\":0}\n"
+    );
+    assert_eq!(purge("?principal=alice").await.1, "{\"removed\":0}\n");
+    for wrong in [
+        "",
+        "?colour=red",
+        "?status=x",
+        "?since=yesterday",
+        "?repository=nothing",
+        "?principal=",
+    ] {
+        assert_eq!(purge(wrong).await.0, 400, "{wrong}");
+    }
+    assert_eq!(purge("?tag=g").await.1, "{\"removed\":1}\n");
+    proxy.get("/a").await;
+    assert_eq!(purge("?all").await.1, "{\"removed\":1}\n");
+}
+
+#[tokio::test]
+async fn an_explanation_says_what_a_request_would_come_to_and_asks_nobody() {
+    let origin = Origin::start(|_| Reply::ok("a").header("cache-control", "max-age=60")).await;
+    let proxy = before(&origin).await;
+    let url = admin(&proxy, None).await;
+    let explain = async || ask("GET", &format!("{url}/explain?url=/a"), "", "").await.1;
+    assert!(explain().await.contains("miss; detail=absent"));
+    assert_eq!(origin.asked(), 0);
+    proxy.get("/a").await;
+    let held: serde_json::Value = serde_json::from_str(&explain().await).unwrap();
+    assert!(
+        held["outcome"].as_str().unwrap().starts_with("hit"),
+        "{held}"
+    );
+    assert_eq!(held["entry"]["expires_at"], "2026-08-01T00:01:00Z");
+    assert_eq!(held["upstream"], origin.url("/a"));
+}
+
+#[tokio::test]
+async fn it_does_not_listen_to_other_machines_without_a_token() {
+    let origin = Origin::start(|_| Reply::ok("a")).await;
+    let proxy = before(&origin).await;
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let refused = Admin::new(&proxy.proxy, None)
+        .serve(listener, std::future::pending())
+        .await;
+    assert!(refused.unwrap_err().to_string().contains("has no token"));
+}

@@ -1,0 +1,111 @@
+//! Requests of declared endpoints: the rules of the configuration.
+
+use crate::kit::Running;
+use restow_proxy::{EVERYTHING, Options, Upstream};
+use restow_testkit::{Origin, Reply};
+
+async fn declared(origin: &Origin, rules: &str) -> Running {
+    let endpoint = format!(
+        "[[endpoint]]\nname = \"items\"\nroute = \"GET {}\"\n{rules}",
+        origin.url("/items/{id}{?lang}")
+    );
+    let music = Upstream::new(&origin.url(""))
+        .unwrap()
+        .mount("/api")
+        .unwrap();
+    Running::start(vec![music], Options::default(), &endpoint).await
+}
+
+#[tokio::test]
+async fn an_endpoint_decides_for_itself_and_has_a_repository() {
+    let origin =
+        Origin::start(|_| Reply::ok("{}").header("content-type", "application/json")).await;
+    let proxy = declared(&origin, "expire_after = \"1 hour\"").await;
+    proxy.get("/api/items/7?lang=en&lang=").await;
+    proxy.get("/api/items/7?lang=en").await;
+    proxy.advance(3_599);
+    assert!(proxy.get("/api/items/7?lang=en").await.is_hit());
+    proxy.advance(2);
+    assert!(!proxy.get("/api/items/7?lang=en").await.is_hit());
+    let items = proxy.proxy.cache().repository("items").unwrap();
+    assert_eq!(
+        items
+            .everyone()
+            .select()
+            .eq("id", "7")
+            .count()
+            .await
+            .unwrap(),
+        2
+    );
+    let rest = proxy.proxy.cache().repository(EVERYTHING).unwrap();
+    assert_eq!(rest.everyone().count(restow::Scope::All).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn each_credential_has_entries_of_its_own() {
+    let origin = Origin::start(|call| Reply::ok(call.header("authorization").to_owned())).await;
+    let proxy = declared(&origin, "").await;
+    for _ in 0..2 {
+        for user in ["alice", "bob"] {
+            let answer = proxy
+                .get_with("/api/items/1", &[("authorization", user)])
+                .await;
+            assert_eq!(answer.body, user);
+        }
+    }
+    assert_eq!(origin.asked(), 2);
+}
+
+#[tokio::test]
+async fn with_http_the_answers_decide_and_the_endpoint_says_the_rest() {
+    let origin = Origin::start(|call| match &*call.target {
+        "/items/says" => Reply::ok("a").header("cache-control", "max-age=5"),
+        "/items/private" => Reply::ok("a").header("cache-control", "private, max-age=5"),
+        _ => Reply::ok("a"),
+    })
+    .await;
+    let proxy = declared(&origin, "freshness = \"http\"\nexpire_after = \"1 minute\"").await;
+    for path in ["says", "silent", "private"] {
+        proxy.get(&format!("/api/items/{path}")).await;
+    }
+    proxy.advance(4);
+    assert!(proxy.get("/api/items/says").await.is_hit());
+    assert!(!proxy.get("/api/items/private").await.is_hit());
+    proxy.advance(4);
+    assert!(!proxy.get("/api/items/says").await.is_hit());
+    assert!(proxy.get("/api/items/silent").await.is_hit());
+    proxy.advance(60);
+    assert!(!proxy.get("/api/items/silent").await.is_hit());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_asks_by_post_is_answered_by_its_body() {
+    let origin = Origin::start(|call| Reply::ok(call.body.clone())).await;
+    let endpoint = format!(
+        "[[endpoint]]\nname = \"search\"\nroute = \"POST {}\"\n",
+        origin.url("/search")
+    );
+    let upstreams = vec![Upstream::new(&origin.url("")).unwrap()];
+    let proxy = Running::start(upstreams, Options::default(), &endpoint).await;
+    let client = restow_testkit::http_client().build().unwrap();
+    for (body, asked) in [("one", 1), ("two", 2), ("one", 2), ("two", 2)] {
+        let answer = client
+            .post(proxy.url("/search"))
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.text().await.unwrap(), body);
+        assert_eq!(origin.asked(), asked);
+    }
+    // One that is too long for a key passes all the same.
+    let long = "x".repeat(3 << 20);
+    let answer = client
+        .post(proxy.url("/search"))
+        .body(long.clone())
+        .send()
+        .await
+        .unwrap();
+    assert!(answer.text().await.unwrap() == long);
+}

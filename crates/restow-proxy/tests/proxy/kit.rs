@@ -1,0 +1,151 @@
+//! A proxy of a test, and a client that shows what it says.
+
+use http::{HeaderMap, StatusCode};
+use reqwest::Client;
+use restow::{Binary, Cache, CacheBuilder, Config, DeclaredEndpoint, Millis, TestClock};
+use restow_proxy::{Options, Proxy, Upstream};
+use restow_testkit::{Origin, http_client};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+/// 2026-08-01, 00:00 UTC.
+pub(crate) const T0: i64 = 1_785_542_400_000;
+
+/// A proxy that listens; it ends when it is dropped.
+pub(crate) struct Running {
+    pub(crate) proxy: Proxy,
+    pub(crate) clock: TestClock,
+    pub(crate) address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    pub(crate) served: JoinHandle<restow::Result<()>>,
+    client: Client,
+}
+
+/// What a client sees of an answer.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Seen {
+    /// All lines of a header, joined.
+    pub(crate) fn header(&self, name: &str) -> String {
+        let lines = self.headers.get_all(name).iter();
+        lines
+            .map(|v| v.to_str().unwrap())
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    pub(crate) fn is_hit(&self) -> bool {
+        self.header("cache-status").contains("; hit")
+    }
+}
+
+/// A proxy in front of one API, in memory, with the default options.
+pub(crate) async fn before(origin: &Origin) -> Running {
+    Running::start(
+        vec![Upstream::new(&origin.url("")).unwrap()],
+        Options::default(),
+        "",
+    )
+    .await
+}
+
+impl Running {
+    pub(crate) async fn start(upstreams: Vec<Upstream>, options: Options, endpoints: &str) -> Self {
+        Self::with(upstreams, options, endpoints, |b| b).await
+    }
+
+    /// The same with the endpoints of a configuration, and a cache that was built otherwise.
+    pub(crate) async fn with(
+        upstreams: Vec<Upstream>,
+        options: Options,
+        endpoints: &str,
+        build: impl FnOnce(CacheBuilder) -> CacheBuilder,
+    ) -> Self {
+        let clock = TestClock::at(Millis(T0));
+        let builder = Cache::builder()
+            .url("memory:")
+            .shared(true)
+            .clock(clock.clone());
+        let cache = build(builder).build().await.unwrap();
+        let config = Config::parse(endpoints, "restow.toml").unwrap();
+        for declaration in config.endpoints() {
+            let endpoint = DeclaredEndpoint::from_declaration(declaration.clone(), Binary).unwrap();
+            cache.create_repository(endpoint).await.unwrap();
+        }
+        let proxy = Proxy::new(cache, upstreams, options).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn({
+            let proxy = proxy.clone();
+            async move { proxy.serve(listener, async { _ = stopped.await }).await }
+        });
+        Self {
+            proxy,
+            clock,
+            address,
+            stop: Some(stop),
+            served,
+            client: http_client()
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .unwrap(),
+        }
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    pub(crate) fn clock_seconds(&self) -> i64 {
+        (restow::Clock::now(&self.clock).0 - T0) / 1_000
+    }
+
+    /// Tells it to stop.
+    pub(crate) fn stop(&mut self) {
+        self.stop.take().map(|s| s.send(()));
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Seen {
+        self.ask("GET", path, &[]).await
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Seen {
+        self.ask("GET", path, headers).await
+    }
+
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Seen {
+        let method = method.parse().unwrap();
+        let mut request = self.client.request(method, self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.unwrap();
+        Seen {
+            status: answer.status(),
+            headers: answer.headers().clone(),
+            body: answer.text().await.unwrap(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.served.abort();
+    }
+}
+
+/// What the calls to a target of the origin were asked with under a header, in order.
+pub(crate) fn asked_with(origin: &Origin, target: &str, header: &str) -> Vec<String> {
+    let calls = origin.calls_to(target);
+    calls.iter().map(|c| c.header(header).to_owned()).collect()
+}

@@ -1,0 +1,21 @@
+//! The proxy over real connections, in front of APIs whose answers the tests write.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod admin;
+mod clients;
+mod endpoints;
+mod everything;
+mod failure;
+mod framing;
+mod herd;
+mod kit;
+mod principals;
+mod stop;
+mod targets;

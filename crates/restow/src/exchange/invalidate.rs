@@ -1,0 +1,169 @@
+//! What the answer to a request that went past the cache does to what is stored (RFC 9111 sections 4.3.5 and 4.4, RFC 9875).
+
+use super::{renew, ticket::origin};
+use crate::{
+    RequestHead,
+    context::{Context, Mount},
+    entry::{Address, Entry},
+    registry::{Mounts, Routed},
+    route::Target,
+    selection::{Scope, Selection},
+};
+use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
+use restow_policy::HeadUpdate;
+use std::sync::Arc;
+
+/// What the answer to a request that went past the cache does to what is stored: one with an unsafe method makes its target invalid, one to
+/// `HEAD` confirms or disproves what is stored for `GET`.
+#[must_use = "what is stored stays as it is until the invalidation is carried out"]
+#[derive(Debug)]
+pub struct Invalidation {
+    pub(super) ctx: Arc<Context>,
+    pub(super) what: What,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    Unsafe {
+        mounts: Arc<Mounts>,
+        method: Method,
+        /// The whole URL of the target.
+        target: String,
+    },
+    Head {
+        mount: Arc<Mount>,
+        entry: Arc<Entry>,
+        headers: HeaderMap,
+        known: bool,
+        shared: bool,
+        asked_at: crate::Millis,
+    },
+}
+
+impl Invalidation {
+    /// The request was answered with this head: carries out what it does to what is stored, for every user.
+    ///
+    /// A success of an unsafe method removes what is stored for its target, for the `Location` and `Content-Location` of the answer on
+    /// the same origin, and for the groups in `Cache-Group-Invalidation`.
+    ///
+    /// # Cancel safety
+    /// Dropped, some of the entries may stay.
+    pub async fn answered(self, status: StatusCode, headers: &HeaderMap) {
+        let Self { ctx, what } = self;
+        match what {
+            What::Unsafe {
+                mounts,
+                method,
+                target,
+            } if restow_policy::invalidates(&method, status) => {
+                remove_at(&ctx, &mounts, &target).await;
+                let Ok(base) = url::Url::parse(&target) else {
+                    return;
+                };
+                for other in restow_policy::also_invalidated(headers) {
+                    // Another origin's answers are not this one's to invalidate.
+                    if let Ok(url) = base.join(other)
+                        && url.origin() == base.origin()
+                        && url.as_str() != target
+                    {
+                        remove_at(&ctx, &mounts, url.as_str()).await;
+                    }
+                }
+                let groups = restow_policy::invalidated_groups(headers);
+                if groups.is_empty() {
+                    return;
+                }
+                let Ok(uri) = target.parse::<Uri>() else {
+                    return;
+                };
+                let origin = origin(&Target::from(&uri));
+                for group in &groups {
+                    let mut which = Selection::new(Scope::All);
+                    which.tag = Some(group_tag(&origin, group));
+                    for mount in mounts.iter() {
+                        clear(&ctx, mount, &which).await;
+                    }
+                }
+            }
+            What::Unsafe { .. } => {}
+            What::Head {
+                mount,
+                entry,
+                headers: request,
+                known,
+                shared,
+                asked_at,
+            } => {
+                let now = ctx.now();
+                match restow_policy::head_update(&entry.meta.head.headers(), status, headers) {
+                    HeadUpdate::Freshens => {
+                        let asked = renew::Asked {
+                            method: &Method::GET,
+                            headers: &request,
+                            known,
+                            shared,
+                            at: asked_at,
+                        };
+                        let renewed = renew::merge(&ctx, &mount, &entry, headers, &asked);
+                        renew::write(&mount, &entry, &renewed, now).await;
+                    }
+                    HeadUpdate::Invalidates => {
+                        let at = std::slice::from_ref(&entry.id.address);
+                        if let Err(error) = mount.table.delete(at, now).await {
+                            tracing::warn!(target: "restow", repository = mount.name(), %error, "an answer that was made invalid could not be removed");
+                        }
+                    }
+                    HeadUpdate::Nothing => {}
+                }
+            }
+        }
+    }
+}
+
+/// The tag of an entry's cache group: groups of two origins are two (RFC 9875 section 2.1).
+pub(super) fn group_tag(origin: &str, group: &str) -> Box<str> {
+    format!("{origin} {group}").into()
+}
+
+/// Removes what is stored for a URL, whoever's it is.
+async fn remove_at(ctx: &Context, mounts: &Mounts, url: &str) {
+    let Ok(uri) = url.parse::<Uri>() else {
+        return;
+    };
+    let head = RequestHead {
+        method: &Method::GET,
+        target: Target::from(&uri),
+        headers: &HeaderMap::new(),
+        extensions: &Extensions::new(),
+        body: None,
+        streams: false,
+    };
+    let Routed::To(mount, key) = mounts.route(&head) else {
+        return;
+    };
+    let address = Address {
+        key,
+        partition: crate::entry::Partition::PUBLIC,
+    };
+    let mut which = Selection::new(Scope::All);
+    let fields = &mount.endpoint.declaration().fields;
+    for (field, value) in fields.iter().zip(address.key.fields()) {
+        which = which.eq(field.name(), value.to_value());
+    }
+    which.query = Some(address.key.query().into());
+    clear(ctx, &mount, &which).await;
+}
+
+async fn clear(ctx: &Context, mount: &Mount, which: &Selection) {
+    let now = ctx.now();
+    loop {
+        match mount.table.clear(which, 1_000, now).await {
+            Ok(1_000..) => {}
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(target: "restow", repository = mount.name(), %error, "an answer that was made invalid could not be removed");
+                return;
+            }
+        }
+    }
+}
