@@ -339,27 +339,70 @@ fn a_wrong_route_says_what_to_write() {
 }
 
 #[test]
+fn the_tables_of_a_proxy_are_read_and_their_mistakes_are_named() {
+    let config = Config::parse(
+        r#"
+        [proxy]
+        listen = "127.0.0.1:8080"
+        workers = 2
+        name = "edge"
+        admin = { listen = "127.0.0.1:9090", token = { env = "CARGO_PKG_NAME" } }
+        principal = { header = "X-Tenant", trust = ["127.0.0.1/32"] }
+        tls = { certificate = "cert.pem", key = "key.pem" }
+        forward = "api.example.com"
+        access_log = "json"
+        max_connections = 100
+        max_head = "8 KiB"
+        max_body = "1 MiB"
+        max_request_body = "2 MiB"
+        head_timeout = "1 second"
+        connect_timeout = "2 seconds"
+        upstream_timeout = "3 seconds"
+        idle_timeout = "4 seconds"
+        drain_timeout = "5 seconds"
+        [[upstream]]
+        url = "https://api.example.com"
+        mount = "/music"
+        host = "music.example"
+        rewrite_links = true
+        headers = { Authorization = { env = "CARGO_PKG_NAME" } }
+        "#,
+        "restow.toml",
+    )
+    .unwrap();
+    let proxy = config.proxy().unwrap();
+    assert_eq!(proxy.listen, Some("127.0.0.1:8080".parse().unwrap()));
+    assert_eq!(proxy.max_head, Some(8 << 10));
+    assert_eq!(proxy.drain_timeout, Some(Duration::from_secs(5)));
+    assert_eq!(&*proxy.forward[0], "api.example.com");
+    let upstream = &proxy.upstreams[0];
+    assert_eq!(upstream.mount.as_deref(), Some("/music"));
+    assert_eq!(upstream.headers[0].1.reveal().unwrap(), "restow");
+    assert!(Config::parse("", "restow.toml").unwrap().proxy().is_none());
+
+    for (text, message) in [
+        ("[proxy]\nlisten = 'here'", "restow.toml:2: listen in [proxy]: "),
+        ("[proxy]\nlitsen = '127.0.0.1:80'", "restow.toml:2: unknown key \"litsen\" in [proxy]; did you mean \"listen\"?"),
+        ("[proxy]\nadmin = { listen = '127.0.0.1:1', tokn = 'x' }", "restow.toml:2: admin in [proxy]: "),
+        ("[[upstream]]\nmount = '/'", "restow.toml:1: [[upstream]] number 1 has no url; "),
+        ("[upstream]\nurl = 'https://a'", "restow.toml:1: upstreams are a list: "),
+        ("proxy = 1", "restow.toml:1: [proxy] is a table; "),
+    ] {
+        let error = wrong(text);
+        assert!(error.to_string().starts_with(message), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Config);
+    }
+    let shown = format!("{:?}", wrong("[[upstream]]\nurl = 'https://a'\nheaders = { A = ['canary'] }"));
+    assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[test]
 fn what_this_version_does_not_have_is_refused() {
-    let http = format!("{TRACKS}freshness = 'http'");
     let jitter = format!("{TRACKS}jitter = '1 minute'");
-    let cases = [
-        (
-            &*http,
-            r#"restow.toml:4: freshness in [[endpoint]] "tracks": freshness = "http" is not part of this version; leave it out: expire_after decides"#,
-        ),
-        (
-            &*jitter,
-            r#"restow.toml:4: "jitter" in [[endpoint]] "tracks" is for a later version; leave it out"#,
-        ),
-        (
-            "[proxy]\nlisten = '127.0.0.1:80'",
-            "restow.toml:1: there is no proxy in this version, and so no [proxy]; leave it out",
-        ),
-        (
-            "\n[[upstream]]\nmount = '/'",
-            "restow.toml:2: there is no proxy in this version, and so no [upstream]; leave it out",
-        ),
-    ];
+    let cases = [(
+        &*jitter,
+        r#"restow.toml:4: "jitter" in [[endpoint]] "tracks" is for a later version; leave it out"#,
+    )];
     for (text, message) in cases {
         let error = wrong(text);
         assert_eq!(error.to_string(), message);
