@@ -227,7 +227,7 @@ impl Collector for Page {
                 .enumerate()
                 .map(|(nth, bound)| (seconds(*bound), counts(nth)))
                 .collect();
-            buckets.push((f64::MAX, counts(BOUNDS.len())));
+            buckets.push((f64::INFINITY, counts(BOUNDS.len())));
             let all = buckets.iter().map(|(_, count)| count).sum();
             let time = seconds(metrics.sum(outcome, |c| c.micros.load(Relaxed)));
             into.encode_histogram::<NoLabelSet>(time, all, &buckets, None)
@@ -281,7 +281,7 @@ mod tests {
             r#"restow_request_duration_seconds_count{outcome="error",detail=""} 1"#,
             "restow_connections 0",
         ] {
-            assert!(page.lines().any(|l| l == line), "{line}\n{page}");
+            assert!(page.lines().any(|l| l == line), "{line}: {page}");
         }
         assert!(!page.contains("validated"));
     }

@@ -48,6 +48,10 @@ impl Refusal {
             HeaderValue::from_static("text/plain; charset=utf-8"),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if *self == Self::Target {
+            // What follows on the connection may be a part of what could not be read.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if *self == Self::Method {
             headers.insert(
                 header::ALLOW,

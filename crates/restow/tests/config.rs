@@ -381,18 +381,36 @@ fn the_tables_of_a_proxy_are_read_and_their_mistakes_are_named() {
     assert!(Config::parse("", "restow.toml").unwrap().proxy().is_none());
 
     for (text, message) in [
-        ("[proxy]\nlisten = 'here'", "restow.toml:2: listen in [proxy]: "),
-        ("[proxy]\nlitsen = '127.0.0.1:80'", "restow.toml:2: unknown key \"litsen\" in [proxy]; did you mean \"listen\"?"),
-        ("[proxy]\nadmin = { listen = '127.0.0.1:1', tokn = 'x' }", "restow.toml:2: admin in [proxy]: "),
-        ("[[upstream]]\nmount = '/'", "restow.toml:1: [[upstream]] number 1 has no url; "),
-        ("[upstream]\nurl = 'https://a'", "restow.toml:1: upstreams are a list: "),
+        (
+            "[proxy]\nlisten = 'here'",
+            "restow.toml:2: listen in [proxy]: ",
+        ),
+        (
+            "[proxy]\nlitsen = '127.0.0.1:80'",
+            "restow.toml:2: unknown key \"litsen\" in [proxy]; did you mean \"listen\"?",
+        ),
+        (
+            "[proxy]\nadmin = { listen = '127.0.0.1:1', tokn = 'x' }",
+            "restow.toml:2: admin in [proxy]: ",
+        ),
+        (
+            "[[upstream]]\nmount = '/'",
+            "restow.toml:1: [[upstream]] number 1 has no url; ",
+        ),
+        (
+            "[upstream]\nurl = 'https://a'",
+            "restow.toml:1: upstreams are a list: ",
+        ),
         ("proxy = 1", "restow.toml:1: [proxy] is a table; "),
     ] {
         let error = wrong(text);
         assert!(error.to_string().starts_with(message), "{error}");
         assert_eq!(error.kind(), ErrorKind::Config);
     }
-    let shown = format!("{:?}", wrong("[[upstream]]\nurl = 'https://a'\nheaders = { A = ['canary'] }"));
+    let shown = format!(
+        "{:?}",
+        wrong("[[upstream]]\nurl = 'https://a'\nheaders = { A = ['canary'] }")
+    );
     assert!(!shown.contains("canary"), "{shown}");
 }
 

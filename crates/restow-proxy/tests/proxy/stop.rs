@@ -14,9 +14,10 @@ async fn requests_under_way_are_answered_when_it_is_told_to_stop() {
     let mut proxy = before(&origin).await;
     let urls: Vec<String> = (0..200).map(|n| proxy.url(&format!("/{n}"))).collect();
     let client = restow_testkit::http_client().build().unwrap();
+    let asking = client.clone();
     let asked = stream::iter(urls)
-        .map(|url| {
-            let client = client.clone();
+        .map(move |url| {
+            let client = asking.clone();
             async move { client.get(url).send().await.unwrap().text().await.unwrap() }
         })
         .buffer_unordered(200)
