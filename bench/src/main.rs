@@ -7,6 +7,7 @@ mod large;
 mod measure;
 mod origin;
 mod peer;
+mod proxy;
 mod report;
 mod rivals;
 mod work;
@@ -29,6 +30,9 @@ enum Command {
     /// Streams a store and prints the most memory that took: a child of `compare`.
     #[command(hide = true)]
     Stream { url: String },
+    /// The tools of bench/proxy/run.
+    #[command(subcommand, hide = true)]
+    Proxy(proxy::Tool),
 }
 
 #[derive(Debug, clap::Args)]
@@ -100,6 +104,7 @@ fn main() -> Outcome {
         .build()?;
     match Args::parse().command {
         Command::Compare(compare) => runtime.block_on(compare.run()),
+        Command::Proxy(tool) => runtime.block_on(tool.run()),
         Command::Stream { url } => runtime.block_on(work::memory::stream(&url)),
     }
 }
@@ -114,7 +119,13 @@ impl Compare {
         let mut report = Report::new(self.only, self.json, self.quick);
         work::all(size, &mut report).await;
         if let Some(path) = self.write {
-            std::fs::write(path, report.page())?;
+            let beside = std::fs::read_to_string(&path).unwrap_or_default();
+            // What other commands measured follows behind a comment of theirs.
+            let beside = beside.find("<!-- ").and_then(|at| beside.get(at..));
+            let page = report.page();
+            let page =
+                beside.map_or_else(|| page.clone(), |b| format!("{}\n\n{b}", page.trim_end()));
+            std::fs::write(path, page)?;
         }
         report.close()
     }

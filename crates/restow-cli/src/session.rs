@@ -5,6 +5,8 @@ use crate::{
     exit::{Exit, Failure},
     redact::{Secrets, redact},
 };
+use bytesize::ByteSize;
+use http::HeaderName;
 use percent_encoding::percent_decode_str;
 use restow::{
     AnyRepository, Binary, Cache, CacheBuilder, Config, Declaration, DeclaredEndpoint, ErrorKind,
@@ -55,16 +57,29 @@ impl Session {
     /// The same of a cache that stands between several users: with memory before its store, unless its URL says how much.
     pub(crate) async fn open_shared(
         global: &Global,
-        access: Access,
         mode: Option<Mode>,
+        memory: Option<ByteSize>,
+        mut targeted: Vec<HeaderName>,
     ) -> Result<Self, Failure> {
         let config = config(global)?;
+        for name in config
+            .iter()
+            .filter_map(Config::proxy)
+            .flat_map(|p| &p.targeted)
+        {
+            let wrong =
+                |_| Failure::usage(format!("targeted in [proxy]: {name:?} is no header's name"));
+            targeted.push(name.parse().map_err(wrong)?);
+        }
         let says = config.is_some_and(|c| c.memory().is_some());
-        Self::open_with(global, access, mode, |builder, url| {
-            let builder = builder.shared(true);
-            match says || url.starts_with("memory:") || url.contains("memory=") {
-                true => builder,
-                false => builder.memory(MEMORY),
+        Self::open_with(global, Access::Create, mode, |builder, url| {
+            let builder = builder.shared(true).targeted(targeted);
+            let says = says || url.starts_with("memory:") || url.contains("memory=");
+            match memory.map(|size| size.as_u64()) {
+                Some(0) => builder,
+                Some(bytes) => builder.memory(bytes),
+                None if says => builder,
+                None => builder.memory(MEMORY),
             }
         })
         .await

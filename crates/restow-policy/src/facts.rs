@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::control::{self, Directive, MAX_SECONDS, Piece, Value};
 use crate::date;
+use crate::targeted;
 use crate::vary::{VaryNames, vary_names};
 
 bitflags::bitflags! {
@@ -131,6 +132,20 @@ impl Facts {
         facts.last_modified = first_date(headers, &LAST_MODIFIED);
         facts.age = age(headers);
         facts.read_expires(headers);
+        facts
+    }
+
+    /// The same where fields for this kind of cache go before `Cache-Control` and `Expires` (RFC 9213): of the fields `targets`, the first
+    /// that is there and valid takes their place.
+    pub fn parse_targeted(
+        status: StatusCode,
+        headers: &HeaderMap,
+        requested_at: i64,
+        received_at: i64,
+        targets: &[HeaderName],
+    ) -> Self {
+        let mut facts = Self::parse(status, headers, requested_at, received_at);
+        targeted::apply(&mut facts, headers, targets);
         facts
     }
 

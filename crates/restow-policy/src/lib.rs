@@ -60,6 +60,7 @@ mod lifetime;
 mod range;
 pub mod rule;
 mod store;
+mod targeted;
 mod validate;
 mod vary;
 

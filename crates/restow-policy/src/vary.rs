@@ -74,8 +74,9 @@ pub fn vary_names(headers: &HeaderMap) -> VaryNames {
 /// The variant that `request` selects, as a keyed digest; `None` where no request selects it.
 ///
 /// `vary` is the canonical form that [`VaryNames::as_str`] gives. The answer is 0 where nothing selects: there is no `Vary`, or it
-/// names only credentials, and secrets that the request does not show. A field that is absent differs from one that is empty; the lines of a field are joined by `, ` without
-/// the whitespace around them, so a list in two lines equals the same list in one. Nothing is allocated.
+/// names only credentials, and secrets that the request does not show. A field that is absent differs from one that is empty; the members of a list are
+/// joined by `, ` without the whitespace around them, so a list in two lines equals the same list in one, and `1,2` equals `1, 2`. The case of
+/// `Accept-Language`, `Accept-Encoding` and `Accept-Charset` does not count. Nothing is allocated.
 pub fn variant(
     vary: &str,
     request: &HeaderMap,
@@ -111,26 +112,53 @@ pub fn variant(
 fn add(digest: &mut blake3::Hasher, name: &str, request: &HeaderMap) {
     digest.update(&length(name.len()));
     digest.update(name.as_bytes());
-    let lines = || {
-        request
-            .get_all(name)
-            .iter()
-            .map(|line| trim(line.as_bytes()))
-    };
-    let count = lines().count();
-    if count == 0 {
+    let lines = request.get_all(name);
+    if lines.iter().next().is_none() {
         digest.update(&[0]);
         return;
     }
-    let joined = lines().map(<[u8]>::len).sum::<usize>() + (count - 1) * 2;
+    let members = || lines.iter().flat_map(|line| members(line.as_bytes()));
+    let count = members().count();
+    let joined = members().map(<[u8]>::len).sum::<usize>() + count.saturating_sub(1) * 2;
     digest.update(&[1]);
     digest.update(&length(joined));
-    for (nth, line) in lines().enumerate() {
+    let in_any_case = IN_ANY_CASE.contains(&name);
+    for (nth, member) in members().enumerate() {
         if nth > 0 {
             digest.update(b", ");
         }
-        digest.update(line);
+        if !in_any_case {
+            digest.update(member);
+            continue;
+        }
+        for chunk in member.chunks(64) {
+            let mut lower = [0; 64];
+            if let Some(lower) = lower.get_mut(..chunk.len()) {
+                lower.copy_from_slice(chunk);
+                lower.make_ascii_lowercase();
+                digest.update(lower);
+            }
+        }
     }
+}
+
+/// Fields whose values mean the same in any case (RFC 9110 12.5).
+const IN_ANY_CASE: [&str; 3] = ["accept-charset", "accept-encoding", "accept-language"];
+
+/// The members of a list, without the whitespace around them and without empty ones (RFC 9110 5.6.1). A comma in quotes separates nothing.
+fn members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    line.split(move |byte| {
+        let was_escaped = std::mem::take(&mut escaped);
+        match byte {
+            b'"' if !was_escaped => quoted = !quoted,
+            b'\\' if quoted && !was_escaped => escaped = true,
+            _ => {}
+        }
+        *byte == b',' && !quoted
+    })
+    .map(trim)
+    .filter(|member| !member.is_empty())
 }
 
 fn length(bytes: usize) -> [u8; 8] {
@@ -208,6 +236,8 @@ mod tests {
             (&[("a", b"  1\t")], &[("a", b"1")]),
             (&[("a", b"1"), ("a", b"2")], &[("a", b"1, 2")]),
             (&[("a", b"\xff")], &[("a", b"\xff"), ("c", b"unnamed")]),
+            (&[("a", b"1,2")], &[("a", b" 1 , ,2 ")]),
+            (&[("a", b"")], &[("a", b" , ")]),
         ];
         for (one, other) in same {
             assert_eq!(
@@ -228,6 +258,10 @@ mod tests {
             &[("a", b"b"), ("b", b"c, d")],
             &[("a", b"b, c"), ("b", b"d")],
             &[("a", b"1, 2")],
+            &[("a", b"\"1,2\"")],
+            &[("a", b"\"1, 2\"")],
+            &[("a", b"A")],
+            &[("a", b"a")],
             &[("a", b"2"), ("a", b"1")],
             &[("a", b"1"), ("b", b"")],
             &[("a", b"\xfe")],
@@ -248,6 +282,21 @@ mod tests {
             variant("a", &map(&[]), &role, &[2; 32]),
             "and so does the key"
         );
+    }
+
+    #[test]
+    fn languages_and_encodings_are_the_same_in_any_case() {
+        let long: &[u8] = &[b'A'; 200];
+        let lower: &[u8] = &[b'a'; 200];
+        for name in IN_ANY_CASE {
+            for (one, other) in [(&b"en-GB, De"[..], &b"EN-gb,de"[..]), (long, lower)] {
+                assert_eq!(select(name, &[(name, one)]), select(name, &[(name, other)]));
+            }
+            assert_ne!(
+                select(name, &[(name, b"en")]),
+                select(name, &[(name, b"de")])
+            );
+        }
     }
 
     #[test]

@@ -57,6 +57,7 @@ struct Case {
 }
 
 const FOREGROUND: Options = Options {
+    http: false,
     shared: false,
     background: false,
     force: false,

@@ -123,8 +123,9 @@ fn limits() -> impl Strategy<Value = Limits> {
 }
 
 fn options() -> impl Strategy<Value = Options> {
-    any::<[bool; 4]>().prop_map(|[shared, background, force, share]| Options {
+    any::<[bool; 5]>().prop_map(|[shared, http, background, force, share]| Options {
         shared,
+        http,
         background,
         force,
         share,

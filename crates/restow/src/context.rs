@@ -9,7 +9,7 @@ use crate::{
     store::{Budget, Store, Table, TableSpec},
     upkeep::{Room, Upkeep},
 };
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 use restow_policy::{CLOCK_SKEW_MS, Facts, Lifetime, Limits, Options};
 use std::{
     collections::HashMap,
@@ -28,6 +28,8 @@ pub(crate) struct Defaults {
     pub(crate) expire_after: Expiry,
     /// Whether the cache stands between several users and origins.
     pub(crate) shared: bool,
+    /// The fields that go before `Cache-Control` (RFC 9213).
+    pub(crate) targeted: Arc<[HeaderName]>,
     pub(crate) keep: Duration,
     /// What the program says goes before what answers say; without a word it is [`Rules::STALE_IF_ERROR`].
     pub(crate) stale_if_error: Option<Duration>,
@@ -47,6 +49,7 @@ impl Default for Defaults {
         Self {
             expire_after: Expiry::default(),
             shared: false,
+            targeted: Arc::new([]),
             keep: TableSpec::KEEP,
             stale_if_error: None,
             stale_while_revalidate: None,

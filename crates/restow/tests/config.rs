@@ -58,7 +58,7 @@ fn a_mistake_is_named_with_line_and_way_out() {
         ),
         (
             "zzz = 1\ncach = 1",
-            r#"restow.toml:1: unknown key "zzz"; the keys are cache, name, principal, memory, mode, expire_after, keep, stale_if_error, stale_while_revalidate, error_statuses, credentials, max_bytes, max_entries, endpoint"#,
+            r#"restow.toml:1: unknown key "zzz"; the keys are cache, name, principal, memory, mode, expire_after, keep, stale_if_error, stale_while_revalidate, error_statuses, credentials, max_bytes, max_entries, endpoint, proxy, upstream"#,
         ),
         (
             "cache = 7",
@@ -158,7 +158,7 @@ fn a_mistake_in_an_endpoint_names_the_endpoint() {
         ),
         (
             "freshness = 'x'",
-            r#"4: freshness in [[endpoint]] "tracks": "x" is no rule of freshness; the rule is "expire_after""#,
+            r#"4: freshness in [[endpoint]] "tracks": "x" is no rule of freshness; write "expire_after", where this file decides, or "http", where the answers do"#,
         ),
         (
             "codec = 'jsn'",

@@ -4,9 +4,11 @@ use crate::{
     cli::Global,
     exit::{Exit, Failure},
     output::Out,
-    session::{Access, Session},
+    session::Session,
 };
+use bytesize::ByteSize;
 use clap::Args;
+use http::HeaderName;
 use restow::{Config, Mode};
 use restow_proxy::{Options, Proxy as Server, Upstream};
 use std::{
@@ -39,9 +41,15 @@ pub(crate) struct Proxy {
     /// A host that clients may name themselves, as they do where this is their http proxy; may be there several times.
     #[arg(long, value_name = "HOST")]
     forward: Vec<String>,
+    /// A field of answers that goes before Cache-Control (RFC 9213), such as cdn-cache-control; may be there several times.
+    #[arg(long, value_name = "FIELD")]
+    targeted: Vec<HeaderName>,
     /// How network and store may be used: live, revalidate, refresh, read-only, offline, bypass.
     #[arg(long)]
     mode: Option<Mode>,
+    /// Memory before the store, such as 1GiB; 0 for none. Otherwise what the cache's URL or the configuration says, else 64 MiB.
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<ByteSize>,
     /// How many threads serve; by default one for each core.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
@@ -49,7 +57,7 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn run(self, global: &Global, _: &mut Out) -> Result<(), Failure> {
-        let session = Session::open_shared(global, Access::Create, self.mode).await?;
+        let session = Session::open_shared(global, self.mode, self.memory, self.targeted).await?;
         let settings = session.config.as_ref().and_then(Config::proxy).cloned();
         let settings = settings.unwrap_or_default();
         let mut options = Options::from_settings(&settings)?;

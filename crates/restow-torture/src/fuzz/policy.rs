@@ -40,6 +40,7 @@ fn check(data: &[u8]) -> Result<()> {
         background: bits & 2 != 0,
         force: bits & 4 != 0,
         share: bits & 8 != 0,
+        http: bits & 16 != 0,
     };
     stored_rightly(&request, status, &answer, &facts, &options, &mut input)?;
     answered(&request, status, &answer, &facts, &options, now, &mut input)?;
@@ -218,6 +219,7 @@ fn answered(
     let request = Request {
         method: &Method::GET,
         headers,
+        credential: input.flag(),
     };
     let decision = on_request(
         &request,

@@ -7,7 +7,7 @@ use crate::{
     repository::Whose,
     store::{self, Store, TierOptions},
 };
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 use std::{sync::Arc, time::Duration};
 
 const MODE: &str = Mode::ENV;
@@ -114,6 +114,13 @@ impl CacheBuilder {
     /// the rules of RFC 9111 for shared caches apply to those of users that no principal names.
     pub fn shared(mut self, shared: bool) -> Self {
         self.defaults.shared = shared;
+        self
+    }
+
+    /// Lets these fields of answers go before `Cache-Control` and `Expires` (RFC 9213), the first that is there and valid: such as
+    /// `cdn-cache-control` in a shared cache. Default none.
+    pub fn targeted(mut self, fields: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.defaults.targeted = fields.into_iter().collect();
         self
     }
 

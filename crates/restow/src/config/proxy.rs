@@ -23,6 +23,8 @@ pub struct ProxySettings {
     pub tls: Option<TlsSettings>,
     /// The hosts that clients may name themselves.
     pub forward: Vec<Box<str>>,
+    /// The fields of answers that go before `Cache-Control` (RFC 9213).
+    pub targeted: Vec<Box<str>>,
     /// How requests are logged: `"common"` or `"json"`.
     pub access_log: Option<Box<str>>,
     /// The most client connections.
@@ -110,6 +112,7 @@ pub(super) struct ProxyTable {
     principal: Option<PrincipalSettings>,
     tls: Option<TlsSettings>,
     forward: Many<Box<str>>,
+    targeted: Many<Box<str>>,
     access_log: Option<Box<str>>,
     max_connections: Option<Whole<u32>>,
     max_head: Option<Size>,
@@ -143,6 +146,7 @@ impl ProxyTable {
             principal: self.principal,
             tls: self.tls,
             forward: self.forward.0,
+            targeted: self.targeted.0,
             access_log: self.access_log,
             max_connections: self.max_connections.map(|n| n.0),
             max_head: self.max_head.map(|s| s.0),

@@ -56,6 +56,18 @@ impl Head {
         requested_at: crate::Millis,
         received_at: crate::Millis,
     ) -> Self {
+        Self::targeted(status, headers, url, requested_at, received_at, &[])
+    }
+
+    /// The same where the fields `targets` go before `Cache-Control` (RFC 9213).
+    pub(crate) fn targeted(
+        status: StatusCode,
+        headers: &HeaderMap,
+        url: Option<&str>,
+        requested_at: crate::Millis,
+        received_at: crate::Millis,
+        targets: &[HeaderName],
+    ) -> Self {
         let kept = restow_policy::storable(headers);
         let mut lines = Vec::with_capacity(512);
         let (mut etag, mut last_modified) = (None, None);
@@ -77,7 +89,7 @@ impl Head {
         }
         Self {
             status,
-            facts: Facts::parse(status, headers, requested_at.0, received_at.0),
+            facts: Facts::parse_targeted(status, headers, requested_at.0, received_at.0, targets),
             // As received: a `Vary` that `Connection` names is not stored, and selects all the same.
             vary: restow_policy::vary_names(headers).as_str().into(),
             lines: lines.into(),

@@ -42,7 +42,14 @@ pub(super) fn merge(
         // What everyone may read must not hand out one user's session.
         restow_policy::drop_cookies(&mut merged);
     }
-    let head = Head::new(status, &merged, entry.meta.head.url(), asked.at, now);
+    let head = Head::targeted(
+        status,
+        &merged,
+        entry.meta.head.url(),
+        asked.at,
+        now,
+        &ctx.defaults.targeted,
+    );
     let expires_at = mount.expires_at(status, head.facts(), asked.shared, now);
     let may_stay = save::may_store(
         mount,

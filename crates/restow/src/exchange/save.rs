@@ -34,6 +34,7 @@ pub(crate) struct Arrived {
 
 /// Says by an answer's head alone why it will not be stored; `None` where its body decides.
 pub(crate) fn refused_by_head(
+    ctx: &Context,
     mount: &Mount,
     asked: &Asked,
     arrived: &Arrived,
@@ -60,7 +61,13 @@ pub(crate) fn refused_by_head(
     if is_event_stream(&arrived.headers) {
         return Some(Rejection::EventStream);
     }
-    let facts = Facts::parse(arrived.status, &arrived.headers, asked.at.0, arrived.at.0);
+    let facts = Facts::parse_targeted(
+        arrived.status,
+        &arrived.headers,
+        asked.at.0,
+        arrived.at.0,
+        &ctx.defaults.targeted,
+    );
     let request = StoreRequest {
         method: &asked.method,
         headers: &asked.headers,
@@ -149,12 +156,13 @@ pub(crate) fn entry(
         .url
         .as_deref()
         .map(|url| mount.credentials.strip(url));
-    let head = Head::new(
+    let head = Head::targeted(
         arrived.status,
         &headers,
         url.as_deref(),
         asked.at,
         arrived.at,
+        &ctx.defaults.targeted,
     );
     let variant = variant(ctx, mount, head.vary(), &asked.headers)
         .ok_or(Rejection::Policy(rule::VARY_STAR))?;
