@@ -127,7 +127,10 @@ class Bench:
         home = self.folder / f"nginx-{port}"
         (home / "cache").mkdir(parents=True)
         conf = home / "nginx.conf"
+        # Its workers would give the folder up otherwise.
+        user = "user root;" if os.getuid() == 0 else ""
         conf.write_text(f"""
+{user}
 worker_processes 1;
 daemon off;
 pid {home}/pid;
@@ -196,8 +199,9 @@ backend api
         connection = http.client.HTTPConnection("127.0.0.1", server.port)
         for n in range(URLS):
             connection.request("GET", f"/hit/{n}")
-            body = connection.getresponse().read()
-            assert len(body) == BODY, len(body)
+            answer = connection.getresponse()
+            body = answer.read()
+            assert len(body) == BODY, (server.name, answer.status, body)
         connection.close()
 
     def wrk(self, server, seconds):
