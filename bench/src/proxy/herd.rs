@@ -15,7 +15,8 @@ pub(crate) async fn run(url: &str, number: usize) -> Outcome {
             .no_proxy()
             .build()?;
         // The connection is there before the clock runs.
-        client.head(url.replace("/slow", "/warm")).send().await?;
+        let warm = url.replace("/slow", "/warm");
+        client.get(warm).send().await?.bytes().await?;
         clients.push(client);
     }
     let began = Instant::now();

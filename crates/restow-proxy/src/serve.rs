@@ -24,8 +24,8 @@ use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 use hyper::body::Incoming;
 use restow::{
     Mode, Principal, RequestHead,
-    client::{Body, BoxError, refusal, response},
-    exchange::{Answered, Background, Begin, Exchange},
+    client::{Body, BoxError, refusal, stored_response},
+    exchange::{Answered, Background, Begin, Exchange, Invalidation},
 };
 use std::{
     net::IpAddr,
@@ -49,6 +49,19 @@ pub(crate) struct Shared {
     pub(crate) draining: AtomicBool,
 }
 
+/// An answer, and what the cache says of it: beside it, for among its extensions it would cost a hit three allocations.
+struct Reply {
+    response: Response<Body>,
+    answered: Option<Answered>,
+}
+
+impl From<Response<Body>> for Reply {
+    fn from(mut response: Response<Body>) -> Self {
+        let answered = response.extensions_mut().remove();
+        Self { response, answered }
+    }
+}
+
 /// The longest request body that is read into memory for the key of an endpoint that asks by POST.
 const MOST_KEYED: usize = 1 << 20;
 
@@ -62,16 +75,19 @@ impl Shared {
         let begun = Instant::now();
         let (mut parts, body) = request.into_parts();
         let version = parts.version;
-        let mut response = match self.serve(&mut parts, body, peer).await {
-            Ok(response) => response,
+        let Reply {
+            mut response,
+            answered,
+        } = match self.serve(&mut parts, body, peer).await {
+            Ok(reply) => reply,
             Err(refusal) => {
                 tracing::debug!(target: "restow", %refusal, method = %parts.method, "a request was refused");
-                refusal.response()
+                Reply::from(refusal.response())
             }
         };
         self.via.add(response.headers_mut(), version);
         let time = begun.elapsed();
-        let answered = response.extensions().get::<Answered>();
+        let answered = answered.as_ref();
         let bytes = response.body().size_hint().exact();
         let outcome = answered.map(|a| a.outcome.kind);
         self.metrics.note(outcome, time, bytes.unwrap_or(0));
@@ -96,7 +112,7 @@ impl Shared {
         parts: &mut Parts,
         body: Incoming,
         peer: IpAddr,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Reply, Refusal> {
         if parts.method == Method::CONNECT || parts.method == Method::TRACE {
             return Err(Refusal::Method);
         }
@@ -106,18 +122,23 @@ impl Shared {
         if has_body && declared_length(parts) > Some(self.options.max_request_body) {
             return Err(Refusal::BodyTooLarge);
         }
-        let (known, body) = self.take_in(parts, body, has_body).await?;
+        let (known, body) = if has_body {
+            // Boxed, as all that a hit does without: its future is small to move.
+            Box::pin(self.take_in(parts, body)).await?
+        } else {
+            (None, Body::default())
+        };
         // What a GET asks for by a body is in no key.
         if has_body && parts.method.is_safe() {
             parts.extensions.insert(Mode::Bypass);
         }
         let destination = self.upstreams.find(parts)?;
         let upstream = destination.upstream.clone();
-        let mut response = self.ask(parts, &destination, known, body, has_body).await?;
+        let mut reply = self.ask(parts, &destination, known, body, has_body).await?;
         if upstream.rewrites_links() {
-            links::rewrite(response.headers_mut(), &upstream);
+            links::rewrite(reply.response.headers_mut(), &upstream);
         }
-        Ok(response)
+        Ok(reply)
     }
 
     /// Answers a request whose destination is known: from the cache, or by asking.
@@ -128,7 +149,7 @@ impl Shared {
         known: Option<Bytes>,
         body: Body,
         has_body: bool,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Reply, Refusal> {
         let head = head(parts, destination, known.as_deref(), has_body);
         match self.exchange.begin(head, Background::Possible).await {
             Begin::Answer {
@@ -139,49 +160,67 @@ impl Shared {
             } => {
                 let now = self.exchange.now();
                 let status = status::held(&self.options.name, &answered, &entry, now);
-                let mut response = response(&entry, &parts.method, part, answered, now);
+                let from_store = answered.outcome.is_from_store();
+                let mut response = stored_response(&entry, &parts.method, part, from_store, now);
                 response.headers_mut().append(CACHE_STATUS, status);
                 if let Some(ticket) = refresh.filter(|t| !t.should_rest()) {
                     let call = call(destination, parts, known)?;
                     tokio::spawn(self.clone().refresh(ticket, call));
                 }
-                Ok(response)
+                Ok(Reply {
+                    response,
+                    answered: Some(answered),
+                })
             }
             Begin::Fetch(ticket) => {
                 let call = call(destination, parts, known)?;
                 let shared = self.clone();
                 // A task of its own: the fetch goes on when its client goes.
                 let fetch = tokio::spawn(async move { shared.drive(ticket, &call).await });
-                fetch
+                let fetched = fetch
                     .await
-                    .unwrap_or_else(|_| Err(Refusal::Unreachable("its task ended early".into())))
+                    .unwrap_or_else(|_| Err(Refusal::Unreachable("its task ended early".into())));
+                Ok(fetched?.into())
             }
             Begin::Refuse(answered) => {
                 let status = status::forwarded(&self.options.name, &answered, None);
                 let mut response = refusal(answered);
                 response.headers_mut().append(CACHE_STATUS, status);
-                Ok(response)
+                Ok(response.into())
             }
             Begin::Failed(why) => Err(Refusal::Unreachable((*why).into())),
             Begin::Bypass(answered, invalidation) => {
-                let uri = destination.uri()?;
-                let headers = parts.headers.clone();
-                let sent = self.send(&destination.upstream, uri, parts, headers, body);
-                let answer = sent.await?;
-                if let Some(invalidation) = invalidation {
-                    invalidation
-                        .answered(answer.status(), answer.headers())
-                        .await;
-                }
-                let status =
-                    status::forwarded(&self.options.name, &answered, Some(answer.status()));
-                let mut response = answer.map(|body| Body::passing(self.guard(body)));
-                response.headers_mut().append(CACHE_STATUS, status);
-                response.extensions_mut().insert(answered);
-                Ok(response)
+                Box::pin(self.pass(parts, destination, body, answered, invalidation)).await
             }
             _ => Err(Refusal::Target),
         }
+    }
+
+    /// Sends a request past the cache.
+    async fn pass(
+        &self,
+        parts: &Parts,
+        destination: &Destination<'_>,
+        body: Body,
+        answered: Answered,
+        invalidation: Option<Invalidation>,
+    ) -> Result<Reply, Refusal> {
+        let uri = destination.uri()?;
+        let headers = parts.headers.clone();
+        let sent = self.send(&destination.upstream, uri, parts, headers, body);
+        let answer = sent.await?;
+        if let Some(invalidation) = invalidation {
+            invalidation
+                .answered(answer.status(), answer.headers())
+                .await;
+        }
+        let status = status::forwarded(&self.options.name, &answered, Some(answer.status()));
+        let mut response = answer.map(|body| Body::passing(self.guard(body)));
+        response.headers_mut().append(CACHE_STATUS, status);
+        Ok(Reply {
+            response,
+            answered: Some(answered),
+        })
     }
 
     /// The request that a client would make for this path of the proxy.
@@ -233,11 +272,7 @@ impl Shared {
         &self,
         parts: &Parts,
         body: Incoming,
-        has_body: bool,
     ) -> Result<(Option<Bytes>, Body), Refusal> {
-        if !has_body {
-            return Ok((None, Body::default()));
-        }
         let mut body = Idle::new(
             body,
             self.options.idle_timeout,

@@ -254,7 +254,7 @@ async fn renew(
     let mut confirms = HeaderMap::new();
     confirms.extend(tag.map(|tag| (header::ETAG, tag)));
     match ticket.head(StatusCode::NOT_MODIFIED, confirms, None).await {
-        Landing::Answer(entry, answered) => {
+        Landing::Answer(entry, _, answered) => {
             same(answered.outcome.kind, OutcomeKind::Validated)?;
             same(entry.body.clone(), value(held.body).to_string().into())?;
         }

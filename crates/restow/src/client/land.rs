@@ -28,6 +28,20 @@ pub fn response(
     answered: Answered,
     now: Millis,
 ) -> Response<Body> {
+    let from_store = answered.outcome.is_from_store();
+    let mut response = stored_response(entry, method, part, from_store, now);
+    response.extensions_mut().insert(answered);
+    response
+}
+
+/// The same without the [`Answered`], for an adapter that tells of it otherwise: `from_store` says whether it has an `Age`.
+pub fn stored_response(
+    entry: &Entry,
+    method: &Method,
+    part: Part,
+    from_store: bool,
+    now: Millis,
+) -> Response<Body> {
     let head = &entry.meta.head;
     let mut headers = head.headers();
     let (status, body) = match part {
@@ -54,12 +68,11 @@ pub fn response(
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.version_mut() = Version::HTTP_11;
-    if answered.outcome.is_from_store() {
+    if from_store {
         let seconds = head.facts().age_seconds(now.0);
         headers.insert(header::AGE, HeaderValue::from(seconds));
     }
     *response.headers_mut() = headers;
-    response.extensions_mut().insert(answered);
     response
 }
 

@@ -21,4 +21,4 @@ pub mod tower;
 
 pub use body::{Body, BoxError};
 pub use fetch::{Fetch, FetchMany, FetchOne, Fetched, Got};
-pub use land::{Landed, land, refusal, response};
+pub use land::{Landed, land, refusal, response, stored_response};

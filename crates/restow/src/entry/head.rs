@@ -92,7 +92,8 @@ impl Head {
             facts: Facts::parse_targeted(status, headers, requested_at.0, received_at.0, targets),
             // As received: a `Vary` that `Connection` names is not stored, and selects all the same.
             vary: restow_policy::vary_names(headers).as_str().into(),
-            lines: lines.into(),
+            // What is held for long holds no room to spare.
+            lines: lines.into_boxed_slice().into(),
             url: url.map(Into::into),
             etag,
             last_modified,
