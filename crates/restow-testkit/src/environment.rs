@@ -15,6 +15,11 @@ pub(crate) fn test_env() -> &'static Path {
     })
 }
 
+/// Returns the Python that has requests and aiohttp.
+pub fn python() -> PathBuf {
+    test_env().join("venv/bin/python")
+}
+
 fn install() -> PathBuf {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/test-env");
     let out = Command::new(&script)

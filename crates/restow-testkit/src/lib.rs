@@ -19,6 +19,7 @@ mod raw;
 mod relay;
 
 pub use client::http_client;
+pub use environment::python;
 pub use gate::Gate;
 pub use origin::{Call, Origin, Reply};
 pub use raw::RawOrigin;

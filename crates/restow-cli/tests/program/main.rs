@@ -7,6 +7,8 @@ mod explain;
 mod fetch;
 mod held;
 mod migrate;
+mod proxy;
+mod refresh;
 mod secrets;
 mod sql;
 mod support;

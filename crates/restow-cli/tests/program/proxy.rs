@@ -1,0 +1,209 @@
+//! `proxy`, and real clients of several languages that go through it.
+
+use crate::support::{Done, Place};
+use restow_testkit::{Origin, Reply, python};
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+/// A proxy that runs; it is told to stop when it is dropped.
+struct Proxy {
+    child: Child,
+    url: String,
+}
+
+impl Proxy {
+    fn start(place: &Place, arguments: &[&str]) -> Self {
+        let mut command = place.command(env!("CARGO_BIN_EXE_restow"));
+        command
+            .args(["proxy", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        let url = line
+            .strip_prefix("listening on ")
+            .and_then(|l| l.split(',').next());
+        let url = url.unwrap_or_else(|| panic!("{line}")).to_owned();
+        // Whoever writes to a pipe that nobody reads stands still in the end.
+        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        Self { child, url }
+    }
+
+    /// Sends SIGTERM and waits; returns the exit code.
+    fn stop(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+async fn api() -> Origin {
+    Origin::start(|call| match &*call.target {
+        "/missing" => Reply::status(404).then("nothing"),
+        _ => Reply::ok("caf\u{e9} \u{1f980}\n".repeat(500))
+            .header("content-type", "text/plain; charset=utf-8")
+            .header("cache-control", "max-age=60")
+            .header("etag", "\"v\""),
+    })
+    .await
+}
+
+/// Runs a client that asks twice and prints, of each answer, its status, its `Cache-Status` and the length of its body in bytes.
+async fn asks_twice(client: impl FnOnce(&Place, &str) -> Command + Send + 'static) {
+    let (place, api) = (Place::new(), api().await);
+    let proxy = Proxy::start(&place, &["--cache", "memory:", "--upstream", &api.url("")]);
+    let length = "caf\u{e9} \u{1f980}\n".repeat(500).len();
+    let url = format!("{}/text", proxy.url);
+    let done = tokio::task::spawn_blocking(move || Done::of(&mut client(&place, &url)));
+    let done = done.await.unwrap();
+    assert_eq!(done.code, 0, "{done:?}");
+    let lines: Vec<&str> = done.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{done:?}");
+    assert_eq!(lines[0], format!("200 restow; fwd=uri-miss; fwd-status=200; stored {length}"));
+    assert!(lines[1].starts_with("200 restow; hit; ttl="), "{done:?}");
+    assert!(lines[1].ends_with(&format!(" {length}")), "{done:?}");
+    assert_eq!(api.asked(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_goes_through_it() {
+    asks_twice(|place, url| {
+        let mut curl = place.command("curl");
+        let shows = "%{http_code} %header{cache-status} %{size_download}\\n";
+        curl.args(["-sS", "-o", "body", "-w", shows, url, "--next"]);
+        curl.args(["-sS", "-o", "body", "-w", shows, url]);
+        curl
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_python_goes_through_it() {
+    asks_twice(|place, url| {
+        let mut command = place.command(python());
+        command.args([
+            "-c",
+            "import requests, sys\n\
+             with requests.Session() as session:\n\
+             \tfor _ in range(2):\n\
+             \t\tanswer = session.get(sys.argv[1])\n\
+             \t\tprint(answer.status_code, answer.headers['Cache-Status'], len(answer.content))",
+            url,
+        ]);
+        command
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aiohttp_goes_through_it() {
+    asks_twice(|place, url| {
+        let mut command = place.command(python());
+        command.args([
+            "-c",
+            "import aiohttp, asyncio, sys\n\
+             async def main():\n\
+             \tasync with aiohttp.ClientSession() as session:\n\
+             \t\tfor _ in range(2):\n\
+             \t\t\tasync with session.get(sys.argv[1]) as answer:\n\
+             \t\t\t\tprint(answer.status, answer.headers['Cache-Status'], len(await answer.read()))\n\
+             asyncio.run(main())",
+            url,
+        ]);
+        command
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetch_of_node_goes_through_it() {
+    asks_twice(|place, url| {
+        let mut command = place.command("node");
+        command.args([
+            "-e",
+            "(async () => { for (let i = 0; i < 2; i++) {\n\
+             const answer = await fetch(process.argv[1])\n\
+             const body = await answer.arrayBuffer()\n\
+             console.log(answer.status, answer.headers.get('cache-status'), body.byteLength) } })()",
+            url,
+        ]);
+        command
+    })
+    .await;
+}
+
+/// `npm view` with the proxy for its registry. The machine's own registry is behind the proxy; where none is set, npm's default may be
+/// out of reach, and nothing is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn npm_goes_through_it() {
+    let place = Place::new();
+    let registry = Done::of(place.command("npm").args(["config", "get", "registry"]));
+    let registry = registry.out.trim().trim_end_matches('/').to_owned();
+    if registry.is_empty() || registry.contains("registry.npmjs.org") {
+        eprintln!("no registry is configured on this machine: npm was not asked");
+        return;
+    }
+    let proxy = Proxy::start(&place, &["--cache", "memory:", "--upstream", &registry]);
+    let mut seen = Vec::new();
+    for folder in ["one", "two"] {
+        let mut npm = place.command("npm");
+        // A folder each for npm's own cache: the second answer is the proxy's.
+        npm.args(["view", "picocolors@1.1.1", "name", "version", "--json", "--prefer-online"])
+            .arg(format!("--cache={}", place.path(folder).display()))
+            .arg(format!("--registry={}/", proxy.url));
+        let done = Done::of(&mut npm);
+        assert_eq!(done.code, 0, "{done:?}");
+        seen.push(done.out);
+    }
+    assert!(seen[0].contains("1.1.1"), "{seen:?}");
+    assert_eq!(seen[0], seen[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_ends_cleanly_and_what_it_stored_is_there_for_the_program() {
+    let (place, api) = (Place::new(), api().await);
+    let proxy = Proxy::start(&place, &["--cache", "api.db", "--upstream", &api.url("")]);
+    let client = restow_testkit::http_client().build().unwrap();
+    let answer = client.get(format!("{}/text", proxy.url)).send().await.unwrap();
+    answer.bytes().await.unwrap();
+    assert_eq!(proxy.stop(), Some(0));
+    let listed = place.json(&["ls", "everything", "--cache", "api.db"]);
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["key"]["url"], api.url("/text"));
+    // A second proxy answers from the file.
+    let proxy = Proxy::start(&place, &["--cache", "api.db", "--upstream", &api.url("")]);
+    let answer = client.get(format!("{}/text", proxy.url)).send().await.unwrap();
+    assert!(answer.headers()["cache-status"].to_str().unwrap().contains("; hit"));
+    assert_eq!(api.asked(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_said_with_the_way_out() {
+    let place = Place::new();
+    place.fails(&["proxy", "--cache", "memory:"], 2, "there is no upstream; name the API");
+    place.fails(&["proxy", "--cache", "memory:", "--upstream", "api.example.com"], 2, "https://api.example.com");
+    place.fails(
+        &["proxy", "--cache", "memory:", "--upstream", "https://me:secret@api.example.com"],
+        2,
+        "has a user in its URL",
+    );
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    place.fails(
+        &["proxy", "--cache", "memory:", "--upstream", "https://api.example.com", "--listen", &address],
+        2,
+        "name another address with --listen",
+    );
+}
