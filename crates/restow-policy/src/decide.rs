@@ -5,6 +5,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::control::RequestControl;
 use crate::facts::{Facts, Flags};
+use crate::lifetime::late;
 use crate::rule::{self, Rule};
 use crate::store::{Options, may_share, understood};
 
@@ -101,11 +102,16 @@ pub enum ErrorKind {
     Unreachable,
 }
 
-/// Decides what a request may be answered with, where the program has decided the lifetime of entries (`expires_at`).
+/// Decides what a request may be answered with (RFC 9111 4): an entry is live until its `expires_at`.
 ///
 /// `stored` are all retained entries under the key, expired ones too. Of those whose `variant` is what the request selects under
 /// their names, as `variant_of` says, the newest counts (RFC 9111 4.1). `no-cache` and the lifetimes in an answer are ignored while
-/// the entry is live, for the program has decided; what an answer says against being served stale is honoured.
+/// the entry is live: they went into `expires_at` by [`lifetime`](crate::lifetime()) where the answer decides ([`Options::http`]), and
+/// where the program decides they do not count. What an answer says against being served stale is honoured.
+///
+/// Where the answer decides, its own `stale-while-revalidate` is the window (RFC 5861 3), unless the program insists on another, and an
+/// `immutable` one is not asked for again by a mere reload of a private cache (RFC 8246 2). In a shared cache a request that shows a
+/// credential is given only what everyone may have (RFC 9111 3.5); all else is as if it were not there.
 ///
 /// An entry is live from when it was stored until `expires_at`, and at no other reading of the clock: one that seems to come from
 /// more than [`CLOCK_SKEW_MS`] in the future has an unknown age and is validated. Nothing is allocated.
@@ -121,7 +127,7 @@ pub fn on_request<'a>(
     let selected = select(
         stored,
         now,
-        options.shared && request.credential,
+        options.shared && request.credential && !options.share,
         variant_of,
     );
     if limits.mode == Mode::Offline {
@@ -137,7 +143,9 @@ pub fn on_request<'a>(
 
 /// Says whether an entry may be served although the origin failed, and by which rule.
 ///
-/// `None` past its `stale_if_error` window, and where the answer itself forbids to be served stale (RFC 9111 4.2.4).
+/// `None` past its `stale_if_error` window, and where the answer itself forbids to be served stale (RFC 9111 4.2.4). Where the answer
+/// decides ([`Options::http`]) and the program does not insist on a window, it is the answer's own `stale-if-error` for an error that the
+/// origin sent (RFC 5861 4), and without end where the origin cannot be reached.
 pub fn on_error(
     stored: &Stored<'_>,
     now: i64,
@@ -153,6 +161,7 @@ pub fn on_error(
     let within = match stored.freshness(now) {
         Freshness::Fresh { .. } => true,
         Freshness::Stale { by } => {
+            let by = stale_by(by, stored, options);
             let within = if limits.insist_if_error || !options.http {
                 by < limits.stale_if_error_ms
             } else {
@@ -325,6 +334,7 @@ fn decide(
     if control
         .max_age
         .is_some_and(|limit| limit == 0 || entry.facts.age_ms(now) > milliseconds(limit))
+        && !needs_no_reload(control, entry, now, options)
     {
         return ask(rule::REQUEST_MAX_AGE);
     }
@@ -334,20 +344,36 @@ fn decide(
             Some(least) if remaining < milliseconds(least) => ask(rule::REQUEST_MIN_FRESH),
             _ => OnRequest::Serve(nth, rule::FRESH),
         },
-        Freshness::Stale { by }
-            if accepts_stale(control, by)
-                && (limits.insist_while_revalidate || may_be_stale(entry.facts, options)) =>
-        {
-            if options.background && by < window(entry, limits, options) {
+        Freshness::Stale { by } => {
+            let by = stale_by(by, entry, options);
+            let forbidden = !may_be_stale(entry.facts, options);
+            if !accepts_stale(control, by) || forbidden && !limits.insist_while_revalidate {
+                ask(rule::EXPIRED)
+            } else if options.background && by < window(entry, limits, options) {
                 OnRequest::ServeStaleAndRefresh(nth, rule::STALE_WHILE_REVALIDATE)
-            } else if control.max_stale.is_some() && may_be_stale(entry.facts, options) {
+            } else if control.max_stale.is_some() && !forbidden {
                 OnRequest::Serve(nth, rule::MAX_STALE)
             } else {
                 ask(rule::EXPIRED)
             }
         }
-        Freshness::Stale { .. } => ask(rule::EXPIRED),
     }
+}
+
+/// Whether the request is a reload (`max-age=0`) of an answer that will not change while it is fresh (RFC 8246 2).
+///
+/// A forced reload says `no-cache`, and is not meant. A shared cache asks all the same: whoever reloads may doubt the cache itself.
+fn needs_no_reload(
+    control: &RequestControl,
+    entry: &Stored<'_>,
+    now: i64,
+    options: &Options,
+) -> bool {
+    options.http
+        && !options.shared
+        && control.max_age == Some(0)
+        && entry.facts.flags.contains(Flags::IMMUTABLE)
+        && entry.is_fresh(now)
 }
 
 /// How long after its expiry an entry is served while it is refreshed, in milliseconds (RFC 5861 3).
@@ -357,6 +383,16 @@ fn window(entry: &Stored<'_>, limits: &Limits, options: &Options) -> i64 {
     } else {
         limits.stale_while_revalidate_ms
     }
+}
+
+/// By how much an entry is stale that expired so long ago: one that was stale when it came is staler by that.
+fn stale_by(expired: i64, entry: &Stored<'_>, options: &Options) -> i64 {
+    let late = if options.http {
+        late(entry.status, entry.facts, options)
+    } else {
+        0
+    };
+    expired.saturating_add(late)
 }
 
 /// What the request says of an answer that is stale by that many milliseconds (RFC 9111 5.2.1.1 to 5.2.1.3).
@@ -372,7 +408,7 @@ fn accepts_stale(control: &RequestControl, by: i64) -> bool {
 }
 
 /// Whether nothing in the answer forbids that it be served stale (RFC 9111 4.2.4).
-fn may_be_stale(facts: &Facts, options: &Options) -> bool {
+pub(crate) fn may_be_stale(facts: &Facts, options: &Options) -> bool {
     let mut forbids = Flags::MUST_REVALIDATE | Flags::NO_CACHE | Flags::CACHE_CONTROL_INVALID;
     forbids.set(Flags::PROXY_REVALIDATE, options.shared);
     let forbidden = facts.flags.intersects(forbids) || options.shared && facts.s_maxage.is_some();

@@ -28,14 +28,19 @@ fn list(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
     let Ok(list) = Parser::new(&joined).parse::<sfv::List>() else {
         return Vec::new();
     };
-    let names = list.into_iter().filter_map(|entry| match entry {
+    let names = list.into_iter().map(|entry| match entry {
         ListEntry::Item(item) => match item.bare_item {
             BareItem::String(text) => Some(text.as_str().to_owned()),
             _ => None,
         },
         ListEntry::InnerList(_) => None,
     });
+    // One member that is no string makes the whole field another one than it is taken for (RFC 9651 2).
+    let Some(names) = names.collect::<Option<Vec<_>>>() else {
+        return Vec::new();
+    };
     names
+        .into_iter()
         .filter(|name| name.len() <= LONGEST)
         .take(MOST)
         .collect()

@@ -7,6 +7,8 @@ use crate::store::Options;
 
 /// The longest lifetime that is guessed: a day, in milliseconds.
 const MOST_GUESSED: i64 = 86_400_000;
+/// The same of an error: ten minutes. Whoever provokes one must not have it shown to everyone for long.
+const MOST_GUESSED_OF_ERROR: i64 = 600_000;
 
 /// How long an answer is fresh, in milliseconds from its reception; the age that it had on arrival is taken off already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,7 +25,33 @@ pub enum Lifetime {
 ///
 /// In a shared cache `s-maxage` goes before `max-age`, and that before `Expires` (RFC 9111 4.2.1). What is invalid, or there twice with
 /// different values, is stale at once; so is an answer with `no-cache`, with a `Cache-Control` that cannot be read, or with `Vary: *`.
+///
+/// Without any of them a tenth of the time since `Last-Modified`, at most a day, is guessed (4.2.2), and only where the status allows it
+/// or the answer says `public`. So an error that says nothing of itself is never fresh: it needs a `Last-Modified`, which pages of errors
+/// do not have, and a status on the list, or `public`; and then ten minutes are the most.
 pub fn lifetime(status: StatusCode, facts: &Facts, options: &Options) -> Lifetime {
+    let age = facts.age_ms(facts.received_at);
+    match whole(status, facts, options) {
+        Lifetime::Explicit(ms) => Lifetime::Explicit(ms.saturating_sub(age).max(0)),
+        Lifetime::Heuristic(ms) => Lifetime::Heuristic(ms.saturating_sub(age).max(0)),
+        Lifetime::Unknown => Lifetime::Unknown,
+    }
+}
+
+/// By how much an answer was stale already when it arrived, in milliseconds.
+///
+/// Its `expires_at` cannot tell: nothing expires before it is there.
+pub(crate) fn late(status: StatusCode, facts: &Facts, options: &Options) -> i64 {
+    match whole(status, facts, options) {
+        Lifetime::Explicit(ms) | Lifetime::Heuristic(ms) => {
+            facts.age_ms(facts.received_at).saturating_sub(ms).max(0)
+        }
+        Lifetime::Unknown => 0,
+    }
+}
+
+/// The freshness lifetime of RFC 9111 4.2.1, from when the origin made the answer.
+fn whole(status: StatusCode, facts: &Facts, options: &Options) -> Lifetime {
     let says = |flag| facts.flags.contains(flag);
     if facts
         .flags
@@ -31,18 +59,9 @@ pub fn lifetime(status: StatusCode, facts: &Facts, options: &Options) -> Lifetim
     {
         return Lifetime::Explicit(0);
     }
-    let left = |lifetime: i64| {
-        lifetime
-            .saturating_sub(facts.age_ms(facts.received_at))
-            .max(0)
-    };
     let seconds = |seconds: u32, invalid| {
-        let lifetime = if says(invalid) {
-            0
-        } else {
-            i64::from(seconds) * 1000
-        };
-        Lifetime::Explicit(left(lifetime))
+        let seconds = if says(invalid) { 0 } else { seconds };
+        Lifetime::Explicit(i64::from(seconds) * 1000)
     };
     if options.shared
         && let Some(s_maxage) = facts.s_maxage
@@ -55,16 +74,20 @@ pub fn lifetime(status: StatusCode, facts: &Facts, options: &Options) -> Lifetim
     if says(Flags::EXPIRES_INVALID) {
         return Lifetime::Explicit(0);
     }
+    let date = facts.date.unwrap_or(facts.received_at);
     if let Some(expires) = facts.expires {
-        let date = facts.date.unwrap_or(facts.received_at);
-        return Lifetime::Explicit(left(expires.saturating_sub(date)));
+        return Lifetime::Explicit(expires.saturating_sub(date).max(0));
     }
-    let may_guess = says(Flags::STATUS_HEURISTIC) || says(Flags::PUBLIC);
     match facts.last_modified {
-        Some(modified) if may_guess && !status.is_server_error() => {
-            let date = facts.date.unwrap_or(facts.received_at);
+        Some(modified) if says(Flags::STATUS_HEURISTIC) || says(Flags::PUBLIC) => {
+            let is_error = status.is_client_error() || status.is_server_error();
+            let most = if is_error {
+                MOST_GUESSED_OF_ERROR
+            } else {
+                MOST_GUESSED
+            };
             let guess = date.saturating_sub(modified).max(0) / 10;
-            Lifetime::Heuristic(left(guess.min(MOST_GUESSED)))
+            Lifetime::Heuristic(guess.min(most))
         }
         _ => Lifetime::Unknown,
     }

@@ -26,7 +26,8 @@ pub enum RangeAnswer {
 /// Says which part of a stored answer of `len` bytes a request is given.
 ///
 /// One range of bytes, out of a 200 alone. Several ranges, another unit and what cannot be read are answered with the whole, which is
-/// always allowed (RFC 9110 14.2); so is a range whose `If-Range` is not the stored answer's strong `ETag` or its `Last-Modified` to the byte (13.1.5).
+/// always allowed (RFC 9110 14.2); so is a range whose `If-Range` is not the stored answer's strong `ETag`, or its `Last-Modified` to the
+/// byte where that is strong (13.1.5). For `GET` only: another method knows no ranges.
 pub fn range(request: &HeaderMap, stored: &Stored<'_>, len: u64) -> RangeAnswer {
     if stored.status != http::StatusCode::OK {
         return RangeAnswer::Whole;
@@ -54,7 +55,14 @@ fn same_version(request: &HeaderMap, stored: &Stored<'_>) -> bool {
     if value.starts_with(b"\"") {
         return stored.etag.is_some_and(|etag| trim(etag) == value);
     }
-    date::parse(value).is_some() && stored.last_modified.is_some_and(|at| trim(at) == value)
+    let same = stored.last_modified.is_some_and(|at| trim(at) == value);
+    same && date::parse(value).is_some_and(|modified| is_strong(modified, stored))
+}
+
+/// A date tells two versions apart only where the answer was made later than the second in which it was modified (RFC 9110 8.8.2.2).
+fn is_strong(modified: i64, stored: &Stored<'_>) -> bool {
+    let made = stored.facts.date;
+    made.is_some_and(|made| made.saturating_sub(modified) >= 1_000)
 }
 
 /// Reads `bytes=1-2`, `bytes=1-` or `bytes=-2`.

@@ -4,6 +4,7 @@ use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::control::RequestControl;
+use crate::decide::may_be_stale;
 use crate::facts::{Facts, Flags};
 use crate::lifetime::{Lifetime, lifetime};
 use crate::rule::{self, Rule};
@@ -100,18 +101,19 @@ fn of_use(status: StatusCode, facts: &Facts, options: &Options) -> Result<(), Ru
     let says = |flag| facts.flags.contains(flag);
     let validator = says(Flags::ETAG) || facts.last_modified.is_some();
     match lifetime(status, facts, options) {
-        // It can be fresh, validated, or stand in where the origin fails.
         Lifetime::Explicit(1..) | Lifetime::Heuristic(1..) => Ok(()),
-        _ if !validator
-            && facts
-                .flags
-                .intersects(Flags::NO_CACHE | Flags::CACHE_CONTROL_INVALID) =>
+        // It can be validated, or stand in where the origin fails (RFC 9111 4.2.4).
+        Lifetime::Explicit(_) | Lifetime::Heuristic(_)
+            if validator || may_be_stale(facts, options) =>
         {
-            Err(rule::STALE_AT_ONCE)
+            Ok(())
         }
-        Lifetime::Explicit(_) => Ok(()),
-        Lifetime::Heuristic(_) | Lifetime::Unknown => {
-            if validator && (says(Flags::STATUS_HEURISTIC) || says(Flags::PUBLIC)) {
+        Lifetime::Explicit(_) | Lifetime::Heuristic(_) => Err(rule::STALE_AT_ONCE),
+        Lifetime::Unknown => {
+            let allowed = says(Flags::STATUS_HEURISTIC)
+                || says(Flags::PUBLIC)
+                || says(Flags::PRIVATE) && !options.shared;
+            if allowed && validator {
                 Ok(())
             } else {
                 Err(rule::NOT_CACHEABLE)

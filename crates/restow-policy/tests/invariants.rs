@@ -171,7 +171,9 @@ proptest! {
             // One that expired before it was stored is stale at once.
             let end = stored.expires_at.unwrap();
             prop_assert!(options.background && (now >= end || end <= stored.stored_at.max(facts.received_at)));
-            prop_assert!(now.saturating_sub(stored.expires_at.unwrap()) <= limits.stale_while_revalidate_ms);
+            let of_answer = i64::from(facts.stale_while_revalidate.unwrap_or(0)) * 1000;
+            let window = if options.http { of_answer } else { limits.stale_while_revalidate_ms };
+            prop_assert!(now.saturating_sub(stored.expires_at.unwrap()) <= window);
         }
         let kept = stored.keep_until.is_none_or(|until| now < until);
         if matches!(decision, OnRequest::Serve(..) | OnRequest::ServeStaleAndRefresh(..) | OnRequest::Revalidate(..)) {

@@ -245,10 +245,13 @@ fn answered(
         let expired = expires_at.context("what never expires is never stale")?;
         // One that expired before it was stored is stale at once.
         let stale = now >= expired || expired <= stored.stored_at.max(facts.received_at);
+        let window = if options.http {
+            i64::from(facts.stale_while_revalidate.unwrap_or(0)) * 1000
+        } else {
+            limits.stale_while_revalidate_ms
+        };
         ensure!(
-            options.background
-                && stale
-                && now.saturating_sub(expired) <= limits.stale_while_revalidate_ms,
+            options.background && stale && now.saturating_sub(expired) <= window,
             "{stored:?} is served beside a refresh at {now} under {limits:?}"
         );
     }
