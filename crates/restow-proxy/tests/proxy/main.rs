@@ -14,6 +14,7 @@ mod endpoints;
 mod everything;
 mod failure;
 mod framing;
+mod github;
 mod herd;
 mod kit;
 mod principals;
