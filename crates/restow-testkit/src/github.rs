@@ -136,6 +136,11 @@ impl GitHub {
         }
     }
 
+    /// Returns where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.origin.address()
+    }
+
     /// Returns the first recording of a target.
     pub fn recording(&self, target: &str) -> &Recording {
         &self.recordings[target][0]

@@ -344,7 +344,6 @@ fn the_tables_of_a_proxy_are_read_and_their_mistakes_are_named() {
         r#"
         [proxy]
         listen = "127.0.0.1:8080"
-        workers = 2
         name = "edge"
         admin = { listen = "127.0.0.1:9090", token = { env = "CARGO_PKG_NAME" } }
         principal = { header = "X-Tenant", trust = ["127.0.0.1/32"] }

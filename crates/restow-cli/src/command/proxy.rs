@@ -9,8 +9,8 @@ use crate::{
 use bytesize::ByteSize;
 use clap::Args;
 use http::HeaderName;
-use restow::{Config, Mode};
-use restow_proxy::{Options, Proxy as Server, Upstream};
+use restow::{Config, Mode, Secret};
+use restow_proxy::{Admin, Options, Proxy as Server, Upstream};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
@@ -38,6 +38,9 @@ pub(crate) struct Proxy {
     /// Where to listen for clients; otherwise where the configuration says, else 127.0.0.1:8080.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Where to listen for operators, on this machine: /metrics, /readyz, /purge, /mode, /explain. The configuration may have a token too.
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
     /// A host that clients may name themselves, as they do where this is their http proxy; may be there several times.
     #[arg(long, value_name = "HOST")]
     forward: Vec<String>,
@@ -72,29 +75,69 @@ impl Proxy {
                 .map(Upstream::from_settings)
                 .collect::<Result<_, _>>()?,
         };
+        let scheme = if options.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let server = Server::new(session.cache.clone(), upstreams, options).await?;
-        let listen = self.listen.or(settings.listen).unwrap_or(LISTEN);
-        let listener = TcpListener::bind(listen).await.map_err(|e| {
-            Failure::new(
-                Exit::Usage,
-                format!("cannot listen on {listen}; name another address with --listen"),
-            )
-            .because(e)
-        })?;
-        if !global.quiet
-            && let Ok(address) = listener.local_addr()
-        {
-            anstream::eprintln!(
-                "listening on http://{address}, answers are kept in {}",
-                session.place()
-            );
+        let listener = bind(self.listen.or(settings.listen).unwrap_or(LISTEN)).await?;
+        let operators = match (self.admin, &settings.admin) {
+            (Some(address), _) => Some((bind(address).await?, None)),
+            (None, Some(admin)) => {
+                let token = admin.token.as_ref().map(Secret::reveal).transpose()?;
+                Some((bind(admin.listen).await?, token))
+            }
+            (None, None) => None,
+        };
+        if !global.quiet {
+            if let Ok(address) = listener.local_addr() {
+                anstream::eprintln!(
+                    "listening on {scheme}://{address}, answers are kept in {}",
+                    session.place()
+                );
+            }
+            if let Some(Ok(address)) = operators.as_ref().map(|(l, _)| l.local_addr()) {
+                anstream::eprintln!("operators are served on http://{address}");
+            }
         }
-        let stop = stop()?;
-        let served = server.serve(listener, stop).await;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let signal = self::stop()?;
+        let told = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
+            // The sender is there until all of it has ended.
+            _ = stopped.wait_for(|stopped| *stopped).await;
+        };
+        let clients = server.serve(listener, told(stopped.clone()));
+        let operators = async {
+            match operators {
+                Some((listener, token)) => {
+                    let admin = Admin::new(&server, token.as_deref());
+                    admin.serve(listener, told(stopped.clone())).await
+                }
+                None => Ok(()),
+            }
+        };
+        let wait = async {
+            signal.await;
+            stop.send_replace(true);
+            restow::Result::Ok(())
+        };
+        // Where one cannot be served the others need not be.
+        let served = tokio::try_join!(clients, operators, wait);
         drop(server);
         session.close().await?;
-        Ok(served?)
+        Ok(served.map(drop)?)
     }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|e| {
+        Failure::new(
+            Exit::Usage,
+            format!("cannot listen on {address}; name another address with --listen"),
+        )
+        .because(e)
+    })
 }
 
 /// Waits for SIGTERM or Ctrl-C.

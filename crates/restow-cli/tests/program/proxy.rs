@@ -37,7 +37,13 @@ impl Proxy {
     /// Sends SIGTERM and waits; returns the exit code.
     fn stop(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.child.wait().unwrap().code()
     }
 }
@@ -71,7 +77,10 @@ async fn asks_twice(client: impl FnOnce(&Place, &str) -> Command + Send + 'stati
     assert_eq!(done.code, 0, "{done:?}");
     let lines: Vec<&str> = done.out.lines().collect();
     assert_eq!(lines.len(), 2, "{done:?}");
-    assert_eq!(lines[0], format!("200 restow; fwd=uri-miss; fwd-status=200; stored {length}"));
+    assert_eq!(
+        lines[0],
+        format!("200 restow; fwd=uri-miss; fwd-status=200; stored {length}")
+    );
     assert!(lines[1].starts_with("200 restow; hit; ttl="), "{done:?}");
     assert!(lines[1].ends_with(&format!(" {length}")), "{done:?}");
     assert_eq!(api.asked(), 1);
@@ -160,9 +169,16 @@ async fn npm_goes_through_it() {
     for folder in ["one", "two"] {
         let mut npm = place.command("npm");
         // A folder each for npm's own cache: the second answer is the proxy's.
-        npm.args(["view", "picocolors@1.1.1", "name", "version", "--json", "--prefer-online"])
-            .arg(format!("--cache={}", place.path(folder).display()))
-            .arg(format!("--registry={}/", proxy.url));
+        npm.args([
+            "view",
+            "picocolors@1.1.1",
+            "name",
+            "version",
+            "--json",
+            "--prefer-online",
+        ])
+        .arg(format!("--cache={}", place.path(folder).display()))
+        .arg(format!("--registry={}/", proxy.url));
         let done = Done::of(&mut npm);
         assert_eq!(done.code, 0, "{done:?}");
         seen.push(done.out);
@@ -176,7 +192,11 @@ async fn it_ends_cleanly_and_what_it_stored_is_there_for_the_program() {
     let (place, api) = (Place::new(), api().await);
     let proxy = Proxy::start(&place, &["--cache", "api.db", "--upstream", &api.url("")]);
     let client = restow_testkit::http_client().build().unwrap();
-    let answer = client.get(format!("{}/text", proxy.url)).send().await.unwrap();
+    let answer = client
+        .get(format!("{}/text", proxy.url))
+        .send()
+        .await
+        .unwrap();
     answer.bytes().await.unwrap();
     assert_eq!(proxy.stop(), Some(0));
     let listed = place.json(&["ls", "everything", "--cache", "api.db"]);
@@ -184,25 +204,62 @@ async fn it_ends_cleanly_and_what_it_stored_is_there_for_the_program() {
     assert_eq!(listed[0]["key"]["url"], api.url("/text"));
     // A second proxy answers from the file.
     let proxy = Proxy::start(&place, &["--cache", "api.db", "--upstream", &api.url("")]);
-    let answer = client.get(format!("{}/text", proxy.url)).send().await.unwrap();
-    assert!(answer.headers()["cache-status"].to_str().unwrap().contains("; hit"));
+    let answer = client
+        .get(format!("{}/text", proxy.url))
+        .send()
+        .await
+        .unwrap();
+    assert!(
+        answer.headers()["cache-status"]
+            .to_str()
+            .unwrap()
+            .contains("; hit")
+    );
     assert_eq!(api.asked(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_said_with_the_way_out() {
     let place = Place::new();
-    place.fails(&["proxy", "--cache", "memory:"], 2, "there is no upstream; name the API");
-    place.fails(&["proxy", "--cache", "memory:", "--upstream", "api.example.com"], 2, "https://api.example.com");
     place.fails(
-        &["proxy", "--cache", "memory:", "--upstream", "https://me:secret@api.example.com"],
+        &["proxy", "--cache", "memory:"],
+        2,
+        "there is no upstream; name the API",
+    );
+    place.fails(
+        &[
+            "proxy",
+            "--cache",
+            "memory:",
+            "--upstream",
+            "api.example.com",
+        ],
+        2,
+        "https://api.example.com",
+    );
+    place.fails(
+        &[
+            "proxy",
+            "--cache",
+            "memory:",
+            "--upstream",
+            "https://me:secret@api.example.com",
+        ],
         2,
         "has a user in its URL",
     );
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     place.fails(
-        &["proxy", "--cache", "memory:", "--upstream", "https://api.example.com", "--listen", &address],
+        &[
+            "proxy",
+            "--cache",
+            "memory:",
+            "--upstream",
+            "https://api.example.com",
+            "--listen",
+            &address,
+        ],
         2,
         "name another address with --listen",
     );

@@ -33,7 +33,10 @@ async fn a_budget_is_for_those_that_were_checked_longest_ago() {
         place.ok(&["fetch", "-q", &api.url(&format!("/items/{id}"))]);
     }
     let done = &place.json(&["refresh", "items", "--budget", "2"])[0];
-    assert_eq!((&done["asked"], &done["over_budget"]), (&json!(2), &json!(1)));
+    assert_eq!(
+        (&done["asked"], &done["over_budget"]),
+        (&json!(2), &json!(1))
+    );
     let asked = |id: u32| api.calls_to(&format!("/items/{id}")).len();
     assert_eq!((asked(4), asked(2), asked(5)), (2, 2, 1));
 }
@@ -42,7 +45,9 @@ async fn a_budget_is_for_those_that_were_checked_longest_ago() {
 async fn an_api_that_asks_to_be_left_alone_is_and_what_is_held_stays() {
     let api = Origin::start(|call| match call.nth {
         0 => Reply::ok("{}").header("etag", "\"a\""),
-        _ => Reply::status(429).header("retry-after", "3600").then("slow down"),
+        _ => Reply::status(429)
+            .header("retry-after", "3600")
+            .then("slow down"),
     })
     .await;
     let place = Place::new();

@@ -27,7 +27,11 @@ async fn every_recorded_answer_comes_through_as_it_came_and_is_confirmed_by_304(
         // None of them may be shared while it is fresh but those that say so; a validator brings no body twice.
         proxy.advance(86_400);
         let again = proxy.get(&target).await;
-        assert_eq!((again.status, &again.body), (first.status, &first.body), "{target}");
+        assert_eq!(
+            (again.status, &again.body),
+            (first.status, &first.body),
+            "{target}"
+        );
         confirmed += usize::from(again.header("cache-status").contains("fwd-status=304"));
     }
     assert!(confirmed > 0, "none was confirmed");

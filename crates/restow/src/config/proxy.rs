@@ -11,8 +11,6 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 pub struct ProxySettings {
     /// Where to listen.
     pub listen: Option<SocketAddr>,
-    /// How many threads serve.
-    pub workers: Option<u16>,
     /// The name in `Via` and `Cache-Status`.
     pub name: Option<Box<str>>,
     /// The listener for operators, which is off without it.
@@ -106,7 +104,6 @@ pub struct UpstreamSettings {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ProxyTable {
     listen: Option<SocketAddr>,
-    workers: Option<Whole<u16>>,
     name: Option<Box<str>>,
     admin: Option<AdminSettings>,
     principal: Option<PrincipalSettings>,
@@ -140,7 +137,6 @@ impl ProxyTable {
     pub(super) fn into_settings(self, upstreams: Vec<UpstreamSettings>) -> ProxySettings {
         ProxySettings {
             listen: self.listen,
-            workers: self.workers.map(|n| n.0),
             name: self.name,
             admin: self.admin,
             principal: self.principal,
