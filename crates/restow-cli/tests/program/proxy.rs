@@ -1,5 +1,11 @@
 //! `proxy`, and real clients of several languages that go through it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "where a test cannot run a program, it has to fail"
+)]
+
 use crate::support::{Done, Place};
 use restow_testkit::{Origin, Reply, python};
 use std::{
