@@ -9,6 +9,7 @@
     reason = "where a server of a test fails, the test has to"
 )]
 
+pub mod cases;
 mod client;
 mod environment;
 mod gate;

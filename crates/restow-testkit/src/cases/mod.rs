@@ -1,0 +1,338 @@
+//! HTTP caching as a table of cases: what is asked, what the origin would say, and what has to come back. Data alone, free of any
+//! runner; each case names the section of the RFC that it follows, and the case of the public suite http-tests/cache-tests that asks
+//! for the same, where there is one.
+
+mod check;
+mod freshness;
+mod request;
+mod storing;
+mod template;
+
+pub use check::{Seen, check};
+pub use template::{START, line, lines};
+
+/// Which caches a case is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caches {
+    /// A cache of one user.
+    Private,
+    /// A cache of several users.
+    Shared,
+    /// Either.
+    Both,
+}
+
+use Caches::{Both, Private, Shared};
+
+impl Caches {
+    /// Tells whether the case applies to a cache that is `shared`, or not.
+    pub fn apply_to(self, shared: bool) -> bool {
+        match self {
+            Both => true,
+            Shared => shared,
+            Private => !shared,
+        }
+    }
+}
+
+/// A case: requests in turn, through one cache that is empty at first.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// A sentence in snake case.
+    pub name: String,
+    /// Number and section of the RFC, such as `9111 5.2.2.5`.
+    pub rfc: &'static str,
+    /// The id in the public suite.
+    pub suite: Option<String>,
+    /// Which caches it is about.
+    pub caches: Caches,
+    /// The requests.
+    pub steps: Vec<Step>,
+}
+
+/// A request, and what has to come back.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Seconds since [`START`]; a clock may go back.
+    pub at: i64,
+    /// The method.
+    pub method: &'static str,
+    /// Path and query.
+    pub path: String,
+    /// The header lines of the request, as templates for [`lines`].
+    pub request: Vec<String>,
+    /// What the origin answers if it is asked.
+    pub origin: Answer,
+    /// Where the answer has to come from.
+    pub from: From,
+    /// Whether the answer from the store is refreshed behind.
+    pub refreshes: bool,
+    /// Lines that the origin has to be asked with.
+    pub asked_with: Vec<String>,
+    /// Names of fields that the origin must not see.
+    pub asked_without: Vec<&'static str>,
+    /// The status that has to come back.
+    pub status: u16,
+    /// Lines that the answer must have: the whole list of those of one name.
+    pub has: Vec<String>,
+    /// Names of fields that the answer must not have.
+    pub lacks: Vec<&'static str>,
+    /// The body that has to come back.
+    pub body: String,
+}
+
+/// What an origin does when it is asked.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// It answers.
+    Reply {
+        /// The status.
+        status: u16,
+        /// The header lines, as templates for [`lines`].
+        lines: Vec<String>,
+        /// The body.
+        body: String,
+    },
+    /// It closes the connection.
+    Unreachable,
+}
+
+/// Where an answer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// The origin, whose own answer it is.
+    Origin,
+    /// The store; nobody is waited for.
+    Store,
+    /// The store, after the origin was asked: it confirmed the answer, or failed.
+    Validated,
+    /// Nowhere: only a stored answer was wanted (504).
+    Refused,
+    /// Nowhere: the origin failed (502).
+    BadGateway,
+}
+
+/// Every case.
+pub fn all() -> Vec<Case> {
+    [storing::cases(), freshness::cases(), request::cases()].concat()
+}
+
+/// Begins a case.
+fn case(name: impl Into<String>, rfc: &'static str, caches: Caches) -> Case {
+    Case {
+        name: name.into(),
+        rfc,
+        suite: None,
+        caches,
+        steps: Vec::new(),
+    }
+}
+
+/// An answer with these lines is used again after so many seconds.
+fn reused(name: &str, rfc: &'static str, caches: Caches, says: &[&str], after: i64) -> Case {
+    case(name, rfc, caches)
+        .get(0)
+        .says(says)
+        .fetched()
+        .get(after)
+        .stored()
+}
+
+/// An answer with these lines is not used again after so many seconds.
+fn not_reused(name: &str, rfc: &'static str, caches: Caches, says: &[&str], after: i64) -> Case {
+    case(name, rfc, caches)
+        .get(0)
+        .says(says)
+        .fetched()
+        .get(after)
+        .fetched()
+}
+
+/// A row of a table of answers: name, id in the suite or nothing, lines, seconds, and whether the answer is used again then.
+type Row<'a> = (&'a str, &'a str, &'a [&'a str], i64, bool);
+
+fn rows(rfc: &'static str, caches: Caches, rows: &[Row<'_>]) -> Vec<Case> {
+    let each = rows.iter().map(|(name, suite, says, after, again)| {
+        let make = if *again { reused } else { not_reused };
+        make(name, rfc, caches, says, *after).suite(suite)
+    });
+    each.collect()
+}
+
+impl Case {
+    /// The case of the public suite that asks for the same; none where it is empty.
+    fn suite(mut self, id: &str) -> Self {
+        self.suite = (!id.is_empty()).then(|| id.to_owned());
+        self
+    }
+
+    fn get(self, at: i64) -> Self {
+        self.ask("GET", at, "/a")
+    }
+
+    fn ask(mut self, method: &'static str, at: i64, path: &str) -> Self {
+        let body = format!("body {}", self.steps.len());
+        self.steps.push(Step {
+            at,
+            method,
+            path: path.to_owned(),
+            request: Vec::new(),
+            origin: Answer::Reply {
+                status: 200,
+                lines: Vec::new(),
+                body: body.clone(),
+            },
+            from: From::Origin,
+            refreshes: false,
+            asked_with: Vec::new(),
+            asked_without: Vec::new(),
+            status: 200,
+            has: Vec::new(),
+            lacks: Vec::new(),
+            body,
+        });
+        self
+    }
+
+    fn step(&mut self) -> &mut Step {
+        self.steps.last_mut().expect("a case begins with a request")
+    }
+
+    /// Lines of the request.
+    fn with(mut self, request: &[&str]) -> Self {
+        self.step().request = owned(request);
+        self
+    }
+
+    /// The origin would answer with these lines, and 200.
+    fn says(self, lines: &[&str]) -> Self {
+        self.answers(200, lines)
+    }
+
+    fn answers(mut self, code: u16, said: &[&str]) -> Self {
+        let step = self.step();
+        step.status = code;
+        if let Answer::Reply { status, lines, .. } = &mut step.origin {
+            *status = code;
+            *lines = owned(said);
+        }
+        if matches!(code, 204 | 205 | 304) || step.method == "HEAD" {
+            self.text("")
+        } else {
+            self
+        }
+    }
+
+    /// The origin would answer with this body.
+    fn text(mut self, text: &str) -> Self {
+        let step = self.step();
+        step.body = text.to_owned();
+        if let Answer::Reply { body, .. } = &mut step.origin {
+            *body = text.to_owned();
+        }
+        self
+    }
+
+    /// The origin would confirm what it is asked about, with these lines.
+    fn confirms(self, lines: &[&str]) -> Self {
+        self.answers(304, lines)
+    }
+
+    fn unreachable(mut self) -> Self {
+        self.step().origin = Answer::Unreachable;
+        self
+    }
+
+    /// The origin's answer comes back.
+    fn fetched(self) -> Self {
+        self.comes(From::Origin)
+    }
+
+    /// What is stored comes back, and the origin is not asked.
+    fn stored(self) -> Self {
+        self.held().comes(From::Store)
+    }
+
+    /// What is stored comes back after the origin was asked.
+    fn validated(self) -> Self {
+        self.held().comes(From::Validated)
+    }
+
+    /// 504, and the origin is not asked.
+    fn refused(mut self) -> Self {
+        self.step().status = 504;
+        self.comes(From::Refused)
+    }
+
+    /// 502.
+    fn bad_gateway(mut self) -> Self {
+        self.step().status = 502;
+        self.comes(From::BadGateway)
+    }
+
+    fn comes(mut self, from: From) -> Self {
+        self.step().from = from;
+        self
+    }
+
+    /// Expects what the origin last gave for the same path in a step before.
+    fn held(mut self) -> Self {
+        let now = self.steps.len() - 1;
+        let path = self.steps[now].path.clone();
+        let before = self.steps[..now]
+            .iter()
+            .rev()
+            .find(|step| step.path == path && step.method == "GET" && step.from == From::Origin);
+        let (status, body) = before.map_or((200, String::new()), |s| (s.status, s.body.clone()));
+        let head = self.step().method == "HEAD";
+        let step = self.step();
+        step.status = status;
+        step.body = if head { String::new() } else { body };
+        self
+    }
+
+    fn has(mut self, lines: &[&str]) -> Self {
+        self.step().has = owned(lines);
+        self
+    }
+
+    fn lacks(mut self, names: &[&'static str]) -> Self {
+        self.step().lacks = names.to_vec();
+        self
+    }
+
+    fn asked_with(mut self, lines: &[&str]) -> Self {
+        self.step().asked_with = owned(lines);
+        self
+    }
+
+    fn asked_without(mut self, names: &[&'static str]) -> Self {
+        self.step().asked_without = names.to_vec();
+        self
+    }
+}
+
+fn owned(lines: &[&str]) -> Vec<String> {
+    lines.iter().map(|line| (*line).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_case_has_a_name_of_its_own_and_lines_that_can_be_read() {
+        let cases = all();
+        let names: HashSet<_> = cases.iter().map(|case| &case.name).collect();
+        assert_eq!(names.len(), cases.len());
+        for step in cases.iter().flat_map(|case| &case.steps) {
+            for templates in [&step.request, &step.asked_with, &step.has] {
+                _ = lines(templates, step.at);
+            }
+            if let Answer::Reply { lines: said, .. } = &step.origin {
+                _ = lines(said, step.at);
+            }
+        }
+    }
+}
