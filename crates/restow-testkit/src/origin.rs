@@ -62,6 +62,7 @@ pub struct Reply {
     headers: HeaderMap,
     before: Option<Gate>,
     pieces: Vec<Piece>,
+    closes: bool,
 }
 
 #[derive(Debug)]
@@ -84,7 +85,23 @@ impl Reply {
             headers: HeaderMap::new(),
             before: None,
             pieces: Vec::new(),
+            closes: false,
         }
+    }
+
+    /// Closes the connection in place of an answer.
+    pub fn closed() -> Self {
+        Self {
+            closes: true,
+            ..Self::status(200)
+        }
+    }
+
+    /// Adds header lines as they are, in place of those of the same name.
+    #[must_use]
+    pub fn headers(mut self, lines: HeaderMap) -> Self {
+        self.headers.extend(lines);
+        self
     }
 
     /// Adds a header line; one that is there already stays.
@@ -198,7 +215,10 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 type Body = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
 type Answer = Response<http_body_util::Either<http_body_util::Full<Bytes>, Body>>;
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer, hyper::Error> {
+async fn answer(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let target = parts.uri.path_and_query().map_or("/", |t| t.as_str());
@@ -215,6 +235,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
         call
     };
     let reply = (shared.answer)(&call);
+    if reply.closes {
+        return Err("the connection is closed".into());
+    }
     if let Some(gate) = &reply.before {
         gate.pass().await;
     }

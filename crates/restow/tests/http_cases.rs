@@ -1,0 +1,142 @@
+//! The table of HTTP cases, through the library: as a cache of one user, and as one that several share.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a case that cannot be played has to fail"
+)]
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use restow::{Binary, Cache, Millis, RouteEndpoint, TestClock, client::Body};
+use restow_testkit::cases::{Answer, Case, START, Seen, Step, all, check, lines};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+use tower::{Layer as _, Service as _, service_fn};
+
+#[tokio::test]
+async fn every_case_holds_for_a_cache_of_one_user() {
+    play_all(false).await;
+}
+
+#[tokio::test]
+async fn every_case_holds_for_a_cache_that_users_share() {
+    play_all(true).await;
+}
+
+/// Plays all cases that apply, and tells of all that do not hold.
+async fn play_all(shared: bool) {
+    let mut wrong = Vec::new();
+    for case in all().iter().filter(|case| case.caches.apply_to(shared)) {
+        for (nth, what) in play(case, shared).await {
+            let suite = case.suite.as_deref().unwrap_or("-");
+            wrong.push(format!(
+                "{} (RFC {}, {suite}), request {nth}: {what}",
+                case.name, case.rfc
+            ));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+/// The origin of one case: what it answers now, and what it was asked.
+#[derive(Default)]
+struct Origin {
+    step: Option<Step>,
+    asked: Vec<http::HeaderMap>,
+}
+
+async fn play(case: &Case, shared: bool) -> Vec<(usize, String)> {
+    let clock = TestClock::at(Millis(START));
+    let mut builder = Cache::builder()
+        .url("memory:")
+        .shared(shared)
+        .clock(clock.clone());
+    if !shared {
+        builder = builder.principal("me");
+    }
+    let cache = builder.build().await.unwrap();
+    let pages = RouteEndpoint::<String, Binary>::get("pages", "http://origin.example{/path*}")
+        .unwrap()
+        .http();
+    cache.create_repository(pages).await.unwrap();
+    let origin = Arc::new(Mutex::new(Origin::default()));
+    let played = origin.clone();
+    let mut service = cache
+        .layer()
+        .layer(service_fn(move |request: Request<Bytes>| {
+            let answer = answer(&played, &request);
+            async move { answer }
+        }));
+    let mut wrong = Vec::new();
+    for (nth, step) in case.steps.iter().enumerate() {
+        clock.set(Millis(START + step.at * 1_000));
+        *origin.lock().unwrap() = Origin {
+            step: Some(step.clone()),
+            asked: Vec::new(),
+        };
+        let mut request = Request::new(Bytes::new());
+        *request.method_mut() = step.method.parse().unwrap();
+        *request.uri_mut() = format!("http://origin.example{}", step.path)
+            .parse()
+            .unwrap();
+        *request.headers_mut() = lines(&step.request, step.at);
+        let mut seen = match service.call(request).await {
+            Ok(response) => seen(response).await,
+            Err(_) => Seen {
+                status: 502,
+                ..Seen::default()
+            },
+        };
+        // What is refreshed behind is asked for in a task of its own.
+        for _ in 0..100 {
+            if !step.refreshes || !origin.lock().unwrap().asked.is_empty() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        seen.asked = origin.lock().unwrap().asked.clone();
+        wrong.extend(check(step, &seen).into_iter().map(|what| (nth, what)));
+    }
+    wrong
+}
+
+fn answer(
+    origin: &Mutex<Origin>,
+    request: &Request<Bytes>,
+) -> Result<Response<Full<Bytes>>, io::Error> {
+    let mut origin = origin.lock().unwrap();
+    origin.asked.push(request.headers().clone());
+    let step = origin.step.as_ref().unwrap();
+    match &step.origin {
+        Answer::Unreachable => Err(io::ErrorKind::ConnectionReset.into()),
+        Answer::Reply {
+            status,
+            lines: said,
+            body,
+        } => {
+            let mut response = Response::new(Full::from(body.clone()));
+            *response.status_mut() = (*status).try_into().unwrap();
+            *response.headers_mut() = lines(said, step.at);
+            Ok(response)
+        }
+    }
+}
+
+async fn seen(response: Response<Body>) -> Seen {
+    let (parts, body) = response.into_parts();
+    Seen {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body: body.bytes().await.map(|b| b.to_vec()).unwrap_or_default(),
+        asked: Vec::new(),
+    }
+}
