@@ -128,7 +128,7 @@ class Bench:
         (home / "cache").mkdir(parents=True)
         conf = home / "nginx.conf"
         # Its workers would give the folder up otherwise.
-        user = "user root;" if os.getuid() == 0 else ""
+        user = "user root; worker_rlimit_nofile 65536;" if os.getuid() == 0 else ""
         conf.write_text(f"""
 {user}
 worker_processes 1;
@@ -233,7 +233,8 @@ backend api
         if target is None:
             holds = None
         self.rows.append({
-            "work": work, "ours": ours, "reference": reference if against else None, "against": against, "ratio": ratio,
+            "work": work, "ours": ours, "reference": reference if against else None, "against": against,
+            "ratio": ratio if against else None,
             "target": f"{sign} {target}", "holds": None if self.args.quick else holds, "unit": unit,
         })
         if self.args.json:
@@ -272,7 +273,9 @@ backend api
             answer.read()
             is_hit = "hit" in (answer.headers.get("Cache-Status", "") + answer.headers.get("X-Cache", "") + ("hit" if answer.headers.get("Age") else "")).lower()
             assert is_hit, f"{server.name}: {answer.headers}"
+        self.asked(origin)
         cpu = self.race(servers)
+        assert self.asked(origin) == 0, "a hit was none"
         ours, unit = cpu["restow"][0], "us CPU"
         self.row("hits of 2 KiB, memory: CPU a request", ours, cpu["nginx"][0], "nginx proxy_cache", ">=", 2.0, unit)
         self.row("hits of 2 KiB, memory: CPU a request, beside HAProxy", ours, cpu["HAProxy"][0], "HAProxy cache", ">=", 1.0, unit)
@@ -323,6 +326,12 @@ backend api
         self.row("memory of entries: 10,000 of 2 KiB", used * per / 1e6, size * per / 1e6, "head + body", "<=", 1.4, "MB")
         self.stop()
 
+    def asked(self, origin):
+        """How many requests the API got since this was asked last."""
+        connection = http.client.HTTPConnection("127.0.0.1", origin.port)
+        connection.request("GET", "/count")
+        return int(connection.getresponse().read())
+
     def herd(self):
         if not self.wants("herd"):
             return
@@ -330,22 +339,17 @@ backend api
         origin = self.origin()
         proxy = self.restow(origin, "memory:")
 
-        def asked():
-            connection = http.client.HTTPConnection("127.0.0.1", origin.port)
-            connection.request("GET", "/count")
-            return int(connection.getresponse().read())
-
         def ask(path, number):
             command = ["taskset", "-c", OTHER_CORE, TARGET / "restow-bench", "proxy", "herd", proxy.url(path), number]
             return float(subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout)
 
-        asked()
+        self.asked(origin)
         ask("/slow/one", number)
         # The connections were made with requests for one path, of which the first alone was asked for.
-        calls = asked() - 1
+        calls = self.asked(origin) - 1
         self.row(f"herd: {number:,} identical misses, requests to the API", calls, None, None, "<=", 1, "requests")
         one = ask("/slow/private/a", 1)
-        ask("/slow/private/b", 1)
+        # A path of its own: nobody knows yet that its answer may not be stored.
         all_of_them = ask("/slow/private/b", number)
         self.row(f"herd: {number:,} of an answer that may not be stored", all_of_them, one, "one request", "<=", 3, "ms")
         self.stop()
@@ -362,7 +366,7 @@ backend api
             number = lambda n: f"{n:.3g}" if abs(n) < 1_000 else f"{n:,.0f}"
             reference = f"{row['against']}: {number(row['reference'])} {row['unit']}" if row["reference"] is not None else ""
             holds = {True: "yes", False: "**no**", None: ""}[row["holds"]]
-            ratio = f"{row['ratio']:.2f}" if row["reference"] is not None else ""
+            ratio = f"{row['ratio']:.2f}" if row["ratio"] is not None else ""
             lines.append(f"| {row['work']} | {number(row['ours'])} {row['unit']} | {reference} | {ratio} | {row['target'] or ''} | {holds} |")
         return "\n".join(lines)
 
@@ -400,12 +404,19 @@ def main():
     parser.add_argument("--only", default="", metavar="WORD", help="the works whose name holds it")
     parser.add_argument("--quick", action="store_true", help="whether it runs, not how fast")
     parser.add_argument("--write", type=pathlib.Path, metavar="FILE", help="writes the table into this file too")
-    bench = Bench(parser.parse_args())
+    args = parser.parse_args()
+    if args.write and args.only:
+        parser.error("--write keeps the whole table; leave --only out")
+    # What was started is stopped, also where this is told to stop.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    bench = Bench(args)
     try:
         bench.hits()
         bench.misses()
         bench.memory()
         bench.herd()
+        if not bench.rows:
+            sys.exit(f"no work has {args.only!r} in its name: there are hits, miss: added latency, memory of entries, herd")
         if not bench.args.json:
             print(bench.table())
         if bench.args.write:

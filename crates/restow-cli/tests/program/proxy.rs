@@ -22,11 +22,15 @@ struct Proxy {
 
 impl Proxy {
     fn start(place: &Place, arguments: &[&str]) -> Self {
+        Self::start_with(place, arguments, Stdio::null())
+    }
+
+    fn start_with(place: &Place, arguments: &[&str], out: Stdio) -> Self {
         let mut command = place.command(env!("CARGO_BIN_EXE_restow"));
         command
             .args(["proxy", "--listen", "127.0.0.1:0"])
             .args(arguments)
-            .stdout(Stdio::null())
+            .stdout(out)
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap());
@@ -73,23 +77,32 @@ async fn api() -> Origin {
     .await
 }
 
-/// Runs a client that asks twice and prints, of each answer, its status, its `Cache-Status` and the length of its body in bytes.
+/// Runs a client that asks twice, prints the status, the `Age` and the `Cache-Status` of each answer, and writes its body into a file.
 async fn asks_twice(client: impl FnOnce(&Place, &str) -> Command + Send + 'static) {
     let (place, api) = (Place::new(), api().await);
     let proxy = Proxy::start(&place, &["--cache", "memory:", "--upstream", &api.url("")]);
-    let length = "caf\u{e9} \u{1f980}\n".repeat(500).len();
+    let text = "caf\u{e9} \u{1f980}\n".repeat(500);
+    let folder = place.path("body");
     let url = format!("{}/text", proxy.url);
-    let done = tokio::task::spawn_blocking(move || Done::of(&mut client(&place, &url)));
-    let done = done.await.unwrap();
+    let done = tokio::task::spawn_blocking(move || (Done::of(&mut client(&place, &url)), place));
+    let (done, _place) = done.await.unwrap();
     assert_eq!(done.code, 0, "{done:?}");
-    let lines: Vec<&str> = done.out.lines().collect();
+    let lines: Vec<&str> = done.out.lines().map(str::trim).collect();
     assert_eq!(lines.len(), 2, "{done:?}");
-    assert_eq!(
-        lines[0],
-        format!("200 restow; fwd=uri-miss; fwd-status=200; stored {length}")
+    let words = |nth: usize| lines[nth].split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words(0).ends_with("restow; fwd=uri-miss; fwd-status=200; stored"),
+        "{done:?}"
     );
-    assert!(lines[1].starts_with("200 restow; hit; ttl="), "{done:?}");
-    assert!(lines[1].ends_with(&format!(" {length}")), "{done:?}");
+    let (status, rest) = lines[1].split_once(' ').unwrap();
+    let (age, cache_status) = rest.trim().split_once(' ').unwrap();
+    assert_eq!(status, "200");
+    assert!(age.parse::<u64>().is_ok(), "{done:?}");
+    assert!(cache_status.starts_with("restow; hit; ttl="), "{done:?}");
+    assert!(
+        std::fs::read(folder).unwrap() == text.as_bytes(),
+        "the bodies differ"
+    );
     assert_eq!(api.asked(), 1);
 }
 
@@ -97,7 +110,7 @@ async fn asks_twice(client: impl FnOnce(&Place, &str) -> Command + Send + 'stati
 async fn curl_goes_through_it() {
     asks_twice(|place, url| {
         let mut curl = place.command("curl");
-        let shows = "%{http_code} %header{cache-status} %{size_download}\\n";
+        let shows = "%{http_code} %header{age} %header{cache-status}\\n";
         curl.args(["-sS", "-o", "body", "-w", shows, url, "--next"]);
         curl.args(["-sS", "-o", "body", "-w", shows, url]);
         curl
@@ -115,7 +128,8 @@ async fn requests_of_python_goes_through_it() {
              with requests.Session() as session:\n\
              \tfor _ in range(2):\n\
              \t\tanswer = session.get(sys.argv[1])\n\
-             \t\tprint(answer.status_code, answer.headers['Cache-Status'], len(answer.content))",
+             \t\topen('body', 'wb').write(answer.content)\n\
+             \t\tprint(answer.status_code, answer.headers.get('Age', '-'), answer.headers['Cache-Status'])",
             url,
         ]);
         command
@@ -134,7 +148,8 @@ async fn aiohttp_goes_through_it() {
              \tasync with aiohttp.ClientSession() as session:\n\
              \t\tfor _ in range(2):\n\
              \t\t\tasync with session.get(sys.argv[1]) as answer:\n\
-             \t\t\t\tprint(answer.status, answer.headers['Cache-Status'], len(await answer.read()))\n\
+             \t\t\t\topen('body', 'wb').write(await answer.read())\n\
+             \t\t\t\tprint(answer.status, answer.headers.get('Age', '-'), answer.headers['Cache-Status'])\n\
              asyncio.run(main())",
             url,
         ]);
@@ -152,7 +167,8 @@ async fn fetch_of_node_goes_through_it() {
             "(async () => { for (let i = 0; i < 2; i++) {\n\
              const answer = await fetch(process.argv[1])\n\
              const body = await answer.arrayBuffer()\n\
-             console.log(answer.status, answer.headers.get('cache-status'), body.byteLength) } })()",
+             require('fs').writeFileSync('body', Buffer.from(body))\n\
+             console.log(answer.status, answer.headers.get('age') ?? '-', answer.headers.get('cache-status')) } })()",
             url,
         ]);
         command
@@ -171,7 +187,13 @@ async fn npm_goes_through_it() {
         eprintln!("no registry is configured on this machine: npm was not asked");
         return;
     }
-    let proxy = Proxy::start(&place, &["--cache", "memory:", "--upstream", &registry]);
+    let log = place.path("log");
+    place.write("restow.toml", "[proxy]\naccess_log = \"json\"\n");
+    let proxy = Proxy::start_with(
+        &place,
+        &["--cache", "memory:", "--upstream", &registry],
+        std::fs::File::create(&log).unwrap().into(),
+    );
     let mut seen = Vec::new();
     for folder in ["one", "two"] {
         let mut npm = place.command("npm");
@@ -192,6 +214,29 @@ async fn npm_goes_through_it() {
     }
     assert!(seen[0].contains("1.1.1"), "{seen:?}");
     assert_eq!(seen[0], seen[1]);
+    let log = std::fs::read_to_string(log).unwrap();
+    let outcomes: Vec<String> = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|line| line["path"].as_str().unwrap().ends_with("picocolors"))
+        .map(|line| line["outcome"].to_string())
+        .collect();
+    // What a registry lets be stored is not fetched again.
+    let client = restow_testkit::http_client().build().unwrap();
+    let asked = client
+        .get(format!("{registry}/picocolors"))
+        .send()
+        .await
+        .unwrap();
+    if asked.headers().contains_key("etag") || asked.headers().contains_key("last-modified") {
+        assert!(
+            outcomes
+                .iter()
+                .skip(1)
+                .any(|o| o.contains("hit") || o.contains("validated")),
+            "{log}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
