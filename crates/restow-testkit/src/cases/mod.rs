@@ -3,8 +3,10 @@
 //! for the same, where there is one.
 
 mod check;
+mod failing;
 mod freshness;
 mod request;
+mod selecting;
 mod storing;
 mod template;
 
@@ -114,7 +116,14 @@ pub enum From {
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [storing::cases(), freshness::cases(), request::cases()].concat()
+    [
+        storing::cases(),
+        freshness::cases(),
+        request::cases(),
+        selecting::cases(),
+        failing::cases(),
+    ]
+    .concat()
 }
 
 /// Begins a case.
@@ -238,6 +247,26 @@ impl Case {
         self.answers(304, lines)
     }
 
+    /// This comes back, whatever was given in between.
+    fn gives(mut self, status: u16, body: &str) -> Self {
+        let step = self.step();
+        step.status = status;
+        step.body = body.to_owned();
+        self
+    }
+
+    /// Only for caches of several users.
+    fn shared(mut self) -> Self {
+        self.caches = Shared;
+        self
+    }
+
+    /// What is stored is refreshed behind the answer.
+    fn refreshed_behind(mut self) -> Self {
+        self.step().refreshes = true;
+        self
+    }
+
     fn unreachable(mut self) -> Self {
         self.step().origin = Answer::Unreachable;
         self
@@ -324,8 +353,13 @@ mod tests {
     #[test]
     fn every_case_has_a_name_of_its_own_and_lines_that_can_be_read() {
         let cases = all();
-        let names: HashSet<_> = cases.iter().map(|case| &case.name).collect();
-        assert_eq!(names.len(), cases.len());
+        let mut names = HashSet::new();
+        let twice: Vec<_> = cases
+            .iter()
+            .filter(|case| !names.insert(&case.name))
+            .collect();
+        assert!(twice.is_empty(), "{twice:#?}");
+        assert!(cases.len() >= 300, "{}", cases.len());
         for step in cases.iter().flat_map(|case| &case.steps) {
             for templates in [&step.request, &step.asked_with, &step.has] {
                 _ = lines(templates, step.at);

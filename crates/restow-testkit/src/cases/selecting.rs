@@ -1,0 +1,558 @@
+//! What a request selects and what confirms it: `Vary`, validation, 304, conditions and ranges of the client, HEAD.
+
+use super::{Both, Case, case};
+
+pub(super) fn cases() -> Vec<Case> {
+    [
+        vary(),
+        validation(),
+        updates(),
+        conditions(),
+        ranges(),
+        head(),
+    ]
+    .concat()
+}
+
+/// Stored for the request `one`, asked for with the request `other`.
+fn varies(name: &str, suite: &str, vary: &str, one: &[&str], other: &[&str]) -> Case {
+    case(name, "9111 4.1", Both)
+        .suite(suite)
+        .get(0)
+        .with(one)
+        .says(&["cache-control: max-age=60", vary])
+        .fetched()
+        .get(1)
+        .with(other)
+}
+
+fn vary() -> Vec<Case> {
+    let foo = "vary: foo";
+    vec![
+        varies(
+            "the_same_value_selects_what_is_stored",
+            "vary-match",
+            foo,
+            &["foo: 1"],
+            &["foo: 1"],
+        )
+        .stored(),
+        varies(
+            "another_value_selects_nothing",
+            "vary-no-match",
+            foo,
+            &["foo: 1"],
+            &["foo: 2"],
+        )
+        .fetched(),
+        varies(
+            "a_value_that_is_missing_selects_nothing",
+            "vary-omit-stored",
+            foo,
+            &["foo: 1"],
+            &[],
+        )
+        .fetched(),
+        varies(
+            "a_value_where_there_was_none_selects_nothing",
+            "vary-omit",
+            foo,
+            &[],
+            &["foo: 1"],
+        )
+        .fetched(),
+        varies("none_both_times_selects_what_is_stored", "", foo, &[], &[]).stored(),
+        varies("an_empty_value_is_not_none", "", foo, &["foo:"], &[]).fetched(),
+        varies("a_star_selects_nothing", "vary-star", "vary: *", &[], &[]).fetched(),
+        varies(
+            "a_star_among_names_selects_nothing",
+            "vary-syntax-foo-star",
+            "vary: foo, *",
+            &[],
+            &[],
+        )
+        .fetched(),
+        varies(
+            "names_in_any_case_select",
+            "vary-cache-key",
+            "vary: FOO",
+            &["foo: 1"],
+            &["foo: 2"],
+        )
+        .fetched(),
+        varies(
+            "two_names_select_by_both",
+            "vary-2-match",
+            "vary: foo, bar",
+            &["foo: 1", "bar: a"],
+            &["foo: 1", "bar: a"],
+        )
+        .stored(),
+        varies(
+            "two_names_of_which_one_differs_select_nothing",
+            "vary-2-no-match",
+            "vary: foo, bar",
+            &["foo: 1", "bar: a"],
+            &["foo: 1", "bar: b"],
+        )
+        .fetched(),
+        varies(
+            "a_field_that_vary_does_not_name_selects_nothing_else",
+            "vary-headers",
+            foo,
+            &["foo: 1", "baz: 1"],
+            &["foo: 1", "baz: 2"],
+        )
+        .stored(),
+        varies(
+            "two_lines_equal_a_list_in_one",
+            "vary-normalise-combine",
+            foo,
+            &["foo: 1, 2"],
+            &["foo: 1", "foo: 2"],
+        )
+        .stored(),
+        varies(
+            "whitespace_in_a_list_does_not_count",
+            "vary-normalise-space",
+            foo,
+            &["foo: 1,2"],
+            &["foo:  1, 2 "],
+        )
+        .stored(),
+        varies(
+            "languages_are_the_same_in_any_case",
+            "vary-normalise-lang-case",
+            "vary: accept-language",
+            &["accept-language: en, de"],
+            &["accept-language: eN, De"],
+        )
+        .stored(),
+        varies(
+            "a_vary_that_cannot_be_read_selects_nothing",
+            "",
+            "vary: foo bar",
+            &[],
+            &[],
+        )
+        .fetched(),
+        varies(
+            "a_vary_with_foreign_bytes_selects_nothing",
+            "",
+            "vary: foo, \u{ff}",
+            &[],
+            &[],
+        )
+        .fetched(),
+        varies(
+            "a_value_with_foreign_bytes_selects_like_any_other",
+            "",
+            foo,
+            &["foo: \u{fe}"],
+            &["foo: \u{fe}"],
+        )
+        .stored(),
+        varies(
+            "foreign_bytes_that_differ_select_nothing",
+            "",
+            foo,
+            &["foo: \u{fe}"],
+            &["foo: \u{ff}"],
+        )
+        .fetched(),
+        varies(
+            "several_variants_are_held_at_once",
+            "vary-3-match",
+            foo,
+            &["foo: 1"],
+            &["foo: 2"],
+        )
+        .says(&["cache-control: max-age=60", foo])
+        .fetched()
+        .get(2)
+        .with(&["foo: 2"])
+        .stored(),
+    ]
+}
+
+fn validation() -> Vec<Case> {
+    let with = |name: &str, suite: &str, says: &[&str]| {
+        case(name, "9111 4.3.1", Both)
+            .suite(suite)
+            .get(0)
+            .says(says)
+            .fetched()
+            .get(10)
+    };
+    vec![
+        with(
+            "a_stale_answer_is_validated_by_its_tag",
+            "conditional-etag-strong-generate",
+            &["cache-control: max-age=1", "etag: \"a\""],
+        )
+        .confirms(&["etag: \"a\""])
+        .validated()
+        .asked_with(&["if-none-match: \"a\""]),
+        with(
+            "a_weak_tag_is_sent_as_it_came",
+            "conditional-etag-weak-generate-weak",
+            &["cache-control: max-age=1", "etag: W/\"a\""],
+        )
+        .confirms(&["etag: W/\"a\""])
+        .validated()
+        .asked_with(&["if-none-match: W/\"a\""]),
+        with(
+            "a_tag_without_quotes_is_sent_as_it_came",
+            "conditional-etag-forward-unquoted",
+            &["cache-control: max-age=1", "etag: a"],
+        )
+        .confirms(&["etag: a"])
+        .validated()
+        .asked_with(&["if-none-match: a"]),
+        with(
+            "a_stale_answer_is_validated_by_its_date",
+            "",
+            &[
+                "cache-control: max-age=1",
+                "last-modified: Sat, 01 Aug 2026 00:00:00 GMT",
+            ],
+        )
+        .confirms(&[])
+        .validated()
+        .asked_with(&["if-modified-since: Sat, 01 Aug 2026 00:00:00 GMT"]),
+        with(
+            "both_validators_are_sent",
+            "",
+            &[
+                "cache-control: max-age=1",
+                "etag: \"a\"",
+                "last-modified: Sat, 01 Aug 2026 00:00:00 GMT",
+            ],
+        )
+        .confirms(&[])
+        .validated()
+        .asked_with(&[
+            "if-none-match: \"a\"",
+            "if-modified-since: Sat, 01 Aug 2026 00:00:00 GMT",
+        ]),
+        with(
+            "without_a_validator_the_origin_is_asked_without_condition",
+            "",
+            &["cache-control: max-age=1"],
+        )
+        .fetched()
+        .asked_without(&["if-none-match", "if-modified-since"]),
+        with(
+            "no_cache_beside_a_lifetime_is_validated_each_time",
+            "cc-resp-no-cache-revalidate",
+            &["cache-control: no-cache, max-age=60", "etag: \"a\""],
+        )
+        .confirms(&["etag: \"a\"", "cache-control: no-cache, max-age=60"])
+        .validated(),
+        with(
+            "a_new_answer_takes_the_place_of_the_stale_one",
+            "",
+            &["cache-control: max-age=1", "etag: \"a\""],
+        )
+        .says(&["cache-control: max-age=60", "etag: \"b\""])
+        .fetched()
+        .get(11)
+        .stored(),
+        with(
+            "the_clients_own_condition_is_not_mixed_with_ours",
+            "",
+            &["cache-control: max-age=1", "etag: \"a\""],
+        )
+        .with(&["if-none-match: \"z\""])
+        .confirms(&["etag: \"a\""])
+        .validated()
+        .asked_with(&["if-none-match: \"a\""]),
+    ]
+}
+
+fn updates() -> Vec<Case> {
+    let confirmed = |name: &str, suite: &str, stored: &[&str], fresh: &[&str]| {
+        let says: Vec<&str> = [&["cache-control: max-age=1", "etag: \"a\""], stored].concat();
+        case(name, "9111 3.2", Both)
+            .suite(suite)
+            .get(0)
+            .says(&says)
+            .fetched()
+            .get(10)
+            .confirms(fresh)
+            .validated()
+    };
+    vec![
+        confirmed(
+            "a_304_adds_a_field",
+            "304-etag-update-response-Test-Header",
+            &[],
+            &["x-new: 1"],
+        )
+        .has(&["x-new: 1"]),
+        confirmed("a_304_replaces_a_field", "", &["x-old: 1"], &["x-old: 2"]).has(&["x-old: 2"]),
+        confirmed(
+            "a_304_replaces_all_lines_of_a_field",
+            "",
+            &["x-old: 1", "x-old: 2"],
+            &["x-old: 3"],
+        )
+        .has(&["x-old: 3"]),
+        confirmed(
+            "a_field_that_a_304_does_not_name_stays",
+            "",
+            &["x-old: 1"],
+            &[],
+        )
+        .has(&["x-old: 1"]),
+        confirmed(
+            "a_304_does_not_change_the_encoding",
+            "304-etag-update-response-Content-Encoding",
+            &["x-a: 1"],
+            &["content-encoding: gzip"],
+        )
+        .lacks(&["content-encoding"]),
+        confirmed(
+            "a_304_changes_the_type",
+            "",
+            &["content-type: text/plain"],
+            &["content-type: text/html"],
+        )
+        .has(&["content-type: text/html"]),
+        confirmed(
+            "a_304_that_says_for_how_long_makes_it_fresh",
+            "",
+            &[],
+            &["cache-control: max-age=60"],
+        )
+        .get(20)
+        .stored(),
+        confirmed(
+            "a_304_without_validator_confirms_what_was_asked_about",
+            "",
+            &[],
+            &["cache-control: max-age=60"],
+        )
+        .get(20)
+        .stored(),
+        case(
+            "a_304_with_another_tag_confirms_nothing",
+            "9111 4.3.4",
+            Both,
+        )
+        .get(0)
+        .says(&["cache-control: max-age=1", "etag: \"a\"", "x-mark: 1"])
+        .fetched()
+        .get(10)
+        .says(&["cache-control: max-age=60", "etag: \"b\"", "x-mark: 2"])
+        .fetched()
+        .has(&["x-mark: 2"]),
+    ]
+}
+
+fn conditions() -> Vec<Case> {
+    let held = |name: &str, suite: &str, request: &[&str]| {
+        case(name, "9111 4.3.2", Both)
+            .suite(suite)
+            .get(0)
+            .says(&[
+                "cache-control: max-age=60",
+                "etag: \"a\"",
+                "last-modified: {date-600}",
+            ])
+            .fetched()
+            .get(1)
+            .with(request)
+    };
+    let same = |name: &str, suite: &str, request: &[&str]| {
+        let mut case = held(name, suite, request).stored();
+        if let Some(step) = case.steps.last_mut() {
+            step.status = 304;
+            step.body = String::new();
+        }
+        case
+    };
+    vec![
+        same(
+            "a_client_that_has_it_gets_304",
+            "conditional-etag-strong-respond",
+            &["if-none-match: \"a\""],
+        ),
+        same(
+            "tags_are_compared_weakly",
+            "conditional-etag-weak-respond",
+            &["if-none-match: W/\"a\""],
+        ),
+        same(
+            "one_of_several_tags_is_enough",
+            "conditional-etag-strong-respond-multiple-first",
+            &["if-none-match: \"a\", \"b\""],
+        ),
+        same(
+            "the_last_of_several_tags_is_enough",
+            "conditional-etag-strong-respond-multiple-last",
+            &["if-none-match: \"b\", \"a\""],
+        ),
+        same("a_star_is_any_answer", "", &["if-none-match: *"]),
+        same(
+            "a_date_that_is_not_before_the_change_gets_304",
+            "conditional-lm-fresh",
+            &["if-modified-since: {date+0}"],
+        ),
+        held("another_tag_gets_the_answer", "", &["if-none-match: \"b\""]).stored(),
+        held(
+            "a_tag_goes_before_a_date",
+            "conditional-etag-precedence",
+            &["if-none-match: \"b\"", "if-modified-since: {date+0}"],
+        )
+        .stored(),
+        held(
+            "an_earlier_date_gets_the_answer",
+            "conditional-lm-fresh-earlier",
+            &["if-modified-since: {date-3600}"],
+        )
+        .stored(),
+        held(
+            "a_date_that_cannot_be_read_is_ignored",
+            "",
+            &["if-modified-since: yesterday"],
+        )
+        .stored(),
+        held("if_match_is_judged_by_the_origin", "", &["if-match: \"z\""]).fetched(),
+        held(
+            "if_unmodified_since_is_judged_by_the_origin",
+            "",
+            &["if-unmodified-since: {date-3600}"],
+        )
+        .fetched(),
+    ]
+}
+
+fn ranges() -> Vec<Case> {
+    let held = |name: &str, request: &[&str]| {
+        case(name, "9110 14.2", Both)
+            .get(0)
+            .says(&[
+                "cache-control: max-age=60",
+                "etag: \"a\"",
+                "date: {date+0}",
+                "last-modified: {date-600}",
+            ])
+            .text("0123456789")
+            .fetched()
+            .get(1)
+            .with(request)
+            .stored()
+    };
+    let part = |name: &str, request: &[&str], content_range: &str, body: &str| {
+        let mut case = held(name, request).has(&[content_range]);
+        if let Some(step) = case.steps.last_mut() {
+            step.status = 206;
+            step.body = body.to_owned();
+        }
+        case
+    };
+    let mut beyond = held("a_range_beyond_the_end_is_416", &["range: bytes=10-"])
+        .has(&["content-range: bytes */10"]);
+    if let Some(step) = beyond.steps.last_mut() {
+        step.status = 416;
+        step.body = String::new();
+    }
+    vec![
+        part(
+            "a_part_is_cut_from_what_is_held",
+            &["range: bytes=2-4"],
+            "content-range: bytes 2-4/10",
+            "234",
+        )
+        .suite("partial-use-headers"),
+        part(
+            "a_part_without_end_goes_to_the_end",
+            &["range: bytes=7-"],
+            "content-range: bytes 7-9/10",
+            "789",
+        ),
+        part(
+            "a_part_from_the_end_is_counted_from_there",
+            &["range: bytes=-3"],
+            "content-range: bytes 7-9/10",
+            "789",
+        ),
+        part(
+            "a_part_that_is_too_long_ends_at_the_end",
+            &["range: bytes=8-100"],
+            "content-range: bytes 8-9/10",
+            "89",
+        ),
+        part(
+            "if_range_with_the_tag_is_given_the_part",
+            &["range: bytes=2-4", "if-range: \"a\""],
+            "content-range: bytes 2-4/10",
+            "234",
+        ),
+        beyond,
+        held(
+            "if_range_with_another_tag_is_given_all",
+            &["range: bytes=2-4", "if-range: \"b\""],
+        )
+        .lacks(&["content-range"]),
+        held(
+            "if_range_with_a_weak_tag_is_given_all",
+            &["range: bytes=2-4", "if-range: W/\"a\""],
+        ),
+        held("several_ranges_are_given_all", &["range: bytes=0-1, 4-5"]),
+        held("another_unit_is_given_all", &["range: lines=1-2"]),
+        held(
+            "a_range_that_cannot_be_read_is_given_all",
+            &["range: bytes=4-2"],
+        ),
+        case(
+            "a_part_of_the_origins_is_never_taken_for_the_whole",
+            "9111 3.3",
+            Both,
+        )
+        .get(0)
+        .with(&["range: bytes=0-1"])
+        .answers(
+            206,
+            &["cache-control: max-age=60", "content-range: bytes 0-1/10"],
+        )
+        .text("01")
+        .fetched()
+        .get(1)
+        .fetched(),
+    ]
+}
+
+fn head() -> Vec<Case> {
+    let stored = |name: &str, rfc| {
+        case(name, rfc, Both)
+            .get(0)
+            .says(&["cache-control: max-age=5", "etag: \"a\""])
+            .fetched()
+    };
+    vec![
+        stored("head_is_answered_by_what_is_stored_for_get", "9111 4")
+            .ask("HEAD", 1, "/a")
+            .stored(),
+        stored("head_with_the_same_tag_renews_what_is_stored", "9111 4.3.5")
+            .ask("HEAD", 10, "/a")
+            .says(&["cache-control: max-age=60", "etag: \"a\""])
+            .fetched()
+            .get(20)
+            .stored(),
+        stored("head_with_another_tag_makes_it_invalid", "9111 4.3.5")
+            .ask("HEAD", 10, "/a")
+            .says(&["cache-control: max-age=60", "etag: \"b\""])
+            .fetched()
+            .get(11)
+            .fetched()
+            .asked_without(&["if-none-match"]),
+        case("an_answer_to_head_is_not_one_to_get", "9111 3", Both)
+            .ask("HEAD", 0, "/a")
+            .says(&["cache-control: max-age=60"])
+            .fetched()
+            .get(1)
+            .fetched(),
+    ]
+}
