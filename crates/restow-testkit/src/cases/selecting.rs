@@ -27,12 +27,12 @@ fn varies(name: &str, suite: &str, vary: &str, one: &[&str], other: &[&str]) -> 
 }
 
 fn vary() -> Vec<Case> {
-    let foo = "vary: foo";
+    let by_foo = "vary: foo";
     vec![
         varies(
             "the_same_value_selects_what_is_stored",
             "vary-match",
-            foo,
+            by_foo,
             &["foo: 1"],
             &["foo: 1"],
         )
@@ -40,7 +40,7 @@ fn vary() -> Vec<Case> {
         varies(
             "another_value_selects_nothing",
             "vary-no-match",
-            foo,
+            by_foo,
             &["foo: 1"],
             &["foo: 2"],
         )
@@ -48,7 +48,7 @@ fn vary() -> Vec<Case> {
         varies(
             "a_value_that_is_missing_selects_nothing",
             "vary-omit-stored",
-            foo,
+            by_foo,
             &["foo: 1"],
             &[],
         )
@@ -56,13 +56,20 @@ fn vary() -> Vec<Case> {
         varies(
             "a_value_where_there_was_none_selects_nothing",
             "vary-omit",
-            foo,
+            by_foo,
             &[],
             &["foo: 1"],
         )
         .fetched(),
-        varies("none_both_times_selects_what_is_stored", "", foo, &[], &[]).stored(),
-        varies("an_empty_value_is_not_none", "", foo, &["foo:"], &[]).fetched(),
+        varies(
+            "none_both_times_selects_what_is_stored",
+            "",
+            by_foo,
+            &[],
+            &[],
+        )
+        .stored(),
+        varies("an_empty_value_is_not_none", "", by_foo, &["foo:"], &[]).fetched(),
         varies("a_star_selects_nothing", "vary-star", "vary: *", &[], &[]).fetched(),
         varies(
             "a_star_among_names_selects_nothing",
@@ -99,7 +106,7 @@ fn vary() -> Vec<Case> {
         varies(
             "a_field_that_vary_does_not_name_selects_nothing_else",
             "vary-headers",
-            foo,
+            by_foo,
             &["foo: 1", "baz: 1"],
             &["foo: 1", "baz: 2"],
         )
@@ -107,7 +114,7 @@ fn vary() -> Vec<Case> {
         varies(
             "two_lines_equal_a_list_in_one",
             "vary-normalise-combine",
-            foo,
+            by_foo,
             &["foo: 1, 2"],
             &["foo: 1", "foo: 2"],
         )
@@ -115,7 +122,7 @@ fn vary() -> Vec<Case> {
         varies(
             "whitespace_in_a_list_does_not_count",
             "vary-normalise-space",
-            foo,
+            by_foo,
             &["foo: 1,2"],
             &["foo:  1, 2 "],
         )
@@ -147,7 +154,7 @@ fn vary() -> Vec<Case> {
         varies(
             "a_value_with_foreign_bytes_selects_like_any_other",
             "",
-            foo,
+            by_foo,
             &["foo: \u{fe}"],
             &["foo: \u{fe}"],
         )
@@ -155,7 +162,7 @@ fn vary() -> Vec<Case> {
         varies(
             "foreign_bytes_that_differ_select_nothing",
             "",
-            foo,
+            by_foo,
             &["foo: \u{fe}"],
             &["foo: \u{ff}"],
         )
@@ -163,11 +170,11 @@ fn vary() -> Vec<Case> {
         varies(
             "several_variants_are_held_at_once",
             "vary-3-match",
-            foo,
+            by_foo,
             &["foo: 1"],
             &["foo: 2"],
         )
-        .says(&["cache-control: max-age=60", foo])
+        .says(&["cache-control: max-age=60", by_foo])
         .fetched()
         .get(2)
         .with(&["foo: 2"])
