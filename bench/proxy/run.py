@@ -224,29 +224,21 @@ backend api
         return {name: [statistics.median(f[i] for f in all) for i in (0, 1)] for name, all in figures.items()}
 
     def row(self, work, ours, reference, against, sign, target, unit):
-        if sign == ">=":
-            ratio = reference / ours
-            holds = ratio >= target
-        else:
-            ratio = ours / reference if against else ours
-            holds = ratio <= target
-        if target is None:
-            holds = None
+        """One row: without a target it is for information, and its ratio is a speed; without a reference the target bounds our own figure."""
+        ratio = None if reference is None else ours / reference if sign == "<=" else reference / ours
+        judged = ours if ratio is None else ratio
+        holds = None
+        if target is not None and not self.args.quick:
+            holds = judged >= target if sign == ">=" else judged <= target
         self.rows.append({
-            "work": work, "ours": ours, "reference": reference if against else None, "against": against,
-            "ratio": ratio if against else None,
-            "target": f"{sign} {target}", "holds": None if self.args.quick else holds, "unit": unit,
+            "work": work, "ours": ours, "reference": reference, "against": against, "ratio": ratio,
+            "target": target and f"{sign} {target}", "holds": holds, "unit": unit,
         })
         if self.args.json:
             print(json.dumps(self.rows[-1]), flush=True)
 
     def info(self, work, ours, reference, against, unit):
-        self.rows.append({
-            "work": work, "ours": ours, "reference": reference, "against": against,
-            "ratio": reference / ours, "target": None, "holds": None, "unit": unit,
-        })
-        if self.args.json:
-            print(json.dumps(self.rows[-1]), flush=True)
+        self.row(work, ours, reference, against, ">=", None, unit)
 
     # -- works
 

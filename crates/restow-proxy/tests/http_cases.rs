@@ -11,7 +11,7 @@ use restow::{Cache, Millis, TestClock};
 use restow_proxy::{Options, Proxy, Upstream};
 use restow_testkit::{
     Origin, Reply,
-    cases::{Answer, Case, START, Seen, Step, all, check, line, lines},
+    cases::{Answer, Case, START, Seen, Step, check, line, lines, play_all},
     http_client,
 };
 use std::{
@@ -25,26 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_of_a_shared_cache_holds_through_the_proxy() {
-    let mut wrong = Vec::new();
     let client = http_client()
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap();
-    for case in all().iter().filter(|case| case.caches.apply_to(true)) {
-        for (nth, what) in play(case, &client).await {
-            let suite = case.suite.as_deref().unwrap_or("-");
-            wrong.push(format!(
-                "{} (RFC {}, {suite}), request {nth}: {what}",
-                case.name, case.rfc
-            ));
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    play_all(true, async |case| play(case, &client).await).await;
 }
 
 async fn play(case: &Case, client: &reqwest::Client) -> Vec<(usize, String)> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use restow::{Binary, Cache, Millis, RouteEndpoint, TestClock, client::Body};
-use restow_testkit::cases::{Answer, Case, START, Seen, Step, all, check, lines};
+use restow_testkit::cases::{Answer, Case, START, Seen, Step, check, lines, play_all};
 use std::{
     io,
     sync::{Arc, Mutex},
@@ -19,32 +19,12 @@ use tower::{Layer as _, Service as _, service_fn};
 
 #[tokio::test]
 async fn every_case_holds_for_a_cache_of_one_user() {
-    play_all(false).await;
+    play_all(false, async |case| play(case, false).await).await;
 }
 
 #[tokio::test]
 async fn every_case_holds_for_a_cache_that_users_share() {
-    play_all(true).await;
-}
-
-/// Plays all cases that apply, and tells of all that do not hold.
-async fn play_all(shared: bool) {
-    let mut wrong = Vec::new();
-    for case in all().iter().filter(|case| case.caches.apply_to(shared)) {
-        for (nth, what) in play(case, shared).await {
-            let suite = case.suite.as_deref().unwrap_or("-");
-            wrong.push(format!(
-                "{} (RFC {}, {suite}), request {nth}: {what}",
-                case.name, case.rfc
-            ));
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    play_all(true, async |case| play(case, true).await).await;
 }
 
 /// The origin of one case: what it answers now, and what it was asked.

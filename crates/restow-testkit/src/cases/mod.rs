@@ -2,15 +2,18 @@
 //! runner; each case names the section of the RFC that it follows, and the case of the public suite http-tests/cache-tests that asks
 //! for the same, where there is one.
 
+mod age;
 mod check;
+mod expires;
 mod failing;
 mod freshness;
+mod heuristic;
 mod request;
 mod selecting;
 mod storing;
 mod template;
 
-pub use check::{Seen, check};
+pub use check::{Seen, check, play_all};
 pub use template::{START, line, lines};
 
 /// Which caches a case is about.
@@ -119,6 +122,9 @@ pub fn all() -> Vec<Case> {
     [
         storing::cases(),
         freshness::cases(),
+        expires::cases(),
+        age::cases(),
+        heuristic::cases(),
         request::cases(),
         selecting::cases(),
         failing::cases(),

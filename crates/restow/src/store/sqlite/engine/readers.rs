@@ -306,6 +306,19 @@ mod tests {
     use crate::store::sqlite::SqliteOptions;
     use std::thread::{self, ThreadId};
 
+    /// Readers of a file, and the folder that it is in.
+    fn opened() -> (tempfile::TempDir, Readers) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        Connection::open(&path)
+            .unwrap()
+            .execute("CREATE TABLE a (b)", ())
+            .unwrap();
+        let source = Arc::new(Source::prepare(SqliteOptions::file(&path)).unwrap());
+        let readers = Readers::open(&source, None).unwrap();
+        (folder, readers)
+    }
+
     fn slow(_: &Connection) -> Attempt<()> {
         let begun = Instant::now();
         while begun.elapsed() <= COLD * 2 {
@@ -320,14 +333,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_a_slow_read_others_are_done_on_threads_until_enough_were_quick() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        Connection::open(&path)
-            .unwrap()
-            .execute("CREATE TABLE a (b)", ())
-            .unwrap();
-        let source = Arc::new(Source::prepare(SqliteOptions::file(&path)).unwrap());
-        let readers = Readers::open(&source, None).unwrap();
+        let (_folder, readers) = opened();
         let here = thread::current().id();
         assert_eq!(readers.now(place).unwrap().unwrap(), here);
 
@@ -352,14 +358,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_scan_that_takes_long_tells_nothing_of_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        Connection::open(&path)
-            .unwrap()
-            .execute("CREATE TABLE a (b)", ())
-            .unwrap();
-        let source = Arc::new(Source::prepare(SqliteOptions::file(&path)).unwrap());
-        let readers = Readers::open(&source, None).unwrap();
+        let (_folder, readers) = opened();
         for pace in [Pace::Scan, Pace::Batch] {
             readers.later(pace, slow).await.unwrap();
             assert!(readers.now(place).is_some(), "{pace:?}");

@@ -1,0 +1,152 @@
+//! `Expires` (RFC 9111 5.3).
+
+use super::{Both, Case, rows};
+
+pub(super) fn cases() -> Vec<Case> {
+    rows(
+        "9111 5.3",
+        Both,
+        &[
+            (
+                "an_expires_in_the_future_is_fresh",
+                "freshness-expires-future",
+                &["expires: {date+3600}", "date: {date+0}"],
+                3,
+                true,
+            ),
+            (
+                "an_expires_in_the_past_is_stale",
+                "freshness-expires-past",
+                &["expires: {date-3600}", "date: {date+0}"],
+                1,
+                false,
+            ),
+            (
+                "an_expires_of_now_is_stale",
+                "freshness-expires-present",
+                &["expires: {date+0}", "date: {date+0}"],
+                0,
+                false,
+            ),
+            (
+                "an_expires_ends_in_time",
+                "",
+                &["expires: {date+60}", "date: {date+0}"],
+                60,
+                false,
+            ),
+            (
+                "an_expires_counts_from_the_date_of_the_answer",
+                "freshness-expires-old-date",
+                &["expires: {date-1800}", "date: {date-3600}"],
+                1,
+                false,
+            ),
+            (
+                "an_expires_without_date_counts_from_its_arrival",
+                "",
+                &["expires: {date+60}"],
+                59,
+                true,
+            ),
+            (
+                "an_expires_that_is_no_date_is_stale",
+                "freshness-expires-invalid",
+                &["expires: 0", "date: {date+0}"],
+                1,
+                false,
+            ),
+            (
+                "an_expires_of_minus_one_is_stale",
+                "",
+                &["expires: -1"],
+                1,
+                false,
+            ),
+            (
+                "an_expires_beside_age_ends_earlier",
+                "freshness-expires-age-slow-date",
+                &["expires: {date+10}", "date: {date+0}", "age: 25"],
+                1,
+                false,
+            ),
+            (
+                "age_does_not_count_twice_beside_an_old_date",
+                "",
+                &["expires: {date+60}", "date: {date-60}", "age: 60"],
+                59,
+                true,
+            ),
+            (
+                "a_date_of_tomorrow_does_not_lengthen_expires",
+                "",
+                &["expires: {date+60}", "date: {date+86400}"],
+                1,
+                false,
+            ),
+            (
+                "an_expires_far_in_the_future_is_fresh",
+                "freshness-expires-far-future",
+                &["expires: Sun, 21 Nov 2286 04:46:39 GMT"],
+                3,
+                true,
+            ),
+            (
+                "an_expires_past_32_bits_is_fresh",
+                "freshness-expires-32bit",
+                &["expires: Tue, 19 Jan 2038 14:14:08 GMT"],
+                3,
+                true,
+            ),
+            (
+                "an_expires_in_the_form_of_rfc_850_is_read",
+                "freshness-expires-rfc850",
+                &["expires: Thursday, 18-Aug-50 02:01:18 GMT"],
+                3,
+                true,
+            ),
+            (
+                "an_expires_in_the_form_of_asctime_is_read",
+                "freshness-expires-ansi-c",
+                &["expires: Thu Aug 18 02:01:18 2050"],
+                3,
+                true,
+            ),
+            (
+                "an_expires_in_another_time_zone_is_stale",
+                "freshness-expires-invalid-aest",
+                &["expires: Thu, 18 Aug 2050 02:01:18 AEST"],
+                1,
+                false,
+            ),
+            (
+                "an_expires_with_a_year_of_two_digits_is_stale",
+                "freshness-expires-invalid-2-digit-year",
+                &["expires: Thu, 18 Aug 50 02:01:18 GMT"],
+                1,
+                false,
+            ),
+            (
+                "an_expires_with_points_in_its_time_is_stale",
+                "freshness-expires-invalid-time-periods",
+                &["expires: Thu, 18 Aug 2050 02.01.18 GMT"],
+                1,
+                false,
+            ),
+            (
+                "two_different_expires_are_stale",
+                "freshness-expires-invalid-multiple-lines",
+                &["expires: {date+60}", "expires: {date+90}"],
+                1,
+                false,
+            ),
+            (
+                "the_same_expires_twice_is_one",
+                "",
+                &["expires: {date+60}", "expires: {date+60}"],
+                59,
+                true,
+            ),
+        ],
+    )
+}
