@@ -7,7 +7,8 @@ use crate::{
 use http::Extensions;
 use reqwest::{Request, Response};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware, Next, Result};
-use std::{error::Error as StdError, time::Duration};
+use restow::client::causes;
+use std::time::Duration;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const READ: Duration = Duration::from_secs(60);
@@ -36,7 +37,7 @@ pub(crate) fn reason(error: Error) -> String {
     match error {
         Error::Reqwest(error) => {
             let error = error.without_url();
-            chain(&error)
+            causes(&error)
         }
         Error::Middleware(error) => error
             .chain()
@@ -44,19 +45,6 @@ pub(crate) fn reason(error: Error) -> String {
             .collect::<Vec<_>>()
             .join(": "),
     }
-}
-
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[derive(Debug)]

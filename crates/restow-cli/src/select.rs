@@ -109,11 +109,7 @@ fn narrow(
         select = select.eq(name, value);
     }
     if let Some(key) = key {
-        let fields = repository.endpoint().inner().declaration().fields.clone();
-        for (field, value) in fields.iter().zip(key.fields()) {
-            select = select.eq(field.name(), value.to_value());
-        }
-        select = select.query(key.query());
+        select = select.key(key);
     }
     if let Some(status) = args.status {
         let status = http::StatusCode::from_u16(status)

@@ -51,7 +51,7 @@ impl Session {
         access: Access,
         mode: Option<Mode>,
     ) -> Result<Self, Failure> {
-        Self::open_with(global, access, mode, |builder, _| builder).await
+        Self::open_with(config(global)?, global, access, mode, |builder, _| builder).await
     }
 
     /// The same of a cache that stands between several users: with memory before its store, unless its URL says how much.
@@ -71,8 +71,8 @@ impl Session {
                 |_| Failure::usage(format!("targeted in [proxy]: {name:?} is no header's name"));
             targeted.push(name.parse().map_err(wrong)?);
         }
-        let says = config.is_some_and(|c| c.memory().is_some());
-        Self::open_with(global, Access::Create, mode, |builder, url| {
+        let says = config.as_ref().is_some_and(|c| c.memory().is_some());
+        Self::open_with(config, global, Access::Create, mode, |builder, url| {
             let builder = builder.shared(true).targeted(targeted);
             let says = says || url.starts_with("memory:") || url.contains("memory=");
             match memory.map(|size| size.as_u64()) {
@@ -86,12 +86,12 @@ impl Session {
     }
 
     async fn open_with(
+        config: Option<Config>,
         global: &Global,
         access: Access,
         mode: Option<Mode>,
         adjust: impl FnOnce(CacheBuilder, &str) -> CacheBuilder,
     ) -> Result<Self, Failure> {
-        let config = config(global)?;
         let mut builder = match &config {
             Some(config) => config.builder()?,
             None => Cache::builder(),

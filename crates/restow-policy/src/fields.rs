@@ -28,10 +28,7 @@ pub fn drop_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(is_hop_by_hop) {
         return;
     }
-    let mut named: Vec<HeaderName> = Vec::new();
-    for line in headers.get_all(CONNECTION) {
-        named.extend(list_of_names(line.as_bytes()).flatten());
-    }
+    let mut named: Vec<HeaderName> = of_connection(headers).collect();
     named.extend(headers.keys().filter(|name| is_hop_by_hop(name)).cloned());
     for name in named {
         headers.remove(name);
@@ -125,12 +122,15 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
         .contains(&name.as_str())
 }
 
+/// The fields that `Connection` names.
+fn of_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+    let lines = headers.get_all(CONNECTION).iter();
+    lines.flat_map(|line| list_of_names(line.as_bytes()).flatten())
+}
+
 /// The fields that the answer itself asks to leave out.
 fn named(headers: &HeaderMap) -> Vec<HeaderName> {
-    let mut named = Vec::new();
-    for line in headers.get_all(CONNECTION) {
-        named.extend(list_of_names(line.as_bytes()).flatten());
-    }
+    let mut named: Vec<_> = of_connection(headers).collect();
     for piece in control::pieces(headers, &CACHE_CONTROL) {
         let Piece::Directive(directive) = piece else {
             continue;

@@ -1,6 +1,6 @@
 //! The listener for operators: numbers, health, purging, the mode, and what a request would come to.
 
-use crate::{metrics, serve::Shared, server::Proxy};
+use crate::{metrics, purge, serve::Shared, server::Proxy};
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use restow::{
-    Error, ErrorKind, Mode, Result, Scope,
+    Error, ErrorKind, Mode, Result,
     exchange::{Background, Begin},
 };
 use serde_json::{Value, json};
@@ -110,10 +110,12 @@ impl Admin {
                 &json!({ "mode": self.proxy.cache().mode().to_string() }),
             ),
             (&Method::PUT, "/mode") => self.set_mode(body).await,
-            (&Method::POST, "/purge") => match self.purge(query).await {
-                Ok(removed) => json(StatusCode::OK, &json!({ "removed": removed })),
-                Err(error) => failure(&error),
-            },
+            (&Method::POST, "/purge") => {
+                match purge::purge(self.shared(), self.proxy.cache(), query).await {
+                    Ok(removed) => json(StatusCode::OK, &json!({ "removed": removed })),
+                    Err(error) => failure(&error),
+                }
+            }
             (&Method::GET, "/explain") => match self.explain(query).await {
                 Ok(value) => json(StatusCode::OK, &value),
                 Err(error) => failure(&error),
@@ -195,117 +197,6 @@ impl Admin {
             }
             Err(error) => failure(&error),
         }
-    }
-
-    async fn purge(&self, query: &str) -> Result<u64> {
-        let wrong = |message: String| Error::new(ErrorKind::Selection, message);
-        let (mut named, mut url, mut principal, mut narrow) = (None, None, None, Vec::new());
-        let mut scope = Scope::All;
-        let mut all = false;
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            match &*name {
-                "repository" => named = Some(value.into_owned()),
-                "url" => url = Some(value.into_owned()),
-                "principal" => principal = Some(value.into_owned()),
-                "expired" => scope = Scope::Expired,
-                "all" => all = true,
-                "where" | "tag" | "status" | "since" | "until" => {
-                    narrow.push((name.into_owned(), value.into_owned()));
-                }
-                _ => {
-                    return Err(wrong(format!(
-                        "{name:?} selects nothing; there are repository, where, url, principal, tag, status, since, until, expired and all"
-                    )));
-                }
-            }
-        }
-        let is_empty = named.is_none() && url.is_none() && principal.is_none() && narrow.is_empty();
-        if is_empty && scope == Scope::All && !all {
-            return Err(wrong(
-                "nothing is selected; to remove every entry say all".to_owned(),
-            ));
-        }
-        let cache = match &principal {
-            Some(name) => self.proxy.cache().principal(name)?,
-            None => self.proxy.cache().everyone(),
-        };
-        if let Some(name) = &named
-            && !cache.contains_repository(name)
-        {
-            let names: Vec<String> = cache.iter().map(|r| r.name().to_owned()).collect();
-            return Err(wrong(format!(
-                "there is no repository {name:?}; there are {}",
-                names.join(", ")
-            )));
-        }
-        let of_url = url
-            .as_deref()
-            .map(|url| self.shared().locate(url))
-            .transpose()?;
-        let mut removed = 0;
-        for repository in cache.iter() {
-            if named
-                .as_deref()
-                .is_some_and(|name| name != repository.name())
-            {
-                continue;
-            }
-            let mut select = repository.select().scope(scope).scan();
-            if let Some((name, key)) = &of_url {
-                if **name != *repository.name() {
-                    continue;
-                }
-                let fields = repository.endpoint().inner().declaration().fields.clone();
-                for (field, value) in fields.iter().zip(key.fields()) {
-                    select = select.eq(field.name(), value.to_value());
-                }
-                select = select.query(key.query());
-            }
-            let mut fits = true;
-            for (name, value) in &narrow {
-                let moment = || {
-                    let at: jiff::Timestamp = value.parse().map_err(|_| {
-                        wrong(format!(
-                            "{name}: {value:?} is no moment; write it like 2026-08-01T12:00:00Z"
-                        ))
-                    })?;
-                    Ok::<_, Error>(restow::Millis(at.as_millisecond()))
-                };
-                select = match name.as_str() {
-                    "tag" => select.tag(value),
-                    "status" => select.status(
-                        value
-                            .parse()
-                            .map_err(|_| wrong(format!("{value:?} is no status")))?,
-                    ),
-                    "since" => select.stored_since(moment()?),
-                    "until" => select.stored_before(moment()?),
-                    _ => {
-                        let (field, value) = value.split_once('=').unwrap_or((value, ""));
-                        let declaration = repository.endpoint().inner().declaration();
-                        let kind = declaration
-                            .fields
-                            .iter()
-                            .find(|f| f.name() == field)
-                            .map(restow::Field::kind);
-                        fits &=
-                            kind.is_some() || declaration.columns.iter().any(|c| *c.name == *field);
-                        match (kind, value.parse::<i64>()) {
-                            (Some(restow::FieldKind::Text), _) | (_, Err(_)) => {
-                                select.eq(field, value)
-                            }
-                            (_, Ok(number)) => select.eq(field, number),
-                        }
-                    }
-                };
-            }
-            // A condition speaks of the repositories that have its field.
-            if fits {
-                removed += select.delete().await?;
-            }
-        }
-        tracing::info!(target: "restow", removed, "entries were purged");
-        Ok(removed)
     }
 
     async fn explain(&self, query: &str) -> Result<Value> {

@@ -1,9 +1,6 @@
 //! The endpoint of all requests that no other endpoint declares: its key is the URL.
 
-use restow::{
-    Binary, Declaration, Endpoint, Field, RequestHead, Result, endpoint::Freshness,
-    store::OnSchemaChange,
-};
+use restow::{Binary, Declaration, Endpoint, Field, RequestHead, Result, endpoint::Freshness};
 
 /// The name of the repository that holds the answers to requests of no declared endpoint.
 pub const EVERYTHING: &str = "everything";
@@ -18,7 +15,6 @@ impl Everything {
         declaration.codec = "binary".into();
         declaration.rules.freshness = Freshness::Http;
         declaration.rules.max_body = max_body;
-        declaration.rules.on_schema_change = OnSchemaChange::Refuse;
         Ok(Self(declaration))
     }
 }

@@ -19,11 +19,11 @@ use hyper_util::{
 };
 use restow::{
     Error, ErrorKind, Result,
-    client::{Body, Landed, land, response},
-    exchange::{Answered, OutcomeKind, Ticket},
+    client::{Body, Landed, causes, land, response},
+    exchange::{Answered, Ticket},
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use std::{error::Error as _, sync::Arc};
+use std::sync::Arc;
 
 pub(crate) type Client = legacy::Client<HttpsConnector<HttpConnector>, Body>;
 
@@ -100,7 +100,7 @@ impl Shared {
                 *response.version_mut() = Version::HTTP_11;
                 Ok(response)
             }
-            Ok(Err(error)) => Err(Refusal::Unreachable(reason(&error).into())),
+            Ok(Err(error)) => Err(Refusal::Unreachable(causes(&error).into())),
             Err(_) => Err(Refusal::TimedOut(
                 format!("no answer within {:?}", self.options.upstream_timeout).into(),
             )),
@@ -139,15 +139,7 @@ impl Shared {
             match land(ticket, method, answer, Some(call.uri.to_string())).await {
                 Landed::Response(mut response) => {
                     if let Some(answered) = response.extensions().get::<Answered>() {
-                        let status = match answered.outcome.kind {
-                            OutcomeKind::Validated => {
-                                status::confirmed(&self.options.name, answered)
-                            }
-                            OutcomeKind::Stale(_) => {
-                                status::stale(&self.options.name, answered, fetched)
-                            }
-                            _ => status::forwarded(&self.options.name, answered, Some(fetched)),
-                        };
+                        let status = status::fetched(&self.options.name, answered, fetched);
                         response.headers_mut().append(CACHE_STATUS, status);
                     }
                     return Ok(*response);
@@ -171,18 +163,4 @@ impl Shared {
     pub(crate) fn guard(&self, body: Incoming) -> Idle<Incoming> {
         Idle::new(body, self.options.idle_timeout, u64::MAX)
     }
-}
-
-/// All causes of a failure, without its URL.
-fn reason(error: &legacy::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }

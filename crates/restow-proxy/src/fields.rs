@@ -70,17 +70,13 @@ pub(crate) struct Via {
 impl Via {
     /// `None` where the name is no token.
     pub(crate) fn new(name: &str) -> Option<Self> {
-        let is_token = !name.is_empty()
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+        // Names of fields are tokens too.
+        HeaderName::from_bytes(name.as_bytes()).ok()?;
         let line = |version: &str| HeaderValue::from_str(&format!("{version} {name}")).ok();
-        is_token.then(|| {
-            Some(Self {
-                http1: line("1.1")?,
-                http2: line("2")?,
-            })
-        })?
+        Some(Self {
+            http1: line("1.1")?,
+            http2: line("2")?,
+        })
     }
 
     /// Adds it to a message that was received in this version.

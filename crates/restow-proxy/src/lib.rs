@@ -29,6 +29,7 @@ mod idle;
 mod links;
 mod metrics;
 mod options;
+mod purge;
 mod refusal;
 mod serve;
 mod server;

@@ -3,7 +3,7 @@
 use crate::upstream::Upstream;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CONTENT_LOCATION, LINK, LOCATION},
+    header::{CONTENT_LOCATION, Entry, LINK, LOCATION},
 };
 
 /// Rewrites `Location`, `Content-Location` and `Link` where they lead to the API: to the same place below its mount. A path alone stands for
@@ -16,25 +16,13 @@ pub(crate) fn rewrite(headers: &mut HeaderMap, upstream: &Upstream) {
 }
 
 fn each(headers: &mut HeaderMap, name: &HeaderName, with: impl Fn(&str) -> Option<String>) {
-    for value in headers
-        .get_all(name)
-        .iter()
-        .cloned()
-        .collect::<Vec<_>>()
-        .into_iter()
-        .enumerate()
-        .filter_map(|(nth, value)| {
-            Some((
-                nth,
-                HeaderValue::from_str(&with(value.to_str().ok()?)?).ok()?,
-            ))
-        })
-    {
-        let (nth, rewritten) = value;
-        if let http::header::Entry::Occupied(mut lines) = headers.entry(name)
-            && let Some(line) = lines.iter_mut().nth(nth)
-        {
-            *line = rewritten;
+    let Entry::Occupied(mut lines) = headers.entry(name) else {
+        return;
+    };
+    for line in lines.iter_mut() {
+        let rewritten = line.to_str().ok().and_then(&with);
+        if let Some(Ok(value)) = rewritten.map(HeaderValue::try_from) {
+            *line = value;
         }
     }
 }

@@ -6,9 +6,11 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::{Registry, Unit},
 };
-use restow::exchange::{Bypassed, Missed, OutcomeKind, Staleness};
+use restow::{
+    exchange::{Bypassed, Missed, OutcomeKind, Staleness},
+    store::Stats,
+};
 use std::{
-    cell::Cell,
     fmt,
     sync::{
         Arc,
@@ -62,7 +64,7 @@ struct Counts {
 }
 
 /// Numbers of what was served since the proxy was made.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Metrics {
     shards: [Shard; 16],
     /// Client connections that are open.
@@ -70,35 +72,21 @@ pub(crate) struct Metrics {
 }
 
 thread_local! {
-    static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
-}
-
-/// The shard of this thread.
-fn shard() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    SHARD.with(|shard| {
-        if shard.get() == usize::MAX {
-            shard.set(NEXT.fetch_add(1, Relaxed));
-        }
-        shard.get()
-    })
+    /// The shard of this thread.
+    static SHARD: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Relaxed)
+    };
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
-        Self {
-            shards: Default::default(),
-            connections: AtomicU64::new(0),
-        }
-    }
-
     /// Notes an answer: what it came to (`None`: the proxy's own), how long its head took, and how long its body is, where that is known.
     pub(crate) fn note(&self, outcome: Option<OutcomeKind>, time: Duration, bytes: u64) {
         let index = OUTCOMES
             .iter()
             .position(|o| *o == outcome)
             .unwrap_or(OUTCOMES.len() - 1);
-        let shard = self.shards.get(shard() % self.shards.len());
+        let shard = self.shards.get(SHARD.with(|nth| nth % self.shards.len()));
         let Some(counts) = shard.and_then(|s| s.outcomes.get(index)) else {
             return;
         };
@@ -117,14 +105,8 @@ impl Metrics {
     }
 }
 
-/// Entries of one repository.
-#[derive(Debug)]
-pub(crate) struct Held {
-    pub(crate) repository: Box<str>,
-    pub(crate) entries: u64,
-    pub(crate) expired: u64,
-    pub(crate) bytes: u64,
-}
+/// What a repository holds.
+type Held = (Box<str>, Stats);
 
 /// Writes all numbers in the text format that Prometheus reads.
 pub(crate) async fn page(
@@ -135,12 +117,7 @@ pub(crate) async fn page(
     for repository in cache.iter() {
         // A store that is down has no numbers; the others are still worth reading.
         if let Ok(stats) = repository.everyone().stats().await {
-            held.push(Held {
-                repository: repository.name().into(),
-                entries: stats.entries,
-                expired: stats.expired,
-                bytes: stats.bytes,
-            });
+            held.push((repository.name().into(), stats));
         }
     }
     let mut registry = Registry::with_prefix("restow");
@@ -186,13 +163,13 @@ impl Page {
         name: &str,
         help: &str,
         unit: Option<&Unit>,
-        of: impl Fn(&Held) -> u64,
+        of: impl Fn(&Stats) -> u64,
     ) -> fmt::Result {
         let gauge = ConstGauge::new(0_u64);
         let mut into = into.encode_descriptor(name, help, unit, gauge.metric_type())?;
-        for held in &self.held {
-            let labels = [("repository", &*held.repository)];
-            ConstGauge::new(of(held)).encode(into.encode_family(&labels)?)?;
+        for (repository, stats) in &self.held {
+            let labels = [("repository", &**repository)];
+            ConstGauge::new(of(stats)).encode(into.encode_family(&labels)?)?;
         }
         Ok(())
     }
@@ -267,7 +244,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_noted_is_on_the_page() {
         let cache = restow::connect("memory:").await.unwrap();
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::default());
         metrics.note(Some(OutcomeKind::Hit), Duration::from_micros(60), 100);
         metrics.note(Some(OutcomeKind::Hit), Duration::from_secs(60), 1);
         metrics.note(None, Duration::ZERO, 0);

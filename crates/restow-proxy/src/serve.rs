@@ -133,10 +133,9 @@ impl Shared {
             parts.extensions.insert(Mode::Bypass);
         }
         let destination = self.upstreams.find(parts)?;
-        let upstream = destination.upstream.clone();
         let mut reply = self.ask(parts, &destination, known, body, has_body).await?;
-        if upstream.rewrites_links() {
-            links::rewrite(reply.response.headers_mut(), &upstream);
+        if destination.upstream.rewrites_links() {
+            links::rewrite(reply.response.headers_mut(), &destination.upstream);
         }
         Ok(reply)
     }

@@ -85,7 +85,7 @@ impl Proxy {
             via,
             reads_bodies,
             default_principal,
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::new(Metrics::default()),
             draining: AtomicBool::new(false),
             options,
         };

@@ -30,21 +30,16 @@ pub(crate) fn held(name: &str, answered: &Answered, entry: &Entry, now: Millis) 
     value(&text)
 }
 
-/// The field of an answer that the API has just confirmed.
-pub(crate) fn confirmed(name: &str, answered: &Answered) -> HeaderValue {
-    value(&format!(
-        "{name}; fwd=stale; fwd-status=304; detail={}",
-        detail(answered)
-    ))
-}
-
-/// The field of an expired answer that is served because the API failed with this status.
-pub(crate) fn stale(name: &str, answered: &Answered, failed: StatusCode) -> HeaderValue {
-    let status = failed.as_u16();
-    value(&format!(
-        "{name}; fwd=stale; fwd-status={status}; detail={}",
-        detail(answered)
-    ))
+/// The field of an answer for which the API was asked, and that said this status: its own, or a stored one that it confirmed or stands in for it.
+pub(crate) fn fetched(name: &str, answered: &Answered, status: StatusCode) -> HeaderValue {
+    match answered.outcome.kind {
+        OutcomeKind::Validated | OutcomeKind::Stale(_) => value(&format!(
+            "{name}; fwd=stale; fwd-status={}; detail={}",
+            status.as_u16(),
+            detail(answered)
+        )),
+        _ => forwarded(name, answered, Some(status)),
+    }
 }
 
 /// The field of an answer of the API, or of none.

@@ -1,7 +1,7 @@
 //! Selections: which entries an operation covers.
 
 use crate::{
-    Error, ErrorKind, FieldValue, Millis, Result,
+    Error, ErrorKind, Field, FieldValue, Millis, RawKey, Result,
     entry::{Entry, Partition},
     store::TableSpec,
 };
@@ -84,6 +84,16 @@ impl Selection {
             name: name.into(),
             value: value.into(),
         });
+        self
+    }
+
+    /// Narrows it to the entries of a key, whose `fields` are those of its endpoint.
+    #[must_use]
+    pub fn key(mut self, fields: &[Field], key: &RawKey) -> Self {
+        for (field, value) in fields.iter().zip(key.fields()) {
+            self = self.eq(field.name(), value.to_value());
+        }
+        self.query = Some(key.query().into());
         self
     }
 

@@ -16,6 +16,20 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// What can go wrong while a body arrives.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Says why something failed: an error and all its causes, without those that the one before has told already.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 pub(crate) type Inner = UnsyncBoxBody<Bytes, BoxError>;
 
 /// The body of a response: a stored one, one that is stored while it is read, or one that passes.

@@ -124,7 +124,6 @@ where
     let now = ticket.now();
     // A client that decodes keeps no encoding; what it hands over is what is stored.
     let headers: HeaderMap = parts.headers.clone();
-    let body = body.map_err(Into::into).boxed_unsync();
     let (body, answered) = match ticket.head(parts.status, headers, url).await {
         Landing::Answer(entry, part, answered) => {
             return Landed::Response(Box::new(self::response(
@@ -132,7 +131,10 @@ where
             )));
         }
         Landing::Again(ticket) => return Landed::Again(ticket),
-        Landing::Collect(collector, answered) => (Body::stored(collector, body), answered),
+        Landing::Collect(collector, answered) => {
+            let body = body.map_err(Into::into).boxed_unsync();
+            (Body::stored(collector, body), answered)
+        }
         Landing::Pass(answered) => (Body::passing(body), answered),
     };
     parts.extensions.insert(answered);

@@ -19,6 +19,6 @@ pub mod reqwest;
 #[cfg(feature = "tower")]
 pub mod tower;
 
-pub use body::{Body, BoxError};
+pub use body::{Body, BoxError, causes};
 pub use fetch::{Fetch, FetchMany, FetchOne, Fetched, Got};
 pub use land::{Landed, land, refusal, response, stored_response};

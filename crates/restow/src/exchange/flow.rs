@@ -254,7 +254,7 @@ impl Inquiry<'_> {
             };
             let outcome = self.explain(outcome, now).await;
             if *self.head.method == Method::HEAD {
-                let update = held.map(|entry| self.update_by_head(entry, now));
+                let update = held.map(|entry| self.update_by_head(entry));
                 return Begin::Bypass(self.answered(outcome), update);
             }
             // A part alone is never stored, and who asks for a part does not pay for the whole.
@@ -494,16 +494,16 @@ impl Inquiry<'_> {
     }
 
     /// What the answer to a HEAD will say of an entry.
-    fn update_by_head(&self, entry: Arc<Entry>, now: Millis) -> Invalidation {
+    fn update_by_head(&self, entry: Arc<Entry>) -> Invalidation {
         Invalidation {
             ctx: self.ctx.clone(),
             what: What::Head {
                 mount: self.mount.clone(),
                 entry,
-                headers: self.head.headers.clone(),
-                known: self.owner.known,
-                shared: self.owner.shared,
-                asked_at: now,
+                asked: Asked {
+                    method: Method::GET,
+                    ..self.asked()
+                },
             },
         }
     }
@@ -517,6 +517,20 @@ impl Inquiry<'_> {
         )
     }
 
+    /// What saving an answer needs to know of the request.
+    fn asked(&self) -> Asked {
+        Asked {
+            method: self.head.method.clone(),
+            headers: self.head.headers.clone(),
+            origin: origin(&self.head.target),
+            host: self.head.target.host.to_ascii_lowercase().into(),
+            mode: self.mode,
+            known: self.owner.known,
+            shared: self.owner.shared,
+            at: self.ctx.now(),
+        }
+    }
+
     fn ticket(
         &self,
         leader: Option<crate::coalesce::Leader<FlightKey, Arc<Entry>>>,
@@ -528,16 +542,7 @@ impl Inquiry<'_> {
             ctx: self.ctx.clone(),
             mount: self.mount.clone(),
             address: self.address.clone(),
-            asked: Asked {
-                method: self.head.method.clone(),
-                headers: self.head.headers.clone(),
-                origin: origin(&self.head.target),
-                host: self.head.target.host.to_ascii_lowercase().into(),
-                mode: self.mode,
-                known: self.owner.known,
-                shared: self.owner.shared,
-                at: self.ctx.now(),
-            },
+            asked: self.asked(),
             validates,
             held,
             outcome,

@@ -1,10 +1,13 @@
 //! What the answer to a request that went past the cache does to what is stored (RFC 9111 sections 4.3.5 and 4.4, RFC 9875).
 
-use super::{renew, ticket::origin};
+use super::{
+    renew,
+    ticket::{Asked, origin},
+};
 use crate::{
     RequestHead,
     context::{Context, Mount},
-    entry::{Address, Entry},
+    entry::Entry,
     registry::{Mounts, Routed},
     route::Target,
     selection::{Scope, Selection},
@@ -33,10 +36,8 @@ pub(super) enum What {
     Head {
         mount: Arc<Mount>,
         entry: Arc<Entry>,
-        headers: HeaderMap,
-        known: bool,
-        shared: bool,
-        asked_at: crate::Millis,
+        /// As the `GET` whose answer the entry is would be asked.
+        asked: Asked,
     },
 }
 
@@ -89,21 +90,11 @@ impl Invalidation {
             What::Head {
                 mount,
                 entry,
-                headers: request,
-                known,
-                shared,
-                asked_at,
+                asked,
             } => {
                 let now = ctx.now();
                 match restow_policy::head_update(&entry.meta.head.headers(), status, headers) {
                     HeadUpdate::Freshens => {
-                        let asked = renew::Asked {
-                            method: &Method::GET,
-                            headers: &request,
-                            known,
-                            shared,
-                            at: asked_at,
-                        };
                         let renewed = renew::merge(&ctx, &mount, &entry, headers, &asked);
                         renew::write(&mount, &entry, &renewed, now).await;
                     }
@@ -141,16 +132,8 @@ async fn remove_at(ctx: &Context, mounts: &Mounts, url: &str) {
     let Routed::To(mount, key) = mounts.route(&head) else {
         return;
     };
-    let address = Address {
-        key,
-        partition: crate::entry::Partition::PUBLIC,
-    };
-    let mut which = Selection::new(Scope::All);
     let fields = &mount.endpoint.declaration().fields;
-    for (field, value) in fields.iter().zip(address.key.fields()) {
-        which = which.eq(field.name(), value.to_value());
-    }
-    which.query = Some(address.key.query().into());
+    let which = Selection::new(Scope::All).key(fields, &key);
     clear(ctx, &mount, &which).await;
 }
 

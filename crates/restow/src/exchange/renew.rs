@@ -1,24 +1,14 @@
 //! What a 304, or the answer to a HEAD, makes of a stored entry (RFC 9111 sections 4.3.4 and 4.3.5).
 
-use super::save;
+use super::{save, ticket::Asked};
 use crate::{
     Millis,
     context::{Context, Mount},
     entry::{Entry, Head, Meta},
     store::Renewal,
 };
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 use restow_policy::StoreRequest;
-
-/// How the entry was asked about.
-pub(super) struct Asked<'a> {
-    pub(super) method: &'a Method,
-    pub(super) headers: &'a HeaderMap,
-    /// Whether the request says whose it is.
-    pub(super) known: bool,
-    pub(super) shared: bool,
-    pub(super) at: Millis,
-}
 
 /// An entry with its new head.
 pub(super) struct Renewed {
@@ -33,7 +23,7 @@ pub(super) fn merge(
     mount: &Mount,
     entry: &Entry,
     fresh: &HeaderMap,
-    asked: &Asked<'_>,
+    asked: &Asked,
 ) -> Renewed {
     let now = ctx.now();
     let status = entry.meta.head.status();
@@ -54,8 +44,8 @@ pub(super) fn merge(
     let may_stay = save::may_store(
         mount,
         &StoreRequest {
-            method: asked.method,
-            headers: asked.headers,
+            method: &asked.method,
+            headers: &asked.headers,
             credential: asked.known,
         },
         status,

@@ -247,14 +247,7 @@ impl Ticket {
             self.validates = None;
             return Landing::Again(Box::new(self));
         }
-        let asked = renew::Asked {
-            method: &self.asked.method,
-            headers: &self.asked.headers,
-            known: self.asked.known,
-            shared: self.asked.shared,
-            at: self.asked.at,
-        };
-        let renewal = renew::merge(&self.ctx, &self.mount, &entry, headers, &asked);
+        let renewal = renew::merge(&self.ctx, &self.mount, &entry, headers, &self.asked);
         // Somebody stored a newer one meanwhile: that is the better answer.
         let newer = if self.asked.mode.stores()
             && renew::write(&self.mount, &entry, &renewal, now).await == Some(0)

@@ -2,8 +2,8 @@
 
 use super::Repository;
 use crate::{
-    BoxStream, Endpoint, FieldValue, Millis, Result, Selection, endpoint::ValueOf, entry::Entry,
-    selection::Scope, store::Parts,
+    BoxStream, Endpoint, FieldValue, Millis, RawKey, Result, Selection, endpoint::ValueOf,
+    entry::Entry, selection::Scope, store::Parts,
 };
 use http::StatusCode;
 use std::sync::Arc;
@@ -50,6 +50,13 @@ impl<E: Endpoint> Select<E> {
     /// Narrows it to the entries in which a key field or a declared column has this value.
     pub fn eq(mut self, name: &str, value: impl Into<FieldValue>) -> Self {
         self.which = self.which.eq(name, value);
+        self
+    }
+
+    /// Narrows it to the entries of a canonical key.
+    pub fn key(mut self, key: &RawKey) -> Self {
+        let fields = self.repository.endpoint().declaration().fields.clone();
+        self.which = self.which.key(&fields, key);
         self
     }
 
