@@ -98,8 +98,10 @@ pub fn may_store(
 
 /// Says whether an answer that decides for itself is one that RFC 9111 3 allows to be stored, and of any use in a store.
 fn of_use(status: StatusCode, facts: &Facts, options: &Options) -> Result<(), Rule> {
-    let says = |flag| facts.flags.contains(flag);
-    let validator = says(Flags::ETAG) || facts.last_modified.is_some();
+    if !is_cacheable(facts, options) {
+        return Err(rule::NOT_CACHEABLE);
+    }
+    let validator = facts.flags.contains(Flags::ETAG) || facts.last_modified.is_some();
     match lifetime(status, facts, options) {
         Lifetime::Explicit(1..) | Lifetime::Heuristic(1..) => Ok(()),
         // It can be validated, or stand in where the origin fails (RFC 9111 4.2.4).
@@ -109,17 +111,25 @@ fn of_use(status: StatusCode, facts: &Facts, options: &Options) -> Result<(), Ru
             Ok(())
         }
         Lifetime::Explicit(_) | Lifetime::Heuristic(_) => Err(rule::STALE_AT_ONCE),
-        Lifetime::Unknown => {
-            let allowed = says(Flags::STATUS_HEURISTIC)
-                || says(Flags::PUBLIC)
-                || says(Flags::PRIVATE) && !options.shared;
-            if allowed && validator {
-                Ok(())
-            } else {
-                Err(rule::NOT_CACHEABLE)
-            }
-        }
+        Lifetime::Unknown if validator => Ok(()),
+        Lifetime::Unknown => Err(rule::NOT_CACHEABLE),
     }
+}
+
+/// Whether the status, or something in the answer, is on the list of what allows an answer to be stored (the end of RFC 9111 3).
+///
+/// `no-cache` is not on it: it only says that what is stored otherwise has to be validated. A lifetime that is used up or cannot be
+/// read is still one, but a `Cache-Control` that cannot be read whole restricts alone.
+fn is_cacheable(facts: &Facts, options: &Options) -> bool {
+    let says = |flag| facts.flags.contains(flag);
+    let by_control = says(Flags::PUBLIC)
+        || says(Flags::PRIVATE) && !options.shared
+        || facts.max_age.is_some()
+        || facts.s_maxage.is_some() && options.shared;
+    says(Flags::STATUS_HEURISTIC)
+        || facts.expires.is_some()
+        || says(Flags::EXPIRES_INVALID)
+        || by_control && !says(Flags::CACHE_CONTROL_INVALID)
 }
 
 /// Says whether an answer to a request that showed a credential may be given to everyone (RFC 9111 3.5), or which rule forbids it.
@@ -344,6 +354,76 @@ mod tests {
                 "case {nth}: {:?}",
                 case.answer
             );
+        }
+    }
+
+    /// RFC 9111 3: the status is heuristically cacheable, or the answer names a lifetime, `public` or, for one user, `private`.
+    #[test]
+    fn an_answer_that_decides_for_itself_needs_a_status_or_a_word_that_allows_it() {
+        const TAG: (&str, &str) = ("etag", "\"a\"");
+        const CHANGED: (&str, &str) = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+        const NO: Result<(), Rule> = Err(rule::NOT_CACHEABLE);
+        const YES: Result<(), Rule> = Ok(());
+        let control = |value| ("cache-control", value);
+        // What it says, and whether it may be stored with a status that allows nothing: for one user, for several.
+        type Row = (&'static str, [Result<(), Rule>; 2]);
+        let rows: &[Row] = &[
+            ("no-cache", [NO, NO]),
+            ("no-cache, must-revalidate", [NO, NO]),
+            ("no-cache=\"x-a\"", [NO, NO]),
+            ("must-revalidate", [NO, NO]),
+            ("immutable", [NO, NO]),
+            ("stale-if-error=60", [NO, NO]),
+            ("no-cache;", [NO, Err(rule::INVALID_CACHE_CONTROL)]),
+            ("max-age=60;", [NO, Err(rule::INVALID_CACHE_CONTROL)]),
+            ("public;", [NO, Err(rule::INVALID_CACHE_CONTROL)]),
+            ("no-cache, public", [YES, YES]),
+            ("no-cache, private", [YES, Err(rule::PRIVATE_IN_SHARED)]),
+            ("no-cache, max-age=60", [YES, YES]),
+            ("no-cache, max-age=x", [YES, YES]),
+            ("no-cache, s-maxage=60", [NO, YES]),
+            ("max-age=0", [YES, YES]),
+        ];
+        for &(says, expected) in rows {
+            for (shared, expected) in [false, true].into_iter().zip(expected) {
+                let options = Options {
+                    shared,
+                    http: true,
+                    ..Options::default()
+                };
+                let verdict = |status: u16, lines: Lines<'_>| {
+                    let status = StatusCode::from_u16(status).unwrap();
+                    let facts = Facts::parse(status, &map(lines), 0, 0);
+                    let request = StoreRequest {
+                        method: &Method::GET,
+                        headers: &HeaderMap::new(),
+                        credential: !shared,
+                    };
+                    may_store(&request, status, &facts, &options)
+                };
+                for validator in [TAG, CHANGED] {
+                    for status in [201, 302, 307, 400, 403, 429, 500, 503, 599] {
+                        let end = verdict(status, &[control(says), validator]);
+                        assert_eq!(end, expected, "{status}: {says}, {validator:?}, {shared}");
+                    }
+                }
+                for status in [200, 204, 301, 404, 410, 501] {
+                    let expected = match expected {
+                        Err(rule) if rule != rule::NOT_CACHEABLE => Err(rule),
+                        _ => YES,
+                    };
+                    let end = verdict(status, &[control(says), TAG]);
+                    assert_eq!(end, expected, "{status}: {says}, {shared}");
+                }
+                for expires in ["Sun, 06 Nov 1994 08:49:37 GMT", "0"] {
+                    let expected = match expected {
+                        Err(rule) if rule != rule::NOT_CACHEABLE => Err(rule),
+                        _ => YES,
+                    };
+                    let end = verdict(403, &[control(says), TAG, ("expires", expires)]);
+                    assert_eq!(end, expected, "expires {expires}: {says}, {shared}");
+                }
+            }
         }
     }
 

@@ -7,6 +7,7 @@ pub(super) fn cases() -> Vec<Case> {
         no_store(),
         private(),
         must_understand(),
+        statuses(),
         methods(),
         keys(),
         cookies(),
@@ -305,6 +306,46 @@ fn must_understand() -> Vec<Case> {
         } else {
             first.fetched()
         });
+    }
+    cases
+}
+
+/// An answer whose status allows nothing is stored where it says for how long, and never because it asks to be validated.
+fn statuses() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for status in [201, 302, 403, 429, 500, 599] {
+        let asked = |name: &str, says: &str| {
+            case(format!("status_{status}_{name}"), "9111 3", Both)
+                .get(0)
+                .answers(status, &[says, "etag: \"a\""])
+                .fetched()
+                .get(1)
+        };
+        cases.push(
+            asked(
+                "with_no_cache_alone_is_not_stored",
+                "cache-control: no-cache",
+            )
+            .fetched()
+            .asked_without(&["if-none-match"]),
+        );
+        cases.push(
+            asked(
+                "with_what_cannot_be_read_is_not_stored",
+                "cache-control: max-age=60;",
+            )
+            .fetched()
+            .asked_without(&["if-none-match"]),
+        );
+        cases.push(
+            asked(
+                "with_no_cache_and_a_lifetime_is_validated",
+                "cache-control: no-cache, max-age=60",
+            )
+            .confirms(&[])
+            .validated(),
+        );
+        cases.push(asked("with_a_lifetime_is_stored", "cache-control: max-age=60").stored());
     }
     cases
 }
