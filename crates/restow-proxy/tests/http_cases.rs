@@ -6,12 +6,12 @@
     reason = "a case that cannot be played has to fail"
 )]
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, StatusCode};
 use restow::{Cache, Millis, TestClock};
 use restow_proxy::{Options, Proxy, Upstream};
 use restow_testkit::{
-    Origin, Reply,
-    cases::{Answer, Case, START, Seen, Step, check, line, lines, play_all},
+    Origin, RawOrigin, Reply,
+    cases::{Answer, Case, Player, START, Seen, Step, check, line, lines, play_all},
     http_client,
 };
 use std::{
@@ -29,7 +29,8 @@ async fn every_case_of_a_shared_cache_holds_through_the_proxy() {
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap();
-    play_all(true, async |case| play(case, &client).await).await;
+    let left_out = play_all(Player::Proxy, true, async |case| play(case, &client).await);
+    assert_eq!(left_out.await, 0);
 }
 
 async fn play(case: &Case, client: &reqwest::Client) -> Vec<(usize, String)> {
@@ -38,16 +39,18 @@ async fn play(case: &Case, client: &reqwest::Client) -> Vec<(usize, String)> {
     let (now, noted) = (step.clone(), asked.clone());
     let came = Arc::new(Notify::new());
     let tells = came.clone();
-    let origin = Origin::start(move |call| {
-        noted.lock().unwrap().push(call.headers.clone());
+    let note = move |headers| {
+        noted.lock().unwrap().push(headers);
         tells.notify_one();
-        reply(now.lock().unwrap().as_ref().unwrap())
-    })
-    .await;
+        now.lock().unwrap().clone().unwrap()
+    };
+    let origin = Api::start(case, note).await;
     let clock = TestClock::at(Millis(START));
+    let targeted = case.targeted.iter().copied().map(HeaderName::from_static);
     let builder = Cache::builder().url("memory:").shared(true);
-    let cache = builder.clock(clock.clone()).build().await.unwrap();
-    let upstreams = vec![Upstream::new(&origin.url("")).unwrap()];
+    let builder = builder.targeted(targeted).clock(clock.clone());
+    let cache = builder.build().await.unwrap();
+    let upstreams = vec![Upstream::new(&origin.url()).unwrap()];
     let proxy = Proxy::new(cache, upstreams, Options::default())
         .await
         .unwrap();
@@ -88,6 +91,85 @@ async fn play(case: &Case, client: &reqwest::Client) -> Vec<(usize, String)> {
     wrong
 }
 
+/// The origin of a case. A server sends no interim answers, so that those that have them come as bytes.
+enum Api {
+    Server(Origin),
+    Bytes(RawOrigin),
+}
+
+impl Api {
+    async fn start(case: &Case, note: impl Fn(HeaderMap) -> Step + Send + Sync + 'static) -> Self {
+        if case.steps.iter().all(|step| step.interim.is_empty()) {
+            let answer = move |call: &restow_testkit::Call| reply(&note(call.headers.clone()));
+            return Self::Server(Origin::start(answer).await);
+        }
+        let answer = move |_, request: &[u8]| bytes(&note(read(request)));
+        Self::Bytes(RawOrigin::reading(answer).await)
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Server(origin) => origin.url(""),
+            Self::Bytes(origin) => origin.url(""),
+        }
+    }
+}
+
+/// The fields in the head of a request.
+fn read(request: &[u8]) -> HeaderMap {
+    let text = String::from_utf8_lossy(request);
+    let said: Vec<String> = text
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect();
+    lines(&said, 0)
+}
+
+/// What comes before the answer of a step, and the answer.
+fn bytes(step: &Step) -> Vec<u8> {
+    let Answer::Reply {
+        status,
+        lines: said,
+        body,
+    } = &step.origin
+    else {
+        return Vec::new();
+    };
+    let mut bytes = Vec::new();
+    for (status, said) in &step.interim {
+        put(&mut bytes, *status, &lines(said, step.at));
+    }
+    let mut headers = dated(lines(said, step.at), step.at);
+    let more = [
+        format!("content-length: {}", body.len()),
+        "connection: close".to_owned(),
+    ];
+    headers.extend(lines(&more, step.at));
+    put(&mut bytes, *status, &headers);
+    bytes.extend(body.bytes());
+    bytes
+}
+
+fn put(bytes: &mut Vec<u8>, status: u16, headers: &HeaderMap) {
+    let status = StatusCode::from_u16(status).unwrap();
+    bytes.extend(format!("HTTP/1.1 {status}\r\n").bytes());
+    for (name, value) in headers {
+        bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    bytes.extend(b"\r\n");
+}
+
+/// A server would add today's date, whatever the clock of the case says.
+fn dated(mut headers: HeaderMap, at: i64) -> HeaderMap {
+    if !headers.contains_key(http::header::DATE) {
+        let (name, value) = line("date: {date+0}", at);
+        headers.insert(name, value);
+    }
+    headers
+}
+
 fn reply(step: &Step) -> Reply {
     match &step.origin {
         Answer::Unreachable => Reply::closed(),
@@ -96,12 +178,7 @@ fn reply(step: &Step) -> Reply {
             lines: said,
             body,
         } => {
-            let mut headers = lines(said, step.at);
-            if !headers.contains_key(http::header::DATE) {
-                // A server would add today's, whatever the clock of the case says.
-                let (name, value) = line("date: {date+0}", step.at);
-                headers.insert(name, value);
-            }
+            let headers = dated(lines(said, step.at), step.at);
             let reply = Reply::status(*status).headers(headers);
             if body.is_empty() {
                 reply

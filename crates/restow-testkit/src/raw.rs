@@ -17,13 +17,21 @@ pub struct RawOrigin {
 impl RawOrigin {
     /// Starts a server on a free port.
     pub async fn start(answer: impl Fn(usize) -> Vec<u8> + Send + 'static) -> Self {
+        Self::reading(move |n, _| answer(n)).await
+    }
+
+    /// Starts one whose answer depends on the bytes of the request, up to the end of its head.
+    pub async fn reading(answer: impl Fn(usize, &[u8]) -> Vec<u8> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move {
             let mut n = 0;
-            while let Ok((stream, _)) = listener.accept().await {
+            while let Ok((mut stream, _)) = listener.accept().await {
                 // A client that has gone is no fault of the server's.
-                _ = reply(stream, &answer(n)).await;
+                if let Ok(Some(request)) = asked(&mut stream).await {
+                    let bytes = answer(n, &request);
+                    _ = send(stream, &bytes).await;
+                }
                 n += 1;
             }
         });
@@ -42,13 +50,17 @@ impl Drop for RawOrigin {
     }
 }
 
-async fn reply(mut stream: TcpStream, answer: &[u8]) -> std::io::Result<()> {
+async fn asked(stream: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
     let mut request = Vec::new();
     while !request.windows(4).any(|w| w == b"\r\n\r\n") {
         if stream.read_buf(&mut request).await? == 0 {
-            return Ok(());
+            return Ok(None);
         }
     }
+    Ok(Some(request))
+}
+
+async fn send(mut stream: TcpStream, answer: &[u8]) -> std::io::Result<()> {
     stream.write_all(answer).await?;
     stream.shutdown().await
 }

@@ -7,10 +7,10 @@
 )]
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderName, Request, Response};
 use http_body_util::Full;
 use restow::{Binary, Cache, Millis, RouteEndpoint, TestClock, client::Body};
-use restow_testkit::cases::{Answer, Case, START, Seen, Step, check, lines, play_all};
+use restow_testkit::cases::{Answer, Case, Player, START, Seen, Step, check, lines, play_all};
 use std::{
     io,
     sync::{Arc, Mutex},
@@ -19,12 +19,19 @@ use tower::{Layer as _, Service as _, service_fn};
 
 #[tokio::test]
 async fn every_case_holds_for_a_cache_of_one_user() {
-    play_all(false, async |case| play(case, false).await).await;
+    let left_out = play_all(Player::Library, false, async |case| play(case, false).await);
+    assert_eq!(left_out.await, 9, "those with interim answers");
 }
 
 #[tokio::test]
 async fn every_case_holds_for_a_cache_that_users_share() {
-    play_all(true, async |case| play(case, true).await).await;
+    let left_out = play_all(Player::Library, true, async |case| play(case, true).await);
+    let proxys = 9 + 24;
+    assert_eq!(
+        left_out.await,
+        proxys,
+        "those with interim answers or Cache-Status"
+    );
 }
 
 /// The origin of one case: what it answers now, and what it was asked.
@@ -39,6 +46,7 @@ async fn play(case: &Case, shared: bool) -> Vec<(usize, String)> {
     let mut builder = Cache::builder()
         .url("memory:")
         .shared(shared)
+        .targeted(case.targeted.iter().copied().map(HeaderName::from_static))
         .clock(clock.clone());
     if !shared {
         builder = builder.principal("me");

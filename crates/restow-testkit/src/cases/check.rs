@@ -1,6 +1,6 @@
 //! What differs from what a case expects.
 
-use super::{Answer, Case, From, Step, line};
+use super::{Answer, From, Step, line};
 use http::{HeaderMap, HeaderName};
 
 /// What a runner saw of a step.
@@ -14,29 +14,6 @@ pub struct Seen {
     pub body: Vec<u8>,
     /// The fields of the requests that the origin got.
     pub asked: Vec<HeaderMap>,
-}
-
-/// Plays every case that applies to a cache that is `shared`, or not; fails with all that differs, by case and request.
-pub async fn play_all(shared: bool, play: impl AsyncFn(&Case) -> Vec<(usize, String)>) {
-    let mut wrong = Vec::new();
-    for case in super::all() {
-        if !case.caches.apply_to(shared) {
-            continue;
-        }
-        let suite = case.suite.as_deref().unwrap_or("-");
-        for (nth, what) in play(&case).await {
-            wrong.push(format!(
-                "{} (RFC {}, {suite}), request {nth}: {what}",
-                case.name, case.rfc
-            ));
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
 }
 
 /// Says what differs; nothing where all is as it should be.

@@ -170,6 +170,36 @@ fn invalidation() -> Vec<Case> {
                 .stored(),
         );
     }
+    for (method, name) in [
+        ("GET", "a_get_does_not_invalidate_what_its_answer_names"),
+        ("HEAD", "a_head_does_not_invalidate_what_its_answer_names"),
+    ] {
+        all.push(
+            held(name.to_owned(), "")
+                .ask(method, 1, "/b")
+                .answers(201, &["location: /a", "content-location: /a"])
+                .fetched()
+                .get(2)
+                .stored(),
+        );
+    }
+    all.push(
+        held("a_head_that_fails_leaves_what_is_stored".to_owned(), "")
+            .ask("HEAD", 1, "/a")
+            .with(&["cache-control: no-cache"])
+            .answers(404, &[])
+            .fetched()
+            .get(2)
+            .stored(),
+    );
+    all.push(
+        held("an_options_leaves_what_is_stored".to_owned(), "")
+            .ask("OPTIONS", 1, "/a")
+            .answers(204, &[])
+            .fetched()
+            .get(2)
+            .stored(),
+    );
     let group = |name: &str, of: &str, says: &str| {
         case(name, "9875 3", Both)
             .get(0)

@@ -8,12 +8,17 @@ mod expires;
 mod failing;
 mod freshness;
 mod heuristic;
+mod interim;
+mod player;
 mod request;
 mod selecting;
+mod status;
 mod storing;
+mod targeted;
 mod template;
 
-pub use check::{Seen, check, play_all};
+pub use check::{Seen, check};
+pub use player::{Player, play_all};
 pub use template::{START, line, lines};
 
 /// Which caches a case is about.
@@ -51,6 +56,8 @@ pub struct Case {
     pub suite: Option<String>,
     /// Which caches it is about.
     pub caches: Caches,
+    /// The fields that go before `Cache-Control` in this cache (RFC 9213), the first of them first.
+    pub targeted: Vec<&'static str>,
     /// The requests.
     pub steps: Vec<Step>,
 }
@@ -66,6 +73,8 @@ pub struct Step {
     pub path: String,
     /// The header lines of the request, as templates for [`lines`].
     pub request: Vec<String>,
+    /// What the origin sends before its answer: statuses below 200, each with its lines as templates for [`lines`].
+    pub interim: Vec<(u16, Vec<String>)>,
     /// What the origin answers if it is asked.
     pub origin: Answer,
     /// Where the answer has to come from.
@@ -128,6 +137,9 @@ pub fn all() -> Vec<Case> {
         request::cases(),
         selecting::cases(),
         failing::cases(),
+        targeted::cases(),
+        status::cases(),
+        interim::cases(),
     ]
     .concat()
 }
@@ -139,6 +151,7 @@ fn case(name: impl Into<String>, rfc: &'static str, caches: Caches) -> Case {
         rfc,
         suite: None,
         caches,
+        targeted: Vec::new(),
         steps: Vec::new(),
     }
 }
@@ -192,6 +205,7 @@ impl Case {
             method,
             path: path.to_owned(),
             request: Vec::new(),
+            interim: Vec::new(),
             origin: Answer::Reply {
                 status: 200,
                 lines: Vec::new(),
@@ -270,6 +284,18 @@ impl Case {
     /// What is stored is refreshed behind the answer.
     fn refreshed_behind(mut self) -> Self {
         self.step().refreshes = true;
+        self
+    }
+
+    /// The origin sends this before its answer; once more, and it sends both.
+    fn announces(mut self, status: u16, said: &[&str]) -> Self {
+        self.step().interim.push((status, owned(said)));
+        self
+    }
+
+    /// In a cache that heeds these fields before `Cache-Control`.
+    fn heeding(mut self, fields: &[&'static str]) -> Self {
+        self.targeted = fields.to_vec();
         self
     }
 
@@ -373,6 +399,140 @@ mod tests {
             if let Answer::Reply { lines: said, .. } = &step.origin {
                 _ = lines(said, step.at);
             }
+            for (status, said) in &step.interim {
+                assert!((100..200).contains(status), "{status} is no interim status");
+                _ = lines(said, step.at);
+            }
+        }
+    }
+
+    /// What the public suite leaves out, and which cases ask for it here.
+    const BEYOND_THE_SUITE: &[(&str, &[&str])] = &[
+        (
+            "capitals beside a lifetime",
+            &[
+                "no_store_in_capitals_beside_freshness_is_not_stored",
+                "private_in_capitals_is_not_stored_by_a_shared_cache",
+            ],
+        ),
+        (
+            "max-stale against each directive that forbids it",
+            &[
+                "max_stale_does_not_lift_no_cache",
+                "max_stale_does_not_lift_no_store",
+                "max_stale_does_not_lift_must_revalidate",
+                "max_stale_does_not_lift_proxy_revalidate_in_a_shared_cache",
+                "max_stale_does_not_lift_s_maxage_in_a_shared_cache",
+            ],
+        ),
+        (
+            "bytes beyond ASCII in Cache-Control and Vary",
+            &[
+                "foreign_bytes_in_cache_control_let_nothing_be_stored_for_several",
+                "foreign_bytes_in_cache_control_mean_no_cache_for_one_user",
+                "no_store_behind_foreign_bytes_is_not_stored",
+                "a_vary_with_foreign_bytes_selects_nothing",
+            ],
+        ),
+        (
+            "a quoted extension that hides a lifetime",
+            &[
+                "max_age_inside_a_quoted_extension_says_nothing",
+                "an_escaped_quote_does_not_end_an_extension",
+            ],
+        ),
+        (
+            "repeated lines through the store, a 304 and the replay",
+            &[
+                "repeated_lines_come_back_in_their_order",
+                "repeated_lines_that_a_304_does_not_name_stay",
+                "repeated_lines_of_a_304_take_the_place_of_others",
+            ],
+        ),
+        (
+            "a 304 without a validator",
+            &["a_304_without_validator_confirms_what_was_asked_about"],
+        ),
+        (
+            "ages beyond all bounds",
+            &[
+                "a_large_age_is_stale",
+                "an_age_of_2_to_the_63_is_stale",
+                "an_age_of_2_to_the_64_less_1_is_stale",
+                "an_age_of_10_to_the_30_is_stale",
+            ],
+        ),
+        (
+            "a Date that is a day off",
+            &[
+                "a_date_of_yesterday_makes_an_hour_stale",
+                "a_date_of_tomorrow_does_not_lengthen_max_age",
+                "a_date_of_tomorrow_leaves_max_age_as_it_is",
+            ],
+        ),
+        (
+            "safe methods invalidate nothing",
+            &[
+                "a_get_does_not_invalidate_what_its_answer_names",
+                "a_head_does_not_invalidate_what_its_answer_names",
+                "a_head_that_fails_leaves_what_is_stored",
+                "an_options_leaves_what_is_stored",
+            ],
+        ),
+        (
+            "only-if-cached with something stored",
+            &[
+                "only_if_cached_takes_what_is_stored",
+                "only_if_cached_refuses_what_is_stale",
+            ],
+        ),
+        (
+            "conditions that only the origin can judge, and a star",
+            &[
+                "if_match_is_judged_by_the_origin",
+                "if_unmodified_since_is_judged_by_the_origin",
+                "a_star_is_any_answer",
+            ],
+        ),
+        (
+            "If-Range, 416, several ranges",
+            &[
+                "if_range_with_the_tag_is_given_the_part",
+                "if_range_with_another_tag_is_given_all",
+                "if_range_with_the_date_of_the_change_is_given_the_part",
+                "if_range_with_another_date_is_given_all",
+                "a_range_beyond_the_end_is_416",
+                "several_ranges_are_given_all",
+            ],
+        ),
+        (
+            "a clock that jumps",
+            &[
+                "a_clock_that_goes_back_an_hour_makes_the_age_unknown",
+                "a_clock_that_goes_back_a_day_makes_the_age_unknown",
+                "a_clock_that_comes_back_does_not_lengthen_a_lifetime",
+            ],
+        ),
+    ];
+
+    #[test]
+    fn what_the_public_suite_leaves_out_is_asked_for_here() {
+        let cases = all();
+        for (what, names) in BEYOND_THE_SUITE {
+            for name in *names {
+                let found = cases.iter().any(|case| case.name == *name);
+                assert!(found, "{what}: there is no case {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_rfc_has_its_cases() {
+        let cases = all();
+        for rfc in ["5861", "8246", "9110", "9111", "9211", "9213", "9875"] {
+            let of = |case: &&Case| case.rfc.split(' ').next() == Some(rfc);
+            let count = cases.iter().filter(of).count();
+            assert!(count >= 3, "RFC {rfc} has {count} cases");
         }
     }
 }

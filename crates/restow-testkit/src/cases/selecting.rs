@@ -305,6 +305,38 @@ fn updates() -> Vec<Case> {
             &["x-old: 3"],
         )
         .has(&["x-old: 3"]),
+        case("repeated_lines_come_back_in_their_order", "9111 3.1", Both)
+            .get(0)
+            .says(&[
+                "cache-control: max-age=60",
+                "link: <2>",
+                "x-old: 1",
+                "link: <1>",
+            ])
+            .fetched()
+            .get(1)
+            .stored()
+            .has(&["link: <2>", "link: <1>", "x-old: 1"]),
+        confirmed(
+            "repeated_lines_that_a_304_does_not_name_stay",
+            "",
+            &["link: <2>", "link: <1>"],
+            &["cache-control: max-age=60"],
+        )
+        .has(&["link: <2>", "link: <1>"])
+        .get(20)
+        .stored()
+        .has(&["link: <2>", "link: <1>"]),
+        confirmed(
+            "repeated_lines_of_a_304_take_the_place_of_others",
+            "",
+            &["link: <2>", "link: <1>", "x-old: 1"],
+            &["cache-control: max-age=60", "link: <4>", "link: <3>"],
+        )
+        .has(&["link: <4>", "link: <3>", "x-old: 1"])
+        .get(20)
+        .stored()
+        .has(&["link: <4>", "link: <3>", "x-old: 1"]),
         confirmed(
             "a_field_that_a_304_does_not_name_stays",
             "",
@@ -497,7 +529,18 @@ fn ranges() -> Vec<Case> {
             "content-range: bytes 2-4/10",
             "234",
         ),
+        part(
+            "if_range_with_the_date_of_the_change_is_given_the_part",
+            &["range: bytes=2-4", "if-range: {date-601}"],
+            "content-range: bytes 2-4/10",
+            "234",
+        ),
         beyond,
+        held(
+            "if_range_with_another_date_is_given_all",
+            &["range: bytes=2-4", "if-range: {date-600}"],
+        )
+        .lacks(&["content-range"]),
         held(
             "if_range_with_another_tag_is_given_all",
             &["range: bytes=2-4", "if-range: \"b\""],

@@ -7,6 +7,7 @@ pub(super) fn cases() -> Vec<Case> {
         no_store(),
         private(),
         must_understand(),
+        foreign_bytes(),
         statuses(),
         methods(),
         keys(),
@@ -308,6 +309,41 @@ fn must_understand() -> Vec<Case> {
         });
     }
     cases
+}
+
+/// Bytes beyond ASCII, which belong into quoted strings alone.
+fn foreign_bytes() -> Vec<Case> {
+    let rfc = "9111 4.2.1";
+    let says = &["cache-control: max-age=60, \u{ff}", "etag: \"a\""][..];
+    let held = |name: &str, caches| case(name, rfc, caches).get(0).says(says).fetched().get(1);
+    vec![
+        held(
+            "foreign_bytes_in_cache_control_let_nothing_be_stored_for_several",
+            Shared,
+        )
+        .fetched()
+        .asked_without(&["if-none-match"]),
+        held(
+            "foreign_bytes_in_cache_control_mean_no_cache_for_one_user",
+            Private,
+        )
+        .confirms(&[])
+        .validated(),
+        not_reused(
+            "no_store_behind_foreign_bytes_is_not_stored",
+            rfc,
+            Both,
+            &["cache-control: \u{ff}\u{fe}, no-store, max-age=60"],
+            1,
+        ),
+        reused(
+            "foreign_bytes_in_a_quoted_extension_hide_nothing",
+            rfc,
+            Both,
+            &["cache-control: x=\"\u{ff}\", max-age=60"],
+            59,
+        ),
+    ]
 }
 
 /// An answer whose status allows nothing is stored where it says for how long, and never because it asks to be validated.
