@@ -237,6 +237,20 @@ fn max_age() -> Vec<Case> {
                 false,
             ),
             (
+                "max_age_with_spaces_around_its_sign_is_stale",
+                "",
+                &["cache-control: max-age = 60"],
+                1,
+                false,
+            ),
+            (
+                "a_lifetime_after_a_name_without_a_comma_is_stale",
+                "",
+                &["cache-control: public max-age=60"],
+                1,
+                false,
+            ),
+            (
                 "an_escaped_quote_does_not_end_an_extension",
                 "",
                 &["cache-control: x=\"a\\\", max-age=3600\""],
@@ -472,7 +486,9 @@ fn clock() -> Vec<Case> {
             -86_400,
         )
         .fetched(),
-        back("a_clock_that_goes_back_two_seconds_is_borne", -2).stored(),
+        back("a_clock_that_goes_back_two_seconds_is_borne", -2)
+            .stored()
+            .has(&["age: 0"]),
         back("a_clock_that_jumps_a_day_ahead_ends_the_lifetime", 86_400).fetched(),
         back("a_clock_that_comes_back_does_not_lengthen_a_lifetime", 30)
             .stored()

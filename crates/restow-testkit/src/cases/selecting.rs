@@ -305,6 +305,15 @@ fn updates() -> Vec<Case> {
             &["x-old: 3"],
         )
         .has(&["x-old: 3"]),
+        confirmed(
+            "a_304_takes_away_the_age_of_the_answer_it_renews",
+            "",
+            &["age: 30"],
+            &["cache-control: max-age=60"],
+        )
+        .get(25)
+        .stored()
+        .has(&["age: 15"]),
         case("repeated_lines_come_back_in_their_order", "9111 3.1", Both)
             .get(0)
             .says(&[
@@ -374,6 +383,15 @@ fn updates() -> Vec<Case> {
         )
         .get(20)
         .stored(),
+        case("a_304_with_another_tag_renews_nothing", "9111 4.3.4", Both)
+            .get(0)
+            .says(&["cache-control: max-age=1", "etag: \"a\""])
+            .fetched()
+            .get(10)
+            .confirms(&["cache-control: max-age=60", "etag: \"b\""])
+            .fetched()
+            .get(11)
+            .fetched(),
         case(
             "a_304_with_another_tag_confirms_nothing",
             "9111 4.3.4",
