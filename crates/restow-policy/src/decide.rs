@@ -387,12 +387,12 @@ fn window(entry: &Stored<'_>, limits: &Limits, options: &Options) -> i64 {
 
 /// By how much an entry is stale that expired so long ago: one that was stale when it came is staler by that.
 fn stale_by(expired: i64, entry: &Stored<'_>, options: &Options) -> i64 {
-    let late = if options.http {
-        late(entry.status, entry.facts, options)
+    let came_stale = entry.expires_at.is_some_and(|at| at <= entry.since());
+    if options.http && came_stale {
+        expired.saturating_add(late(entry.status, entry.facts, options))
     } else {
-        0
-    };
-    expired.saturating_add(late)
+        expired
+    }
 }
 
 /// What the request says of an answer that is stale by that many milliseconds (RFC 9111 5.2.1.1 to 5.2.1.3).

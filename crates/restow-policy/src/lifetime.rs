@@ -38,16 +38,15 @@ pub fn lifetime(status: StatusCode, facts: &Facts, options: &Options) -> Lifetim
     }
 }
 
-/// By how much an answer was stale already when it arrived, in milliseconds.
+/// By how much an answer was stale already when it arrived, in milliseconds: one that says nothing of its lifetime by its whole age.
 ///
 /// Its `expires_at` cannot tell: nothing expires before it is there.
 pub(crate) fn late(status: StatusCode, facts: &Facts, options: &Options) -> i64 {
-    match whole(status, facts, options) {
-        Lifetime::Explicit(ms) | Lifetime::Heuristic(ms) => {
-            facts.age_ms(facts.received_at).saturating_sub(ms).max(0)
-        }
+    let lived = match whole(status, facts, options) {
+        Lifetime::Explicit(ms) | Lifetime::Heuristic(ms) => ms,
         Lifetime::Unknown => 0,
-    }
+    };
+    facts.age_ms(facts.received_at).saturating_sub(lived).max(0)
 }
 
 /// The freshness lifetime of RFC 9111 4.2.1, from when the origin made the answer.

@@ -247,6 +247,15 @@ fn max_stale() -> Vec<Case> {
             .get(15)
             .with(&[request])
     };
+    // It comes 30 seconds old, and is asked for 15 seconds later.
+    let aged = |name: &str, says: &str, request: &str| {
+        case(name, "9111 5.2.1.2", Both)
+            .get(0)
+            .says(&[says, "age: 30"])
+            .fetched()
+            .get(15)
+            .with(&[request])
+    };
     vec![
         stale(
             "a_request_with_any_max_stale_takes_what_is_stale",
@@ -349,12 +358,36 @@ fn max_stale() -> Vec<Case> {
         .stored()
         .has(&["age: 15"]),
         stale(
-            "max_stale_does_not_reach_past_a_lifetime_used_up_on_arrival",
+            "max_stale_of_nothing_takes_nothing_stale",
             Both,
             "cache-control: max-age=10",
             "cache-control: max-stale=0",
         )
         .fetched(),
+        aged(
+            "max_stale_counts_how_stale_an_answer_came",
+            "cache-control: max-age=10",
+            "cache-control: max-stale=34",
+        )
+        .fetched(),
+        aged(
+            "max_stale_reaches_an_answer_that_came_stale",
+            "cache-control: max-age=10",
+            "cache-control: max-stale=35",
+        )
+        .stored(),
+        aged(
+            "max_stale_counts_the_whole_age_where_no_lifetime_is_known",
+            "etag: \"a\"",
+            "cache-control: max-stale=44",
+        )
+        .fetched(),
+        aged(
+            "max_stale_reaches_an_answer_whose_lifetime_is_not_known",
+            "etag: \"a\"",
+            "cache-control: max-stale=45",
+        )
+        .stored(),
     ]
 }
 
