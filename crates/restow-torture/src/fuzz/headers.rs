@@ -60,9 +60,14 @@ pub(super) const WORDS: &[&str] = &[
 
 /// Takes some header lines; a value that HTTP does not allow is left out.
 pub(super) fn take(input: &mut Input<'_>) -> HeaderMap {
+    take_of(input, &NAMES)
+}
+
+/// Takes some header lines of these names.
+pub(super) fn take_of(input: &mut Input<'_>, names: &[&'static str]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for _ in 0..input.byte() % 10 {
-        let name = input.choose(&NAMES, "x-a");
+        let name = input.choose(names, "x-a");
         if let Ok(value) = HeaderValue::from_bytes(input.bytes()) {
             headers.append(HeaderName::from_static(name), value);
         }

@@ -3,6 +3,7 @@
 //! Each check takes any bytes and says which promise they break. Three drive the same checks: [`run`] with seeds and changed seeds,
 //! the tests of this crate with those and every damage of some entries, and libFuzzer (`fuzz/` beside the crates) for as long as one likes.
 
+mod answers;
 mod config;
 mod entries;
 mod headers;
@@ -38,11 +39,12 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     key::TARGET,
     record::TARGET,
     template::TARGET,
     policy::TARGET,
+    answers::TARGET,
     config::TARGET,
     url::TARGET,
 ];
