@@ -355,6 +355,16 @@ fn kept(cache: &Cache<'_>, entry: &Entry, answer: &HeaderMap) -> Result<()> {
         entry.verdict.is_err() || entry.variant.is_some() || entry.vary.contains("x-secret"),
         "{answer:?} is kept, and nothing selects it"
     );
+    let shared = entry.facts.s_maxage.filter(|_| options.shared);
+    if let Some(seconds) = shared.or(entry.facts.max_age) {
+        let left = i64::from(seconds)
+            .saturating_mul(1_000)
+            .saturating_sub(entry.facts.age_ms(entry.came));
+        ensure!(
+            entry.lived <= left.max(0),
+            "{entry:?} is fresh for longer than it says"
+        );
+    }
     let of = |groups: Vec<String>| groups.len() <= 32 && groups.iter().all(|g| g.len() <= 256);
     ensure!(
         of(groups(answer)) && of(invalidated_groups(answer)),
@@ -362,6 +372,11 @@ fn kept(cache: &Cache<'_>, entry: &Entry, answer: &HeaderMap) -> Result<()> {
     );
     let mut on = answer.clone();
     drop_hop_by_hop(&mut on);
+    let named = answer.get_all("connection").iter();
+    for name in named.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')) {
+        let stays = HeaderName::from_bytes(name.trim_ascii()).is_ok_and(|n| on.contains_key(n));
+        ensure!(!stays, "Connection names what goes on: {answer:?}");
+    }
     let mut again = on.clone();
     drop_hop_by_hop(&mut again);
     ensure!(on == again, "{again:?} was not clean");
