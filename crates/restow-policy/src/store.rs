@@ -98,21 +98,17 @@ pub fn may_store(
 
 /// Says whether an answer that decides for itself is one that RFC 9111 3 allows to be stored, and of any use in a store.
 fn of_use(status: StatusCode, facts: &Facts, options: &Options) -> Result<(), Rule> {
-    if !is_cacheable(facts, options) {
-        return Err(rule::NOT_CACHEABLE);
-    }
     let validator = facts.flags.contains(Flags::ETAG) || facts.last_modified.is_some();
     match lifetime(status, facts, options) {
-        Lifetime::Explicit(1..) | Lifetime::Heuristic(1..) => Ok(()),
-        // It can be validated, or stand in where the origin fails (RFC 9111 4.2.4).
-        Lifetime::Explicit(_) | Lifetime::Heuristic(_)
-            if validator || may_be_stale(facts, options) =>
+        // It can neither be validated, nor stand in where the origin fails (RFC 9111 4.2.4).
+        Lifetime::Explicit(..1) | Lifetime::Heuristic(..1)
+            if !validator && !may_be_stale(facts, options) =>
         {
-            Ok(())
+            Err(rule::STALE_AT_ONCE)
         }
-        Lifetime::Explicit(_) | Lifetime::Heuristic(_) => Err(rule::STALE_AT_ONCE),
-        Lifetime::Unknown if validator => Ok(()),
-        Lifetime::Unknown => Err(rule::NOT_CACHEABLE),
+        Lifetime::Unknown if !validator => Err(rule::NOT_CACHEABLE),
+        _ if is_cacheable(facts, options) => Ok(()),
+        _ => Err(rule::NOT_CACHEABLE),
     }
 }
 
@@ -401,6 +397,10 @@ mod tests {
                     };
                     may_store(&request, status, &facts, &options)
                 };
+                if says == "no-cache" {
+                    let alone = verdict(403, &[control(says)]);
+                    assert_eq!(alone, Err(rule::STALE_AT_ONCE), "{shared}");
+                }
                 for validator in [TAG, CHANGED] {
                     for status in [201, 302, 307, 400, 403, 429, 500, 503, 599] {
                         let end = verdict(status, &[control(says), validator]);
