@@ -12,6 +12,7 @@
 pub mod cases;
 mod client;
 mod environment;
+mod files;
 mod gate;
 pub mod github;
 pub mod httpbin;
@@ -21,6 +22,7 @@ mod relay;
 
 pub use client::http_client;
 pub use environment::python;
+pub use files::allow_files;
 pub use gate::Gate;
 pub use origin::{Call, Origin, Reply};
 pub use raw::RawOrigin;

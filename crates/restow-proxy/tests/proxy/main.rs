@@ -19,4 +19,5 @@ mod herd;
 mod kit;
 mod principals;
 mod stop;
+mod streams;
 mod targets;
