@@ -11,6 +11,7 @@
 
 pub mod cases;
 mod client;
+pub mod dropping;
 mod environment;
 mod files;
 mod gate;
