@@ -1,6 +1,6 @@
 //! R12: the proxy's own futures dropped at every await, and clients that go at any moment.
 
-use crate::kit::{Running, all_have_gone, before, connections};
+use crate::kit::{Running, before, connections_left};
 use restow::{Cache, Millis, TestClock};
 use restow_proxy::{Admin, EVERYTHING, Options, Proxy, Upstream};
 use restow_testkit::{
@@ -100,7 +100,7 @@ async fn a_proxy_that_is_no_longer_served_answers_what_is_under_way_and_no_more(
             }
             let reached = held.iter().flat_map(|path| origin.calls_to(path));
             assert_eq!(answered, reached.count(), "{what}");
-            all_have_gone(&proxy).await;
+            connections_left(&proxy, 0).await;
         }
     }
 }
@@ -172,7 +172,7 @@ async fn a_client_may_go_at_any_moment() {
                 break;
             }
         }
-        all_have_gone(&proxy.proxy).await;
+        connections_left(&proxy.proxy, 0).await;
     }
 }
 
@@ -208,9 +208,7 @@ async fn a_client_that_goes_leaves_its_fetch_to_those_who_wait_and_to_the_store(
             // On one thread the others have had their turn when this is answered.
             proxy.get("/probe").await;
             drop(leader);
-            while connections(&proxy.proxy).await > others {
-                tokio::task::yield_now().await;
-            }
+            connections_left(&proxy.proxy, others).await;
             gate.open();
         });
         assert!(

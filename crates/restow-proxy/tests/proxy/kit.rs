@@ -154,10 +154,10 @@ impl Drop for Running {
     }
 }
 
-/// Waits until no client is connected any more, by the proxy's own count.
-pub(crate) async fn all_have_gone(proxy: &Proxy) {
+/// Waits until no more than so many clients are connected, by the proxy's own count.
+pub(crate) async fn connections_left(proxy: &Proxy, most: usize) {
     in_time("a connection that nobody holds", async {
-        while connections(proxy).await > 0 {
+        while connections(proxy).await > most {
             tokio::task::yield_now().await;
         }
     })
