@@ -8,7 +8,10 @@ use http::{
 };
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
 use restow::{
     Error, ErrorKind, Mode, Result,
     exchange::{Background, Begin},
@@ -48,7 +51,7 @@ impl Admin {
     /// [`ErrorKind::Config`] where it listens beyond this machine and has no token.
     ///
     /// # Cancel safety
-    /// Dropped, connections are cut.
+    /// Dropped, it accepts no more, and each connection ends with the request that is under way on it.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<()> {
         let address = listener.local_addr().map_err(|e| {
             Error::new(ErrorKind::Config, "the admin listener has no address").with_source(e)
@@ -59,6 +62,8 @@ impl Admin {
             );
             return Err(Error::new(ErrorKind::Config, message));
         }
+        // Gone with this future, it tells all connections to end.
+        let graceful = GracefulShutdown::new();
         tokio::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -78,6 +83,7 @@ impl Admin {
                 .timer(TokioTimer::new())
                 .header_read_timeout(Duration::from_secs(10))
                 .serve_connection(TokioIo::new(stream), service);
+            let connection = graceful.watcher().watch(connection);
             tokio::spawn(async move {
                 if let Err(error) = connection.await {
                     tracing::debug!(target: "restow", %error, "a connection of the admin listener ended early");

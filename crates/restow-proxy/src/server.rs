@@ -111,7 +111,7 @@ impl Proxy {
     /// [`ErrorKind::Config`] where the certificate of the listener cannot be read.
     ///
     /// # Cancel safety
-    /// Dropped, connections are cut.
+    /// Dropped, it accepts no more, and each connection ends with the requests that are under way on it.
     pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<()> {
         let tls = self.shared.options.tls.as_ref();
         let tls = tls

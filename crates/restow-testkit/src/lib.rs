@@ -11,7 +11,9 @@
 
 pub mod cases;
 mod client;
+pub mod dropping;
 mod environment;
+mod files;
 mod gate;
 pub mod github;
 pub mod httpbin;
@@ -21,6 +23,7 @@ mod relay;
 
 pub use client::http_client;
 pub use environment::python;
+pub use files::allow_files;
 pub use gate::Gate;
 pub use origin::{Call, Origin, Reply};
 pub use raw::RawOrigin;

@@ -1,10 +1,135 @@
 //! Many requests at once.
 
-use crate::kit::before;
-use futures_util::{StreamExt as _, stream};
-use restow_testkit::{Gate, Origin, Reply};
+use crate::{
+    kit::{Running, Seen, before},
+    streams::Herd,
+};
+use futures_util::{StreamExt as _, future::join_all, stream};
+use restow_proxy::{Options, PrincipalHeader, Upstream};
+use restow_testkit::{Gate, Origin, Reply, allow_files};
+use std::collections::BTreeSet;
+use tokio::task::JoinHandle;
 
-/// R10 over connections; the full number is for the library, where a request costs no socket.
+async fn answers(asked: Vec<JoinHandle<Seen>>) -> Vec<Seen> {
+    let all = join_all(asked).await;
+    all.into_iter().map(Result::unwrap).collect()
+}
+
+/// R10.
+#[tokio::test]
+async fn ten_thousand_identical_misses_make_one_request() {
+    const MANY: usize = 10_000;
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::start(move |call| match &*call.target {
+        "/same" => Reply::ok("a")
+            .header("cache-control", "max-age=60")
+            .behind(&held),
+        _ => Reply::ok(""),
+    })
+    .await;
+    let proxy = before(&origin).await;
+    let mut herd = Herd::of(MANY, &proxy).await;
+    let asked = herd.ask("/same", |_| Vec::new());
+    gate.reached(1).await;
+    herd.had_its_turn("/other").await;
+    gate.open();
+
+    let all = answers(asked).await;
+    assert!(all.iter().all(|a| a.status == 200 && a.body == "a"));
+    assert_eq!(origin.calls_to("/same").len(), 1);
+    // None came too late to wait: each but the one that asked was given another's answer.
+    let collapsed = |a: &&Seen| a.header("cache-status").contains("; collapsed");
+    assert_eq!(all.iter().filter(collapsed).count(), MANY - 1);
+}
+
+/// R10: as soon as the first answer is seen to be for one alone, all who waited for it ask, at the same time.
+#[tokio::test]
+async fn who_waited_for_an_answer_that_is_not_for_all_asks_at_once() {
+    const MANY: usize = 500;
+    allow_files(4 * MANY as u64);
+    for says in ["no-store", "private, max-age=60", "max-age=0, no-cache=x,"] {
+        let (first, rest) = (Gate::closed(), Gate::closed());
+        let (one, others) = (first.clone(), rest.clone());
+        let origin = Origin::start(move |call| match (&*call.target, call.nth) {
+            ("/same", 0) => Reply::ok("0").header("cache-control", says).behind(&one),
+            ("/same", nth) => Reply::ok(nth.to_string())
+                .header("cache-control", says)
+                .behind(&others),
+            _ => Reply::ok(""),
+        })
+        .await;
+        let proxy = before(&origin).await;
+        let mut herd = Herd::of(MANY, &proxy).await;
+        let asked = herd.ask("/same", |_| Vec::new());
+        first.reached(1).await;
+        herd.had_its_turn("/other").await;
+        assert_eq!(origin.calls_to("/same").len(), 1, "{says}");
+        first.open();
+        rest.reached(MANY - 1).await;
+        rest.open();
+        let all = answers(asked).await;
+        let bodies: BTreeSet<_> = all.iter().map(|a| &*a.body).collect();
+        assert_eq!(bodies.len(), MANY, "{says}: somebody was given another's");
+    }
+}
+
+const USERS: usize = 100;
+
+fn user(nth: usize) -> String {
+    format!("user-{}", nth % USERS)
+}
+
+/// R10: ten requests of each of a hundred users.
+#[tokio::test]
+async fn users_are_never_merged() {
+    const MANY: usize = 10 * USERS;
+    allow_files(4 * MANY as u64);
+    for by_principal in [false, true] {
+        let gate = Gate::closed();
+        let held = gate.clone();
+        let origin = Origin::start(move |call| match &*call.target {
+            "/same" => Reply::ok(call.header("authorization").to_owned())
+                .header("cache-control", "private, max-age=60")
+                .behind(&held),
+            _ => Reply::ok(""),
+        })
+        .await;
+        let options = Options {
+            principal: Some(PrincipalHeader {
+                header: "x-tenant".parse().unwrap(),
+                trust: vec!["127.0.0.1/32".parse().unwrap()],
+            }),
+            ..Options::default()
+        };
+        let upstreams = vec![Upstream::new(&origin.url("")).unwrap()];
+        let proxy = Running::start(upstreams, options, "").await;
+        let mut herd = Herd::of(MANY, &proxy).await;
+        let asked = herd.ask("/same", |nth| {
+            let mut headers = vec![("authorization", user(nth))];
+            if by_principal {
+                headers.push(("x-tenant", user(nth)));
+            }
+            headers
+        });
+        gate.reached(USERS).await;
+        herd.had_its_turn("/other").await;
+        // One of each waits for the API, and the others of the same user for it.
+        let calls = origin.calls_to("/same");
+        assert_eq!(calls.len(), USERS);
+        let whose: BTreeSet<_> = calls.iter().map(|c| c.header("authorization")).collect();
+        assert_eq!(whose.len(), USERS);
+        gate.open();
+        for (nth, answer) in answers(asked).await.into_iter().enumerate() {
+            assert_eq!(answer.body, user(nth), "by principal: {by_principal}");
+        }
+        // An answer that is private is shared by the requests of one principal, and by no two of a token.
+        let expected = if by_principal { USERS } else { MANY };
+        assert_eq!(origin.calls_to("/same").len(), expected);
+    }
+}
+
+/// The same over connections of their own.
 #[tokio::test(flavor = "multi_thread")]
 async fn identical_misses_make_one_request() {
     let gate = Gate::closed();

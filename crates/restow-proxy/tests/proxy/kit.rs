@@ -3,8 +3,8 @@
 use http::{HeaderMap, StatusCode};
 use reqwest::Client;
 use restow::{Binary, Cache, CacheBuilder, Config, DeclaredEndpoint, Millis, TestClock};
-use restow_proxy::{Options, Proxy, Upstream};
-use restow_testkit::{Origin, http_client};
+use restow_proxy::{Admin, Options, Proxy, Upstream};
+use restow_testkit::{Origin, dropping::in_time, http_client};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
@@ -77,6 +77,16 @@ impl Running {
             let endpoint = DeclaredEndpoint::from_declaration(declaration.clone(), Binary).unwrap();
             cache.create_repository(endpoint).await.unwrap();
         }
+        Self::over(cache, clock, upstreams, options).await
+    }
+
+    /// The same over a cache that is there.
+    pub(crate) async fn over(
+        cache: Cache,
+        clock: TestClock,
+        upstreams: Vec<Upstream>,
+        options: Options,
+    ) -> Self {
         let proxy = Proxy::new(cache, upstreams, options).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -142,6 +152,36 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.served.abort();
     }
+}
+
+/// Waits until no more than so many clients are connected, by the proxy's own count.
+pub(crate) async fn connections_left(proxy: &Proxy, most: usize) {
+    in_time("a connection that nobody holds", async {
+        while connections(proxy).await > most {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// How many clients are connected, by the proxy's own count.
+pub(crate) async fn connections(proxy: &Proxy) -> usize {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let operators = Admin::new(proxy, None).serve(listener, std::future::pending());
+    let url = format!("http://{address}/metrics");
+    let asked = async {
+        let answer = http_client().build().unwrap().get(url).send().await;
+        answer.unwrap().text().await.unwrap()
+    };
+    let page = tokio::select! {
+        page = asked => page,
+        ended = operators => panic!("{ended:?}"),
+    };
+    let count = page
+        .lines()
+        .find_map(|l| l.strip_prefix("restow_connections "));
+    count.unwrap().parse().unwrap()
 }
 
 /// What the calls to a target of the origin were asked with under a header, in order.

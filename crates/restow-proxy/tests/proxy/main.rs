@@ -10,6 +10,7 @@
 
 mod admin;
 mod clients;
+mod dropped;
 mod endpoints;
 mod everything;
 mod failure;
@@ -19,4 +20,5 @@ mod herd;
 mod kit;
 mod principals;
 mod stop;
+mod streams;
 mod targets;

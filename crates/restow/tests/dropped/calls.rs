@@ -1,17 +1,20 @@
 //! The calls, by name.
 
 use crate::place::{
-    Api, BULK, Place, T0, answer, at, endpoint, request, slowly, spec, url, writes,
+    Api, BULK, Place, T0, answer, at, endpoint, request, request_of, slowly, spec, url, url_of,
+    writes,
 };
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use http::{Method, Request, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use restow::{
     BoxFuture, Cache, Config, Mode, Repository, Scope, Selection,
     client::Body,
     endpoint::RequestHead,
     exchange::{Background, Begin, Landing},
-    store::{Parts as Which, Renewal, SqliteOptions, SqliteStore, connect, sqlite::Depth},
+    store::{Budget, Parts as Which, Renewal, SqliteOptions, SqliteStore, connect, sqlite::Depth},
 };
 use std::time::Duration;
 use tower::{Layer, Service};
@@ -80,11 +83,14 @@ pub const CACHE: &[Call] = calls! {
     "Repository::entries" => |p| p.items.entries(Scope::All).collect::<Vec<_>>().await;
     "Repository::commit" => |p| p.items.commit().await.unwrap();
     "Repository::close" => |p| p.items.clone().close().await.unwrap();
+    "a principal's clear" => |p| p.cache.principal("me").unwrap().repository("items").unwrap().clear(Scope::All).await.unwrap();
     "everyone's get" => |p| p.items.everyone().get("held").await.unwrap();
     "everyone's get_many" => |p| p.items.everyone().get_many(&keys()).await.unwrap();
     "everyone's delete_many" => |p| p.items.everyone().delete_many(&keys()).await.unwrap();
     "Select::count" => |p| p.items.select().eq("id", "held").count().await.unwrap();
     "Select::delete" => |p| p.items.select().eq("id", "held").delete().await.unwrap();
+    "Select::stream" => |p| p.items.select().eq("id", "held").stream().collect::<Vec<_>>().await;
+    "Select::entries" => |p| p.items.select().eq("id", "held").entries().collect::<Vec<_>>().await;
     "Select::whole_entries" => |p| p.items.select().whole_entries().collect::<Vec<_>>().await;
     "Repository::get_or_fetch, of what is held" => |p| p.items.get_or_fetch(&"held".into(), &Api).await.unwrap();
     "Repository::get_or_fetch, of what is confirmed" => |p| p.items.get_or_fetch(&"old".into(), &Api).await.unwrap();
@@ -180,20 +186,48 @@ pub const CLIENTS: &[Call] = calls! {
     "a middleware's request for what is held" => |p| p.borrowing().get(url("held")).send().await.unwrap().text().await.unwrap();
     "a middleware's request for what is confirmed" => |p| p.borrowing().get(url("old")).send().await.unwrap().text().await.unwrap();
     "a middleware's request for what is fetched" => |p| p.borrowing().get(url("new")).send().await.unwrap().text().await.unwrap();
-    "tower's request for what is held" => |p| by_tower(p, "held").await;
-    "tower's request for what is confirmed" => |p| by_tower(p, "old").await;
-    "tower's request for what is fetched" => |p| by_tower(p, "new").await;
+    "a client's request for what is stale, with a refresh behind it" => |p| p.owning().get(url_of("stale", "old")).send().await.unwrap().text().await.unwrap();
+    "tower's request for what is stale, with a refresh behind it" => |p| by_tower(p, request_of("stale", "old")).await;
+    "tower's request for a body in pieces" => |p| {
+        let mut body = in_pieces(p).await;
+        while let Some(frame) = body.frame().await {
+            frame.unwrap();
+        }
+    };
+    "tower's request for a body in pieces, of which one is read" => |p| {
+        let mut body = in_pieces(p).await;
+        body.frame().await.unwrap().unwrap()
+    };
+    "tower's request for what is held" => |p| by_tower(p, request("held")).await;
+    "tower's request for what is confirmed" => |p| by_tower(p, request("old")).await;
+    "tower's request for what is fetched" => |p| by_tower(p, request("new")).await;
 };
 
-async fn by_tower(place: &Place, key: &str) -> Bytes {
+async fn by_tower(place: &Place, request: Request<()>) -> Bytes {
     let api = tower::service_fn(|request: Request<()>| async move {
         slowly().await;
         let answer = answer(&request.into_parts().0);
         Ok::<_, std::io::Error>(answer.map(|text| Body::whole(text.into())))
     });
     let mut service = place.cache.layer().layer(api);
-    let response = service.call(request(key)).await.unwrap();
+    let response = service.call(request).await.unwrap();
     response.into_body().bytes().await.unwrap()
+}
+
+/// The body of an answer that comes in pieces, each of which takes its time.
+async fn in_pieces(place: &Place) -> Body {
+    let api = tower::service_fn(|request: Request<()>| async move {
+        let answer = answer(&request.into_parts().0);
+        Ok::<_, std::io::Error>(answer.map(|text| {
+            let pieces = stream::iter(text.split_inclusive('t')).then(|piece| async move {
+                slowly().await;
+                Ok::<_, std::io::Error>(Frame::data(Bytes::from(piece)))
+            });
+            Body::passing(StreamBody::new(pieces))
+        }))
+    });
+    let mut service = place.cache.layer().layer(api);
+    service.call(request("new")).await.unwrap().into_body()
 }
 
 /// Calls of the contract.
@@ -205,6 +239,10 @@ pub const STORE: &[Call] = calls! {
     "Store::tables" => |p| p.cache.store().tables().await.unwrap();
     "Store::remove" => |p| p.cache.store().remove(&spec().name).await.unwrap();
     "Store::secret" => |p| p.cache.store().secret().await.unwrap();
+    "Store::trim" => |p| {
+        let most = Budget { entries: Some(1), bytes: None };
+        p.cache.store().trim(most, 100).await.unwrap()
+    };
     "Store::commit" => |p| p.cache.store().commit().await.unwrap();
     "Table::read" => |p| p.table.read(&at("held"), Which::Whole, p.now()).await.unwrap();
     "Table::read, of a meta" => |p| p.table.read(&at("held"), Which::Meta, p.now().plus(Duration::from_secs(2))).await.unwrap();

@@ -1,10 +1,8 @@
 //! One who waits for another's fetch is answered, wherever that other is dropped.
 
-use crate::{
-    harness::{At, Dropped, dropped, in_time},
-    place::{Api, Company, Place, URLS, url},
-};
+use crate::place::{Api, Company, Place, URLS, url};
 use restow::BoxFuture;
+use restow_testkit::dropping::{At, Dropped, dropped, in_time};
 
 type Lead = for<'a> fn(&'a Place) -> BoxFuture<'a, ()>;
 

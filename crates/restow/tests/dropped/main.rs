@@ -11,13 +11,13 @@
 )]
 
 mod calls;
-mod harness;
+mod file;
 mod leads;
 mod place;
 
 use calls::Call;
-use harness::{At, Dropped, dropped, in_time};
 use place::{Company, Place, URLS};
+use restow_testkit::dropping::{At, Dropped, dropped, in_time};
 
 /// More awaits than any call has.
 const MOST: usize = 200;

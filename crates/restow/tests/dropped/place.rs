@@ -1,8 +1,7 @@
 //! A cache with a few entries, an API beneath it, and what has to be true after any call.
 
-use crate::harness::in_time;
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::{TryStreamExt, stream::select_all};
 use http::{HeaderMap, Request, Response, StatusCode, header, request::Parts};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use restow::{
@@ -14,6 +13,7 @@ use restow::{
     exchange::{Background, Begin, Ticket},
     store::{Parts as Which, Table, TableSpec, Write},
 };
+use restow_testkit::dropping::in_time;
 use std::{sync::Arc, time::Duration};
 
 pub const URLS: [&str; 4] = [
@@ -53,6 +53,7 @@ impl Place {
         let builder = Cache::builder().url(url).mode(Mode::Live);
         let cache = builder.clock(clock.clone()).build().await.unwrap();
         let items = cache.create_repository(endpoint("items")).await.unwrap();
+        cache.create_repository(stale()).await.unwrap();
         let table = cache.store().open(&spec()).await.unwrap();
         if company == Company::Writers {
             let noise = cache.create_repository(endpoint("noise")).await.unwrap();
@@ -71,6 +72,7 @@ impl Place {
     /// Puts back what calls find: `held`, which is live, and `old`, which has expired and can be confirmed.
     pub async fn ready(&mut self) {
         self.items = self.cache.open_or_get(endpoint("items")).await.unwrap();
+        let stale = self.cache.open_or_get(stale()).await.unwrap();
         // A call may have opened it as it was declared, without its types.
         self.cache.remove("spare");
         self.cache
@@ -78,7 +80,7 @@ impl Place {
             .await
             .unwrap();
         self.table = self.cache.store().open(&spec()).await.unwrap();
-        for name in ["items", "spare"] {
+        for name in ["items", "spare", "stale"] {
             let items = self
                 .cache
                 .repository_as::<RouteEndpoint<String, Text>>(name)
@@ -92,6 +94,8 @@ impl Place {
             .save_response(&self.request("old"), &old)
             .await
             .unwrap();
+        let request = request_of("stale", "old").into_parts().0;
+        stale.save_response(&request, &old).await.unwrap();
         self.clock.advance(8 * DAY);
         self.items.save("held", &"saved".to_owned()).await.unwrap();
         self.table
@@ -136,8 +140,9 @@ impl Place {
 
     /// Every entry is one that somebody meant to be there.
     async fn is_whole(&self, what: &str) {
-        let entries = self.items.everyone().select().whole_entries();
-        for entry in entries.try_collect::<Vec<_>>().await.unwrap() {
+        let stale = self.cache.open_or_get(stale()).await.unwrap();
+        let all = [&self.items, &stale].map(|r| r.everyone().select().whole_entries());
+        for entry in select_all(all).try_collect::<Vec<_>>().await.unwrap() {
             assert!(entry.is_intact(), "{entry:?}: {what}");
             assert!(
                 matches!(&*entry.body, b"saved" | b"fetched"),
@@ -232,12 +237,25 @@ pub fn endpoint(name: &str) -> RouteEndpoint<String, Text> {
     RouteEndpoint::get(name, &template).unwrap()
 }
 
+/// A repository whose entries are served when they have expired, and refreshed behind.
+fn stale() -> RouteEndpoint<String, Text> {
+    endpoint("stale").rules(|rules| rules.stale_while_revalidate = Some(60 * DAY))
+}
+
 pub fn url(key: &str) -> String {
-    format!("https://api.example.com/items/{key}")
+    url_of("items", key)
+}
+
+pub fn url_of(repository: &str, key: &str) -> String {
+    format!("https://api.example.com/{repository}/{key}")
 }
 
 pub fn request(key: &str) -> Request<()> {
-    Request::get(url(key)).body(()).unwrap()
+    request_of("items", key)
+}
+
+pub fn request_of(repository: &str, key: &str) -> Request<()> {
+    Request::get(url_of(repository, key)).body(()).unwrap()
 }
 
 pub fn spec() -> TableSpec {

@@ -60,7 +60,7 @@ impl Wake for Bell {
     }
 }
 
-/// Waits for what has to come.
+/// Waits for what has to come; where it never comes, the test fails in place of standing still.
 pub async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
     let came = tokio::time::timeout(PATIENCE, future).await;
     came.unwrap_or_else(|_| panic!("it stands still: {what}"))
