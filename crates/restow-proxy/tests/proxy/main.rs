@@ -10,6 +10,7 @@
 
 mod admin;
 mod clients;
+mod encoding;
 mod endpoints;
 mod everything;
 mod failure;
