@@ -44,6 +44,8 @@ pub enum Role {
     Credential,
     /// It is a secret that no partition answers: what varies on it is never reused for a request that shows it.
     Secret,
+    /// The cache says it itself to the API, in place of every client: it counts as absent.
+    Settled,
 }
 
 /// Reads the `Vary` of an answer **as it was received**.
@@ -89,17 +91,17 @@ pub fn variant(
         _ => {}
     }
     let mut digest = None;
+    let nothing = HeaderMap::new();
     for name in vary.split(',') {
-        match role(name) {
+        let request = match role(name) {
             Role::Secret if request.contains_key(name) => return None,
             // All requests that get this far without the secret are alike: it is absent.
-            Role::Secret | Role::Credential => {}
-            Role::Selects => add(
-                digest.get_or_insert_with(|| blake3::Hasher::new_keyed(key)),
-                name,
-                request,
-            ),
-        }
+            Role::Secret | Role::Credential => continue,
+            Role::Settled => &nothing,
+            Role::Selects => request,
+        };
+        let digest = digest.get_or_insert_with(|| blake3::Hasher::new_keyed(key));
+        add(digest, name, request);
     }
     let Some(digest) = digest else { return Some(0) };
     let hash = digest.finalize();
@@ -184,6 +186,7 @@ mod tests {
         let role = |name: &str| match name {
             "authorization" => Role::Credential,
             "x-secret" => Role::Secret,
+            "x-settled" => Role::Settled,
             _ => Role::Selects,
         };
         variant(vary, &map(lines), &role, KEY)
@@ -226,6 +229,16 @@ mod tests {
             select("accept,authorization", &[("authorization", b"a")]),
             select("accept,authorization", &[])
         );
+    }
+
+    #[test]
+    fn what_is_settled_counts_as_absent() {
+        let settled = select("a,x-settled", &[("x-settled", b"1")]);
+        assert_eq!(settled, select("a,x-settled", &[]));
+        let role = |_: &str| Role::Selects;
+        let absent = variant("a,x-settled", &map(&[]), &role, KEY);
+        assert_eq!(settled, absent, "as for one who sent none");
+        assert_ne!(settled, select("a,x-settled", &[("a", b"1")]));
     }
 
     #[test]

@@ -15,6 +15,8 @@ impl Everything {
         declaration.codec = "binary".into();
         declaration.rules.freshness = Freshness::Http;
         declaration.rules.max_body = max_body;
+        // RFC 9111 says what answers without an endpoint are kept for: each for what its client accepts.
+        declaration.rules.upstream_encoding = None;
         Ok(Self(declaration))
     }
 }

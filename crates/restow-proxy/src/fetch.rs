@@ -1,6 +1,7 @@
 //! Requests to the APIs.
 
 use crate::{
+    decode::land,
     fields,
     idle::Idle,
     options::Options,
@@ -19,7 +20,7 @@ use hyper_util::{
 };
 use restow::{
     Error, ErrorKind, Result,
-    client::{Body, Landed, causes, land, response},
+    client::{Body, Landed, causes, response},
     exchange::{Answered, Ticket},
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
@@ -136,7 +137,7 @@ impl Shared {
             };
             let answer = answer.map(|body| self.guard(body));
             let fetched = answer.status();
-            match land(ticket, method, answer, Some(call.uri.to_string())).await {
+            match land(ticket, method, answer, call.uri.to_string()).await? {
                 Landed::Response(mut response) => {
                     if let Some(answered) = response.extensions().get::<Answered>() {
                         let status = status::fetched(&self.options.name, answered, fetched);

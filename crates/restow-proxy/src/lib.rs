@@ -22,14 +22,18 @@
 
 mod access_log;
 mod admin;
+mod coding;
+mod decode;
 mod everything;
 mod fetch;
 mod fields;
+mod fit;
 mod idle;
 mod links;
 mod metrics;
 mod options;
 mod purge;
+mod recode;
 mod refusal;
 mod serve;
 mod server;

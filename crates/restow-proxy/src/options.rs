@@ -44,6 +44,10 @@ pub struct Options {
     pub forward: Vec<Box<str>>,
     /// How requests are logged on stdout; default not at all.
     pub access_log: Option<AccessLog>,
+    /// Whether answers of endpoints are sent encoded to clients that accept it: gzip, br or zstd, of text and its kin. Default yes.
+    pub encode: bool,
+    /// The shortest body that is encoded, in bytes. Default 1 KiB.
+    pub encode_from: u64,
     /// The certificate of the listener; without one it speaks plain HTTP.
     pub tls: Option<Tls>,
 }
@@ -67,6 +71,8 @@ impl Default for Options {
             default_principal: None,
             forward: Vec::new(),
             access_log: None,
+            encode: true,
+            encode_from: 1 << 10,
             tls: None,
         }
     }

@@ -4,6 +4,7 @@ use crate::{
     access_log::Line,
     fetch::{Call, Client},
     fields::{self, Via},
+    fit,
     idle::Idle,
     links,
     metrics::Metrics,
@@ -15,8 +16,8 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use http::{
-    Method, Request, Response,
-    header::{CONTENT_LENGTH, HOST},
+    HeaderValue, Method, Request, Response,
+    header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, RANGE},
     request::Parts,
 };
 use http_body::{Body as _, Frame};
@@ -25,6 +26,7 @@ use hyper::body::Incoming;
 use restow::{
     Mode, Principal, RequestHead,
     client::{Body, BoxError, refusal, stored_response},
+    endpoint::Coding,
     exchange::{Answered, Background, Begin, Exchange, Invalidation},
 };
 use std::{
@@ -53,12 +55,18 @@ pub(crate) struct Shared {
 struct Reply {
     response: Response<Body>,
     answered: Option<Answered>,
+    /// How long the whole body is, where it is held.
+    length: Option<u64>,
 }
 
 impl From<Response<Body>> for Reply {
     fn from(mut response: Response<Body>) -> Self {
         let answered = response.extensions_mut().remove();
-        Self { response, answered }
+        Self {
+            response,
+            answered,
+            length: None,
+        }
     }
 }
 
@@ -78,6 +86,7 @@ impl Shared {
         let Reply {
             mut response,
             answered,
+            ..
         } = match self.serve(&mut parts, body, peer).await {
             Ok(reply) => reply,
             Err(refusal) => {
@@ -137,6 +146,13 @@ impl Shared {
         if destination.upstream.rewrites_links() {
             links::rewrite(reply.response.headers_mut(), &destination.upstream);
         }
+        if fit::is_due(&reply.response, parts, reply.answered.as_ref()) {
+            let answered = reply.answered.as_ref();
+            let options = &self.options;
+            // Boxed, as all that a hit in plain does without.
+            let fitted = fit::fit(reply.response, parts, answered, reply.length, options);
+            reply.response = Box::pin(fitted).await;
+        }
         Ok(reply)
     }
 
@@ -169,6 +185,7 @@ impl Shared {
                 Ok(Reply {
                     response,
                     answered: Some(answered),
+                    length: Some(entry.body.len() as u64),
                 })
             }
             Begin::Fetch(ticket) => {
@@ -205,7 +222,15 @@ impl Shared {
         invalidation: Option<Invalidation>,
     ) -> Result<Reply, Refusal> {
         let uri = destination.uri()?;
-        let headers = parts.headers.clone();
+        let mut headers = parts.headers.clone();
+        if let Some(coding) = answered.upstream_encoding {
+            // What is stored is whole and plain, and so is what a part is of.
+            let coding = match headers.contains_key(RANGE) {
+                true => Coding::Identity,
+                false => coding,
+            };
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding.as_str()));
+        }
         let sent = self.send(&destination.upstream, uri, parts, headers, body);
         let answer = sent.await?;
         if let Some(invalidation) = invalidation {
@@ -219,6 +244,7 @@ impl Shared {
         Ok(Reply {
             response,
             answered: Some(answered),
+            length: None,
         })
     }
 

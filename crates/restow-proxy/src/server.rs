@@ -79,7 +79,7 @@ impl Proxy {
             .iter()
             .any(|r| r.endpoint().inner().declaration().method == Method::POST);
         let shared = Shared {
-            exchange: cache.exchange(),
+            exchange: cache.exchange().negotiating(),
             upstreams,
             client: fetch::client(&options, https)?,
             via,

@@ -43,6 +43,8 @@ impl Options {
             default_principal: None,
             forward: settings.forward.clone(),
             access_log: settings.access_log.as_deref().map(str::parse).transpose()?,
+            encode: settings.encode.unwrap_or(default.encode),
+            encode_from: settings.encode_from.unwrap_or(default.encode_from),
             tls: settings.tls.as_ref().map(|tls| Tls {
                 certificate: tls.certificate.clone(),
                 key: tls.key.clone(),

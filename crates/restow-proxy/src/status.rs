@@ -3,6 +3,7 @@
 use http::{HeaderName, HeaderValue, StatusCode};
 use restow::{
     Millis,
+    endpoint::Rejection,
     entry::Entry,
     exchange::{Answered, Bypassed, Missed, OutcomeKind, Saved},
 };
@@ -84,8 +85,11 @@ pub(crate) fn forwarded(
 
 /// The rule that decided, else the outcome's own word: a token either way.
 fn detail(answered: &Answered) -> &'static str {
-    if let Some(Saved::Rejected(restow::endpoint::Rejection::Policy(rule))) = answered.saved() {
-        return rule.name;
+    match answered.saved() {
+        Some(Saved::Rejected(Rejection::Policy(rule))) => return rule.name,
+        Some(Saved::Rejected(Rejection::Encoding)) => return "encoding",
+        Some(Saved::Rejected(Rejection::Expands)) => return "expands",
+        _ => {}
     }
     match (answered.outcome.rule, answered.outcome.kind.as_strs()) {
         (Some(rule), _) => rule.name,

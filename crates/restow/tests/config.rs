@@ -12,6 +12,7 @@ use restow::{
     Config, Declaration, DeclaredEndpoint, Error, ErrorKind, Expiry, FieldValue, Json, Millis,
     Mode, Scope, Secret, TestClock,
     codec::Binary,
+    endpoint::Coding,
     route::{Matched, Router, Target, Undeclared},
     store::{Budget, Compression},
 };
@@ -237,6 +238,10 @@ fn a_mistake_in_an_endpoint_names_the_endpoint() {
             r#"4: max_variants in [[endpoint]] "tracks": invalid value: integer `70000`, expected a whole number from 0 to 65535"#,
         ),
         (
+            "upstream_encoding = 'deflate'",
+            r#"4: upstream_encoding in [[endpoint]] "tracks": "deflate" is not one of "identity", "gzip", "br", "zstd", "client""#,
+        ),
+        (
             "share = 1",
             r#"4: share in [[endpoint]] "tracks": invalid type: integer `1`, expected a boolean"#,
         ),
@@ -350,6 +355,8 @@ fn the_tables_of_a_proxy_are_read_and_their_mistakes_are_named() {
         tls = { certificate = "cert.pem", key = "key.pem" }
         forward = "api.example.com"
         access_log = "json"
+        encode = false
+        encode_from = "4 KiB"
         max_connections = 100
         max_head = "8 KiB"
         max_body = "1 MiB"
@@ -372,6 +379,10 @@ fn the_tables_of_a_proxy_are_read_and_their_mistakes_are_named() {
     let proxy = config.proxy().unwrap();
     assert_eq!(proxy.listen, Some("127.0.0.1:8080".parse().unwrap()));
     assert_eq!(proxy.max_head, Some(8 << 10));
+    assert_eq!(
+        (proxy.encode, proxy.encode_from),
+        (Some(false), Some(4 << 10))
+    );
     assert_eq!(proxy.drain_timeout, Some(Duration::from_secs(5)));
     assert_eq!(&*proxy.forward[0], "api.example.com");
     let upstream = &proxy.upstreams[0];
@@ -383,6 +394,14 @@ fn the_tables_of_a_proxy_are_read_and_their_mistakes_are_named() {
         (
             "[proxy]\nlisten = 'here'",
             "restow.toml:2: listen in [proxy]: ",
+        ),
+        (
+            "[proxy]\nencode = 'gzip'",
+            "restow.toml:2: encode in [proxy]: invalid type: string \"gzip\", expected a boolean",
+        ),
+        (
+            "[proxy]\nencode_from = 'all'",
+            "restow.toml:2: encode_from in [proxy]: \"all\" is not a size; ",
         ),
         (
             "[proxy]\nlitsen = '127.0.0.1:80'",
@@ -469,6 +488,7 @@ fn every_key_means_what_it_says() {
         max_entries = 7
         max_variants = 2
         compression = "zstd"
+        upstream_encoding = "gzip"
 
         [[endpoint]]
         name = "posted"
@@ -533,8 +553,11 @@ fn every_key_means_what_it_says() {
         (Some(5_000_000_000), Some(7), 2)
     );
     assert_eq!(rules.compression, Compression::Zstd);
+    assert_eq!(rules.upstream_encoding, Some(Coding::Gzip));
 
     let posted = &config.endpoints()[1];
+    let asks_for = posted.rules.upstream_encoding;
+    assert_eq!(asks_for, Some(Coding::Identity), "unless told");
     let fields: Vec<_> = posted.fields.iter().map(ToString::to_string).collect();
     assert_eq!(
         (&posted.method, fields.as_slice()),

@@ -13,7 +13,7 @@ use restow::{
     Credentials, Declaration, DeclaredEndpoint, ErrorKind, Expiry, Field, FieldKind, FieldValue,
     RouteEndpoint,
     codec::{Binary, Json},
-    endpoint::Rules,
+    endpoint::{Coding, Rules},
     route::Undeclared,
     store::{Budget, Column, Compression, OnSchemaChange},
 };
@@ -77,6 +77,11 @@ fn statuses() -> impl Strategy<Value = Arc<[StatusCode]>> {
     .prop_map(Into::into)
 }
 
+fn encoding() -> impl Strategy<Value = Option<Coding>> {
+    let all = [Coding::Identity, Coding::Gzip, Coding::Brotli, Coding::Zstd];
+    option::of(select(all.to_vec()))
+}
+
 prop_compose! {
     fn rules()(
         times in (option::of(expiry()), option::of(millis()), option::of(millis()), option::of(millis())),
@@ -96,7 +101,7 @@ prop_compose! {
         then in select(vec![OnSchemaChange::Refuse, OnSchemaChange::Migrate, OnSchemaChange::SetAside]),
         budget in any::<(Option<u64>, Option<u64>)>(),
         max_variants in any::<u16>(),
-        compression in select(vec![Compression::None, Compression::Zstd]),
+        (compression, encoding) in (select(vec![Compression::None, Compression::Zstd]), encoding()),
     ) -> Rules {
         let mut rules = Rules::default();
         (rules.expire_after, rules.keep, rules.stale_if_error, rules.stale_while_revalidate) = times;
@@ -113,6 +118,7 @@ prop_compose! {
         rules.budget = Budget { bytes: budget.0, entries: budget.1 };
         rules.max_variants = max_variants;
         rules.compression = compression;
+        rules.upstream_encoding = encoding;
         rules
     }
 }

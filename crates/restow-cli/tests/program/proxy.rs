@@ -176,6 +176,67 @@ async fn fetch_of_node_goes_through_it() {
     .await;
 }
 
+/// What the clients above ask, once each: they accept different encodings, and all decode what they get.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_all_languages_share_one_answer_whatever_they_accept() {
+    let text = "caf\u{e9} \u{1f980}\n".repeat(500);
+    let body = text.clone();
+    // It encodes for nobody, and says that it might.
+    let api = Origin::start(move |_| {
+        Reply::ok(body.clone())
+            .header("content-type", "text/plain; charset=utf-8")
+            .header("vary", "Accept-Encoding")
+            .header("etag", "\"v\"")
+    })
+    .await;
+    let place = Place::new();
+    let endpoint = format!(
+        "[[endpoint]]\nname = \"texts\"\nroute = \"GET {}\"\ncodec = \"text\"\n",
+        api.url("/{name}")
+    );
+    place.write("restow.toml", &endpoint);
+    let proxy = Proxy::start(&place, &["--cache", "memory:", "--upstream", &api.url("")]);
+    let url = format!("{}/text", proxy.url);
+    let python = python().display().to_string();
+    let requests = "import requests, sys\n\
+        answer = requests.get(sys.argv[1])\n\
+        open('body', 'wb').write(answer.content)\n\
+        print(answer.headers.get('Content-Encoding'))";
+    let aiohttp = "import aiohttp, asyncio, sys\n\
+        async def main():\n\
+        \tasync with aiohttp.ClientSession() as session, session.get(sys.argv[1]) as answer:\n\
+        \t\topen('body', 'wb').write(await answer.read())\n\
+        \t\tprint(answer.headers.get('Content-Encoding'))\n\
+        asyncio.run(main())";
+    let fetch = "fetch(process.argv[1]).then(async answer => {\n\
+        require('fs').writeFileSync('body', Buffer.from(await answer.arrayBuffer()))\n\
+        console.log(answer.headers.get('content-encoding')) })";
+    let shows = "%header{content-encoding}\\n";
+    let clients: [(&str, Vec<&str>, &[&str]); 5] = [
+        ("curl", vec!["-sS", "-o", "body", "-w", shows, &url], &[""]),
+        (
+            "curl",
+            vec!["-sS", "--compressed", "-o", "body", "-w", shows, &url],
+            &["zstd", "br", "gzip"],
+        ),
+        (&python, vec!["-c", requests, &url], &["zstd", "br", "gzip"]),
+        (&python, vec!["-c", aiohttp, &url], &["zstd", "br", "gzip"]),
+        ("node", vec!["-e", fetch, &url], &["zstd", "br", "gzip"]),
+    ];
+    for (program, arguments, codings) in clients {
+        let mut command = place.command(program);
+        command.args(arguments);
+        let done = tokio::task::spawn_blocking(move || Done::of(&mut command));
+        let done = done.await.unwrap();
+        assert_eq!(done.code, 0, "{done:?}");
+        assert!(codings.contains(&done.out.trim()), "{program}: {done:?}");
+        let body = std::fs::read(place.path("body")).unwrap();
+        assert!(body == text.as_bytes(), "{program}: the bodies differ");
+        std::fs::remove_file(place.path("body")).unwrap();
+    }
+    assert_eq!(api.asked(), 1);
+}
+
 /// `npm view` with the proxy for its registry. The machine's own registry is behind the proxy; where none is set, npm's default may be
 /// out of reach, and nothing is asked.
 #[tokio::test(flavor = "multi_thread")]

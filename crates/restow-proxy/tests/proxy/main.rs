@@ -11,6 +11,7 @@
 mod admin;
 mod clients;
 mod dropped;
+mod encoding;
 mod endpoints;
 mod everything;
 mod failure;

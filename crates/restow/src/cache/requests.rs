@@ -274,8 +274,13 @@ impl Cache {
     }
 
     fn selects(&self, mount: &Mount, entry: &Entry, headers: &HeaderMap) -> bool {
-        save::variant(&self.shared.ctx, mount, entry.meta.head.vary(), headers)
-            == Some(entry.id.variant)
+        save::variant(
+            &self.shared.ctx,
+            mount,
+            entry.meta.head.vary(),
+            headers,
+            None,
+        ) == Some(entry.id.variant)
     }
 
     fn offer<'a>(&'a self, mount: &'a Mount) -> Offer<'a> {

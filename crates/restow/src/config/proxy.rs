@@ -25,6 +25,10 @@ pub struct ProxySettings {
     pub targeted: Vec<Box<str>>,
     /// How requests are logged: `"common"` or `"json"`.
     pub access_log: Option<Box<str>>,
+    /// Whether answers of endpoints are sent encoded to clients that accept it.
+    pub encode: Option<bool>,
+    /// The shortest body that is encoded.
+    pub encode_from: Option<u64>,
     /// The most client connections.
     pub max_connections: Option<u32>,
     /// The most bytes of a request's head.
@@ -111,6 +115,8 @@ pub(super) struct ProxyTable {
     forward: Many<Box<str>>,
     targeted: Many<Box<str>>,
     access_log: Option<Box<str>>,
+    encode: Option<bool>,
+    encode_from: Option<Size>,
     max_connections: Option<Whole<u32>>,
     max_head: Option<Size>,
     max_body: Option<Size>,
@@ -144,6 +150,8 @@ impl ProxyTable {
             forward: self.forward.0,
             targeted: self.targeted.0,
             access_log: self.access_log,
+            encode: self.encode,
+            encode_from: self.encode_from.map(|s| s.0),
             max_connections: self.max_connections.map(|n| n.0),
             max_head: self.max_head.map(|s| s.0),
             max_body: self.max_body.map(|s| s.0),

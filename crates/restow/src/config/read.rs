@@ -42,13 +42,7 @@ struct Top {
 }
 
 /// Keys of an endpoint that have a meaning in a later version.
-const LATER: [&str; 5] = [
-    "batch",
-    "harvest",
-    "jitter",
-    "refresh_after",
-    "upstream_encoding",
-];
+const LATER: [&str; 4] = ["batch", "harvest", "jitter", "refresh_after"];
 /// The codecs that a file can name.
 const CODECS: [&str; 3] = ["json", "text", "binary"];
 

@@ -7,7 +7,7 @@ use super::{
         DefaultValue, FieldText, Many, Origin, Pairs, Pointer, RouteText, Size, Status, Text,
         Whole, is_false,
     },
-    rules::{Freshness, Rules},
+    rules::{Coding, Freshness, Rules},
 };
 use crate::{
     Error, ErrorKind, Expiry, Field, FieldKind, Result,
@@ -84,6 +84,8 @@ pub(crate) struct EndpointFile {
     max_variants: Option<Whole<u16>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     compression: Option<Text<Compression>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_encoding: Option<Text<Option<Coding>>>,
 }
 
 /// What is wrong with a table whose values are right one by one, and the key to look at.
@@ -156,6 +158,9 @@ impl EndpointFile {
                 },
                 compression: self.compression.map(|t| t.0).unwrap_or_default(),
                 max_variants: self.max_variants.map_or(defaults.max_variants, |n| n.0),
+                upstream_encoding: self
+                    .upstream_encoding
+                    .map_or(defaults.upstream_encoding, |t| t.0),
             },
             templates,
             query: QueryRules {
@@ -257,6 +262,8 @@ impl From<&Declaration> for EndpointFile {
             max_variants: (rules.max_variants != Rules::default().max_variants)
                 .then_some(Whole(rules.max_variants)),
             compression: unless_default(rules.compression),
+            upstream_encoding: (rules.upstream_encoding != Rules::default().upstream_encoding)
+                .then_some(Text(rules.upstream_encoding)),
         }
     }
 }

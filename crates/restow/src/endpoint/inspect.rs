@@ -34,6 +34,10 @@ pub enum Rejection {
     KeepIf,
     /// Its body is longer than `max_body`.
     TooLarge,
+    /// Its encoding cannot be undone: it is unknown, broken, several at once, or not to be changed (`no-transform`).
+    Encoding,
+    /// Its body grows beyond all measure where it is decoded.
+    Expands,
     /// It is a stream of events, which has no end.
     EventStream,
     /// It was reached on another origin by a redirect.
@@ -55,6 +59,8 @@ impl fmt::Display for Rejection {
             Self::Reject(pointer) => write!(f, "body has {pointer}"),
             Self::KeepIf => f.write_str("keep_if"),
             Self::TooLarge => f.write_str("body is longer than max_body"),
+            Self::Encoding => f.write_str("its encoding cannot be undone"),
+            Self::Expands => f.write_str("body grows too much where it is decoded"),
             Self::EventStream => f.write_str("a stream of events"),
             Self::Redirected => f.write_str("redirected to another origin"),
             Self::Policy(rule) => write!(f, "{} (RFC {})", rule.name, rule.rfc),

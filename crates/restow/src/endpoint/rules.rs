@@ -20,6 +20,32 @@ pub enum Freshness {
     Http,
 }
 
+/// A content coding that an API can be asked for (RFC 9110 section 8.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Coding {
+    /// None: the body as it is.
+    Identity,
+    /// `gzip`.
+    Gzip,
+    /// `br`.
+    Brotli,
+    /// `zstd`.
+    Zstd,
+}
+
+impl Coding {
+    /// Returns its name in `Accept-Encoding`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Gzip => "gzip",
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
 /// How an endpoint's answers are kept. What is `None` is the cache's.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -64,6 +90,11 @@ pub struct Rules {
     pub compression: Compression,
     /// The most variants at one address.
     pub max_variants: u16,
+    /// The encoding that a proxy asks the API for, whatever its clients accept, so that all of them share one answer; what comes is decoded
+    /// before it is inspected and stored. `None`: each client's own goes through, and answers are stored as they come. Default: identity.
+    ///
+    /// The library's clients make their own requests, and have no use for it.
+    pub upstream_encoding: Option<Coding>,
 }
 
 impl Rules {
@@ -127,6 +158,7 @@ impl Default for Rules {
             budget: Budget::default(),
             compression: Compression::default(),
             max_variants: TableSpec::MAX_VARIANTS,
+            upstream_encoding: Some(Coding::Identity),
         }
     }
 }

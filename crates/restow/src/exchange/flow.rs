@@ -12,8 +12,8 @@ use crate::{
     Millis, Mode, RawKey,
     coalesce::{Flight, Passenger, Seat},
     context::{Context, FlightKey, Mount},
-    endpoint::RequestHead,
-    entry::{Address, Entry, Found, Partition},
+    endpoint::{Coding, RequestHead},
+    entry::{Address, Entry, Found, Partition, Variant},
     registry::{Mounts, Registry, Routed},
     store::Parts,
 };
@@ -27,6 +27,7 @@ pub struct Exchange {
     ctx: Arc<Context>,
     registry: Arc<Registry>,
     view: Option<Partition>,
+    negotiates: bool,
 }
 
 /// Whether a refresh can outlive the request that started it. An adapter that only borrows its client says no.
@@ -77,7 +78,18 @@ impl Exchange {
             ctx,
             registry,
             view,
+            negotiates: false,
         }
+    }
+
+    /// The same for an adapter that asks each API for its endpoint's own encoding ([`Rules::upstream_encoding`](crate::endpoint::Rules)),
+    /// and decodes what comes: what its clients accept then selects nothing, and all of them share one answer.
+    ///
+    /// [`Ticket::upstream_encoding`] and [`Answered::upstream_encoding`] say what it is; [`Ticket::prepare`] asks for it.
+    #[must_use]
+    pub fn negotiating(mut self) -> Self {
+        self.negotiates = true;
+        self
     }
 
     /// Finds out what a request comes to: an answer, a ticket to fetch it, or neither.
@@ -169,8 +181,10 @@ impl Exchange {
             key,
             partition: owner.partition.clone(),
         };
+        let coding = mount.rules().upstream_encoding;
         Inquiry {
             ctx: &self.ctx,
+            coding: coding.filter(|_| self.negotiates),
             mount,
             address,
             owner,
@@ -211,6 +225,8 @@ impl Exchange {
 struct Inquiry<'a> {
     ctx: &'a Arc<Context>,
     mount: Arc<Mount>,
+    /// What the API is asked for in place of what the client accepts.
+    coding: Option<Coding>,
     address: Address,
     owner: Owner,
     mode: Mode,
@@ -328,7 +344,7 @@ impl Inquiry<'_> {
         let entries = found.iter().map(|e| stored(e, &self.mount));
         let decision =
             restow_policy::on_request(&request, entries, now.0, &limits, &options, &mut |vary| {
-                self.variant(vary)
+                self.select(vary).map(|v| v.0)
             });
         let nth = |i: usize| found.iter().nth(i).cloned();
         let held = || {
@@ -471,20 +487,18 @@ impl Inquiry<'_> {
             .unwrap_or(Flight::Alone)
     }
 
-    fn variant(&self, vary: &str) -> Option<u128> {
-        save::variant(self.ctx, &self.mount, vary, self.head.headers).map(|v| v.0)
+    fn select(&self, vary: &str) -> Option<Variant> {
+        save::variant(self.ctx, &self.mount, vary, self.head.headers, self.coding)
     }
 
     fn selects(&self, entry: &Entry) -> bool {
-        self.variant(entry.meta.head.vary()) == Some(entry.id.variant.0)
+        self.select(entry.meta.head.vary()) == Some(entry.id.variant)
     }
 
     /// The flight for this request: of its variant, where the names in `Vary` are known.
     fn flight(&self, found: &Found) -> FlightKey {
         let newest = found.iter().max_by_key(|e| e.meta.stored_at);
-        let variant = newest.and_then(|e| {
-            save::variant(self.ctx, &self.mount, e.meta.head.vary(), self.head.headers)
-        });
+        let variant = newest.and_then(|e| self.select(e.meta.head.vary()));
         FlightKey {
             repository: self.mount.endpoint.declaration().name.shared(),
             address: self.address.clone(),
@@ -515,6 +529,7 @@ impl Inquiry<'_> {
             self.address.key.clone(),
             self.address.partition.clone(),
         )
+        .asked_for(self.coding)
     }
 
     /// What saving an answer needs to know of the request.
@@ -527,6 +542,7 @@ impl Inquiry<'_> {
             mode: self.mode,
             known: self.owner.known,
             shared: self.owner.shared,
+            coding: self.coding,
             at: self.ctx.now(),
         }
     }

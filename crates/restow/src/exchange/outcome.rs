@@ -1,6 +1,10 @@
 //! Outcomes: why a response is what it is.
 
-use crate::{RawKey, endpoint::Rejection, entry::Partition};
+use crate::{
+    RawKey,
+    endpoint::{Coding, Rejection},
+    entry::Partition,
+};
 use restow_policy::Rule;
 use std::{
     fmt,
@@ -118,6 +122,9 @@ pub struct Answered {
     pub key: Option<(RawKey, Partition)>,
     /// How long the API took for the answer that was served from the store; zero for one that was fetched.
     pub took: Duration,
+    /// The encoding that the API is asked for where that is not the client's own: only of a
+    /// [negotiating](crate::exchange::Exchange::negotiating) exchange.
+    pub upstream_encoding: Option<Coding>,
     saved: Option<Arc<OnceLock<Saved>>>,
 }
 
@@ -203,6 +210,7 @@ impl Answered {
             repository: None,
             key: None,
             took: Duration::ZERO,
+            upstream_encoding: None,
             saved: None,
         }
     }
@@ -218,8 +226,14 @@ impl Answered {
             repository: Some(repository),
             key: Some((key, partition)),
             took: Duration::ZERO,
+            upstream_encoding: None,
             saved: None,
         }
+    }
+
+    pub(crate) fn asked_for(mut self, coding: Option<Coding>) -> Self {
+        self.upstream_encoding = coding;
+        self
     }
 
     pub(crate) fn took(mut self, took: Duration) -> Self {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Millis,
     context::{Context, Mount},
-    endpoint::Rejection,
+    endpoint::{Coding, Rejection},
     entry::{Address, Entry, EntryId, Head, Variant},
     route::Target,
     store::Write,
@@ -19,7 +19,7 @@ use http::{
     HeaderMap, StatusCode,
     header::{CONTENT_TYPE, SET_COOKIE},
 };
-use restow_policy::{Facts, Rule, StoreRequest, rule};
+use restow_policy::{Facts, Role, Rule, StoreRequest, rule};
 use std::{borrow::Cow, sync::Arc};
 
 /// An answer's head, as it came.
@@ -164,7 +164,7 @@ pub(crate) fn entry(
         arrived.at,
         &ctx.defaults.targeted,
     );
-    let variant = variant(ctx, mount, head.vary(), &asked.headers)
+    let variant = variant(ctx, mount, head.vary(), &asked.headers, asked.coding)
         .ok_or(Rejection::Policy(rule::VARY_STAR))?;
     let expires_at = mount.expires_at(arrived.status, head.facts(), asked.shared, arrived.at);
     let id = EntryId {
@@ -180,20 +180,20 @@ pub(crate) fn entry(
     Ok(entry)
 }
 
-/// The variant that a request selects under these names.
+/// The variant that a request selects under these names. With a `coding` that the API is asked for in any case, what the request accepts
+/// selects nothing.
 pub(crate) fn variant(
     ctx: &Context,
     mount: &Mount,
     vary: &str,
     headers: &HeaderMap,
+    coding: Option<Coding>,
 ) -> Option<Variant> {
-    restow_policy::variant(
-        vary,
-        headers,
-        &|name| partition::role(name, &mount.credentials),
-        &ctx.secret,
-    )
-    .map(Variant)
+    let role = |name: &str| match name {
+        "accept-encoding" if coding.is_some() => Role::Settled,
+        _ => partition::role(name, &mount.credentials),
+    };
+    restow_policy::variant(vary, headers, &role, &ctx.secret).map(Variant)
 }
 
 /// Writes an entry. A store that fails is logged and loses nothing but the entry.

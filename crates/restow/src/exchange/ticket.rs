@@ -10,12 +10,15 @@ use crate::{
     Millis, Mode,
     coalesce::{Flight, Leader},
     context::{Context, FlightKey, Mount},
-    endpoint::Rejection,
+    endpoint::{Coding, Rejection},
     entry::{Address, Entry, Generation},
     store::Parts,
 };
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode, header::CONTENT_LENGTH};
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode,
+    header::{ACCEPT_ENCODING, CONTENT_LENGTH},
+};
 use restow_policy::{ErrorKind as Failure, rule};
 use std::sync::{Arc, OnceLock};
 
@@ -32,6 +35,8 @@ pub(crate) struct Asked {
     pub(crate) known: bool,
     /// Whether the rules for shared caches apply.
     pub(crate) shared: bool,
+    /// What the API is asked for in place of what the client accepts.
+    pub(crate) coding: Option<Coding>,
     pub(crate) at: Millis,
 }
 
@@ -81,14 +86,24 @@ pub struct Collector {
 }
 
 impl Ticket {
-    /// Readies the headers of the request: takes out the caller's own conditions and puts in the cache's.
+    /// Readies the headers of the request: takes out the caller's own conditions and puts in the cache's, and the endpoint's encoding
+    /// where that is [settled](Self::upstream_encoding).
     pub fn prepare(&self, headers: &mut HeaderMap) {
         restow_policy::drop_own_conditions(headers);
+        if let Some(coding) = self.asked.coding {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding.as_str()));
+        }
         if let Some(entry) = &self.validates {
             for (name, value) in restow_policy::conditions(&stored(entry, &self.mount)) {
                 headers.insert(name, value);
             }
         }
+    }
+
+    /// Returns the encoding that the API is asked for, where that is not the client's own: the adapter then decodes what comes, whatever its
+    /// encoding. Only of a [negotiating](crate::exchange::Exchange::negotiating) exchange.
+    pub fn upstream_encoding(&self) -> Option<Coding> {
+        self.asked.coding
     }
 
     /// Returns why the request is made.
@@ -238,6 +253,7 @@ impl Ticket {
             self.address.key.clone(),
             self.address.partition.clone(),
         )
+        .asked_for(self.asked.coding)
     }
 
     /// RFC 9111 section 4.3.4: the answer's fields renew the entry.
@@ -304,9 +320,19 @@ impl Collector {
         fits
     }
 
+    /// Returns the longest body that is stored, in bytes.
+    pub fn max_body(&self) -> u64 {
+        self.ticket.mount.rules().max_body
+    }
+
     /// The body is too large to be stored.
     pub fn too_large(self) {
-        _ = self.saved.set(Saved::Rejected(Rejection::TooLarge));
+        self.refuse(Rejection::TooLarge);
+    }
+
+    /// The adapter found a reason not to store the body, which goes to the caller alone.
+    pub fn refuse(self, rule: Rejection) {
+        _ = self.saved.set(Saved::Rejected(rule));
         self.ticket.alone();
     }
 
@@ -319,15 +345,23 @@ impl Collector {
     ///
     /// # Cancel safety
     /// Dropped, the answer is stored as a whole or not at all.
-    pub async fn finish(self) -> Saved {
+    pub async fn finish(mut self) -> Saved {
+        let body = std::mem::take(&mut self.body).freeze();
+        self.finish_with(body).await
+    }
+
+    /// The same for an adapter that has the whole body, and [pushed](Self::push) nothing.
+    ///
+    /// # Cancel safety
+    /// As [`finish`](Self::finish).
+    pub async fn finish_with(self, body: Bytes) -> Saved {
         let Self {
             ticket,
             arrived,
             expected,
-            body,
             saved,
+            ..
         } = self;
-        let body: Bytes = body.freeze();
         // A client that decodes bodies takes the length out with the encoding; what is left must be true.
         if expected.is_some_and(|len| len != body.len() as u64) {
             ticket.land(Flight::Failed("the answer is shorter than it says".into()));

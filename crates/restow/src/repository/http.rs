@@ -55,6 +55,7 @@ impl Offer<'_> {
             mode: Mode::Live,
             known: owner.known,
             shared: owner.shared,
+            coding: None,
             at: now,
         };
         let address = Address {

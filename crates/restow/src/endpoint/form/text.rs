@@ -3,6 +3,7 @@
 use super::{Written, wrong};
 use crate::{
     Expiry, Result,
+    endpoint::Coding,
     expiry::{format_duration, parse_duration},
     mode::Mode,
     route::{Template, Undeclared},
@@ -231,6 +232,26 @@ const UNDECLARED: [(&str, Undeclared); 3] = [
     ("key", Undeclared::Key),
     ("ignore", Undeclared::Ignore),
     ("bypass", Undeclared::Bypass),
+];
+
+impl Written for Option<Coding> {
+    const EXPECTED: &'static str = "\"identity\", \"gzip\", \"br\", \"zstd\" or \"client\"";
+
+    fn read(text: &str) -> Result<Self> {
+        choice(&CODINGS, text)
+    }
+
+    fn write(&self) -> String {
+        named(&CODINGS, self)
+    }
+}
+
+const CODINGS: [(&str, Option<Coding>); 5] = [
+    ("identity", Some(Coding::Identity)),
+    ("gzip", Some(Coding::Gzip)),
+    ("br", Some(Coding::Brotli)),
+    ("zstd", Some(Coding::Zstd)),
+    ("client", None),
 ];
 
 fn choice<T: Copy>(all: &[(&str, T)], text: &str) -> Result<T> {

@@ -1,0 +1,123 @@
+//! Answers of the API that come encoded where one encoding is settled for all clients: inspected and stored is what they hold.
+
+use crate::{
+    coding::{self, Content},
+    fit::no_transform,
+    recode,
+    refusal::Refusal,
+};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::{Method, Response, response::Parts};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, BodyStream, StreamBody};
+use restow::{
+    client::{Body, BoxError, Landed, response},
+    endpoint::Rejection,
+    exchange::{Answered, Landing, Ticket},
+};
+
+/// Takes an answer of the API in, as [`restow::client::land`] does; one that came encoded for an endpoint of a settled encoding is decoded first.
+///
+/// What cannot be decoded within the endpoint's `max_body`, and without growing beyond all measure, goes on as it came and is not stored.
+///
+/// # Errors
+/// [`Refusal::Unreachable`] where the body breaks off before it can be decoded.
+pub(crate) async fn land<B>(
+    ticket: Ticket,
+    method: &Method,
+    answer: Response<B>,
+    url: String,
+) -> Result<Landed, Refusal>
+where
+    B: http_body::Body<Data = Bytes, Error = BoxError> + Send + Unpin + 'static,
+{
+    let content = match ticket.upstream_encoding() {
+        Some(_) => Content::of(answer.headers()),
+        None => Content::Plain,
+    };
+    if content == Content::Plain {
+        return Ok(restow::client::land(ticket, method, answer, Some(url)).await);
+    }
+    let coding = match content {
+        Content::Coded(coding) if !no_transform(answer.headers()) => Some(coding),
+        _ => None,
+    };
+    let (mut parts, body) = answer.into_parts();
+    let now = ticket.now();
+    let mut plain = parts.headers.clone();
+    coding::undo(&mut plain);
+    let (collector, answered) = match ticket.head(parts.status, plain.clone(), Some(url)).await {
+        Landing::Answer(entry, part, answered) => {
+            let response = response(&entry, method, part, answered, now);
+            return Ok(Landed::Response(Box::new(response)));
+        }
+        Landing::Again(ticket) => return Ok(Landed::Again(ticket)),
+        Landing::Pass(answered) => return Ok(landed(parts, Body::passing(body), answered)),
+        Landing::Collect(collector, answered) => (collector, answered),
+    };
+    let Some(coding) = coding else {
+        collector.refuse(Rejection::Encoding);
+        return Ok(landed(parts, Body::passing(body), answered));
+    };
+    let most = collector.max_body();
+    let pieces = match read(body, most).await {
+        Ok(Read::Whole(pieces)) => pieces,
+        Ok(Read::Longer(body)) => {
+            collector.refuse(Rejection::TooLarge);
+            return Ok(landed(parts, body, answered));
+        }
+        Err(error) => {
+            let why = error.to_string();
+            collector.fail(why.as_str().into());
+            return Err(Refusal::Unreachable(why.into()));
+        }
+    };
+    match recode::decode(coding, &pieces, most).await {
+        Ok(body) => {
+            collector.finish_with(body.clone()).await;
+            parts.headers = plain;
+            Ok(landed(parts, Body::whole(body), answered))
+        }
+        Err(rule) => {
+            tracing::debug!(target: "restow", %rule, "an encoded answer is not stored, and goes on as it came");
+            collector.refuse(rule);
+            Ok(landed(parts, recode::whole(pieces), answered))
+        }
+    }
+}
+
+fn landed(mut parts: Parts, body: Body, answered: Answered) -> Landed {
+    parts.extensions.insert(answered);
+    Landed::Response(Box::new(Response::from_parts(parts, body)))
+}
+
+/// What of a body is there.
+enum Read {
+    /// All of it.
+    Whole(Vec<Bytes>),
+    /// More than was to be read: what was read, and the rest.
+    Longer(Body),
+}
+
+/// Reads up to `most` bytes.
+async fn read<B>(mut body: B, most: u64) -> Result<Read, BoxError>
+where
+    B: http_body::Body<Data = Bytes, Error = BoxError> + Send + Unpin + 'static,
+{
+    let mut pieces = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame?.into_data() else {
+            continue;
+        };
+        length += piece.len() as u64;
+        pieces.push(piece);
+        if length > most {
+            let read = pieces.into_iter().map(|p| Ok(Frame::data(p)));
+            let all = stream::iter(read).chain(BodyStream::new(body));
+            return Ok(Read::Longer(Body::passing(StreamBody::new(all))));
+        }
+    }
+    Ok(Read::Whole(pieces))
+}

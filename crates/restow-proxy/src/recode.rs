@@ -1,0 +1,307 @@
+//! Bodies that are encoded or decoded on their way, in pieces.
+
+use crate::coding::Coding;
+use async_compression::{
+    Level, brotli,
+    tokio::bufread as codec,
+    zstd::{CParameter, DParameter},
+};
+use bytes::{Buf as _, BufMut as _, Bytes};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use http_body::{Body as _, Frame};
+use http_body_util::StreamBody;
+use restow::{
+    client::{Body, BoxError},
+    endpoint::Rejection,
+};
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _, ReadBuf};
+use tokio_util::io::ReaderStream;
+
+/// The most of a body that one step of a codec is given.
+const PIECE: usize = 16 << 10;
+/// How much a codec takes in, or gives out, before other tasks have their turn: a few milliseconds of work.
+const TURN: usize = 128 << 10;
+/// How many times its length a body may grow to where it is decoded for the store.
+const MOST_GROWTH: u64 = 250;
+/// Up to this length it may grow as it likes.
+const FREE_GROWTH: u64 = 1 << 20;
+/// The window in which zstd and brotli look for repetitions, as a power of two: memory of each answer under way.
+const WINDOW: u8 = 18;
+/// The largest window that an answer in zstd may ask for (RFC 9659).
+const LARGEST_WINDOW: u32 = 23;
+
+type Reader = Pin<Box<dyn AsyncRead + Send>>;
+
+/// Encodes a body while it is read.
+pub(crate) fn encoded(coding: Coding, body: Body) -> Body {
+    let from = Pieces::of(body);
+    passing(match coding {
+        Coding::Gzip => Box::pin(codec::GzipEncoder::with_quality(from, Level::Precise(4))),
+        Coding::Deflate => Box::pin(codec::ZlibEncoder::with_quality(from, Level::Precise(4))),
+        Coding::Brotli => {
+            let params = brotli::EncoderParams::default().quality(Level::Precise(4));
+            let params = params.window_size(WINDOW.into());
+            Box::pin(codec::BrotliEncoder::with_params(from, params))
+        }
+        Coding::Zstd => {
+            let window = CParameter::window_log(WINDOW.into());
+            let level = Level::Precise(3);
+            Box::pin(codec::ZstdEncoder::with_quality_and_params(
+                from,
+                level,
+                &[window],
+            ))
+        }
+    })
+}
+
+/// Decodes a body while it is read, however long it becomes.
+pub(crate) fn decoded(coding: Coding, body: Body) -> Body {
+    passing(decoder(coding, body))
+}
+
+/// Decodes a whole body for the store.
+///
+/// # Errors
+/// [`Rejection::Encoding`] where it is not of this coding, or breaks off; [`Rejection::TooLarge`] where it becomes longer than `most`;
+/// [`Rejection::Expands`] where it grows more than bodies do.
+pub(crate) async fn decode(
+    coding: Coding,
+    pieces: &[Bytes],
+    most: u64,
+) -> Result<Bytes, Rejection> {
+    let length: u64 = pieces.iter().map(|p| p.len() as u64).sum();
+    if length == 0 {
+        return Ok(Bytes::new());
+    }
+    let growth = length.saturating_mul(MOST_GROWTH).max(FREE_GROWTH);
+    let read = read(decoder(coding, whole(pieces.to_vec())), most.min(growth)).await;
+    let read = match read {
+        // Some take "deflate" at its word, and leave out the frame that it has in HTTP (RFC 9110 section 8.4.1.2).
+        Err(_) if coding == Coding::Deflate => {
+            let bare = codec::DeflateDecoder::new(Pieces::of(whole(pieces.to_vec())));
+            self::read(Box::pin(bare), most.min(growth)).await
+        }
+        read => read,
+    };
+    match read {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) if growth < most => Err(Rejection::Expands),
+        Ok(None) => Err(Rejection::TooLarge),
+        Err(_) => Err(Rejection::Encoding),
+    }
+}
+
+/// A body of pieces that are there.
+pub(crate) fn whole(pieces: Vec<Bytes>) -> Body {
+    let frames = pieces.into_iter().map(Frame::data);
+    Body::passing(StreamBody::new(stream::iter(frames.map(Ok::<_, BoxError>))))
+}
+
+/// Reads to the end; `None` where it is longer than `most`.
+async fn read(mut from: Reader, most: u64) -> io::Result<Option<Bytes>> {
+    let mut read = Vec::new();
+    let mut turn = 0;
+    loop {
+        let length = from.read_buf(&mut (&mut read).limit(PIECE)).await?;
+        if length == 0 {
+            read.shrink_to_fit();
+            return Ok(Some(read.into()));
+        }
+        if read.len() as u64 > most {
+            return Ok(None);
+        }
+        turn += length;
+        if turn >= TURN {
+            turn = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn decoder(coding: Coding, body: Body) -> Reader {
+    let from = Pieces::of(body);
+    match coding {
+        Coding::Gzip => {
+            let mut decoder = codec::GzipDecoder::new(from);
+            decoder.multiple_members(true);
+            Box::pin(decoder)
+        }
+        Coding::Deflate => Box::pin(codec::ZlibDecoder::new(from)),
+        Coding::Brotli => Box::pin(codec::BrotliDecoder::new(from)),
+        Coding::Zstd => {
+            let window = DParameter::window_log_max(LARGEST_WINDOW);
+            let mut decoder = codec::ZstdDecoder::with_params(from, &[window]);
+            decoder.multiple_members(true);
+            Box::pin(decoder)
+        }
+    }
+}
+
+fn passing(reader: Reader) -> Body {
+    let pieces = ReaderStream::with_capacity(reader, PIECE);
+    Body::passing(StreamBody::new(pieces.map_ok(Frame::data).boxed()))
+}
+
+/// A body as codecs read it: in small pieces, with a pause for other tasks after a few.
+struct Pieces {
+    body: Body,
+    piece: Bytes,
+    turn: usize,
+}
+
+impl Pieces {
+    fn of(body: Body) -> Self {
+        Self {
+            body,
+            piece: Bytes::new(),
+            turn: 0,
+        }
+    }
+}
+
+impl AsyncBufRead for Pieces {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        if this.turn >= TURN {
+            this.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        while this.piece.is_empty() {
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Ok(frame)) => this.piece = frame.into_data().unwrap_or_default(),
+                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                None => return Poll::Ready(Ok(&[])),
+            }
+        }
+        let end = this.piece.len().min(PIECE);
+        Poll::Ready(Ok(this.piece.get(..end).unwrap_or_default()))
+    }
+
+    fn consume(self: Pin<&mut Self>, amount: usize) {
+        let this = self.get_mut();
+        this.piece.advance(amount.min(this.piece.len()));
+        this.turn += amount;
+    }
+}
+
+impl AsyncRead for Pieces {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let piece = ready!(self.as_mut().poll_fill_buf(cx))?;
+        let length = piece.len().min(into.remaining());
+        into.put_slice(piece.get(..length).unwrap_or_default());
+        self.consume(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Coding; 4] = [Coding::Zstd, Coding::Brotli, Coding::Gzip, Coding::Deflate];
+
+    async fn encode(coding: Coding, body: &Bytes) -> Bytes {
+        let body = encoded(coding, Body::whole(body.clone()));
+        body.bytes().await.unwrap()
+    }
+
+    /// Text that repeats itself, but not too much.
+    fn text(lines: usize) -> Bytes {
+        let mut text = String::new();
+        for line in 0..lines {
+            text.push_str(&format!(
+                "{line:08} {:016x}\n",
+                line.wrapping_mul(0x9E37_79B9)
+            ));
+        }
+        text.into()
+    }
+
+    #[tokio::test]
+    async fn what_is_encoded_comes_back_whatever_its_length() {
+        for coding in ALL {
+            for lines in [0, 1, 100, 40_000] {
+                let plain = text(lines);
+                let encoded = encode(coding, &plain).await;
+                assert!(
+                    plain.len() < 10_000 || encoded.len() < plain.len() * 3 / 4,
+                    "{coding:?}"
+                );
+                let back = decode(coding, std::slice::from_ref(&encoded), 1 << 20).await;
+                assert!(
+                    back == Ok(plain.clone()) || lines == 0,
+                    "{coding:?} {lines}"
+                );
+                let streamed = decoded(coding, Body::whole(encoded));
+                assert!(
+                    streamed.bytes().await.unwrap() == plain,
+                    "{coding:?} {lines}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_too_long_grows_too_much_or_breaks_off_is_none() {
+        for coding in ALL {
+            let plain = text(1_000);
+            let encoded = encode(coding, &plain).await;
+            let length = plain.len() as u64;
+            let whole = [encoded.clone()];
+            assert_eq!(
+                decode(coding, &whole, length).await,
+                Ok(plain),
+                "{coding:?}"
+            );
+            assert_eq!(
+                decode(coding, &whole, length - 1).await,
+                Err(Rejection::TooLarge),
+                "{coding:?}"
+            );
+            let cut = [encoded.slice(..encoded.len() - 1)];
+            assert_eq!(
+                decode(coding, &cut, length).await,
+                Err(Rejection::Encoding),
+                "{coding:?}"
+            );
+            let junk = [Bytes::from_static(b"{\"this\": \"is plain\"}")];
+            assert_eq!(
+                decode(coding, &junk, length).await,
+                Err(Rejection::Encoding),
+                "{coding:?}"
+            );
+            // Nothing, very often.
+            let bomb = [encode(coding, &vec![0; 8 << 20].into()).await];
+            assert!(bomb[0].len() < 16 << 10, "{coding:?} {}", bomb[0].len());
+            assert_eq!(
+                decode(coding, &bomb, u64::MAX).await,
+                Err(Rejection::Expands),
+                "{coding:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn members_follow_each_other_and_deflate_may_lack_its_frame() {
+        let (one, two) = (text(3), text(5));
+        for coding in [Coding::Gzip, Coding::Zstd] {
+            let pieces = [encode(coding, &one).await, encode(coding, &two).await];
+            let both = [one.clone(), two.clone()].concat();
+            assert_eq!(decode(coding, &pieces, 1 << 20).await, Ok(both.into()));
+        }
+        let framed = encode(Coding::Deflate, &one).await;
+        let bare = framed.slice(2..framed.len() - 4);
+        assert_eq!(decode(Coding::Deflate, &[bare], 1 << 20).await, Ok(one));
+    }
+}
