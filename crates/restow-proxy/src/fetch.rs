@@ -78,7 +78,7 @@ pub(crate) struct Call {
 }
 
 impl Shared {
-    /// Makes one request.
+    /// Makes one request; its answer still has the fields of its connection.
     pub(crate) async fn send(
         &self,
         upstream: &Upstream,
@@ -97,7 +97,7 @@ impl Shared {
             tokio::time::timeout(self.options.upstream_timeout, self.client.request(request));
         match sent.await {
             Ok(Ok(mut response)) => {
-                fields::clean_response(response.headers_mut(), self.exchange.now());
+                fields::date(response.headers_mut(), self.exchange.now());
                 *response.version_mut() = Version::HTTP_11;
                 Ok(response)
             }
@@ -139,6 +139,7 @@ impl Shared {
             let fetched = answer.status();
             match land(ticket, method, answer, call.uri.to_string()).await? {
                 Landed::Response(mut response) => {
+                    fields::clean_response(response.headers_mut());
                     if let Some(answered) = response.extensions().get::<Answered>() {
                         let status = status::fetched(&self.options.name, answered, fetched);
                         response.headers_mut().append(CACHE_STATUS, status);

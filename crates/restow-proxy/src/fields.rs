@@ -48,9 +48,8 @@ pub(crate) fn clean_request(headers: &mut HeaderMap) {
     }
 }
 
-/// Makes an answer of an API one that goes on: without what concerned the connection to it, and with the day it came (RFC 9110 section 6.6.1).
-pub(crate) fn clean_response(headers: &mut HeaderMap, now: restow::Millis) {
-    restow_policy::drop_hop_by_hop(headers);
+/// Gives an answer of an API the day it came, where it has none (RFC 9110 section 6.6.1).
+pub(crate) fn date(headers: &mut HeaderMap, now: restow::Millis) {
     if !headers.contains_key(DATE) {
         let since = Duration::from_millis(u64::try_from(now.0).unwrap_or(0));
         let text = httpdate::fmt_http_date(UNIX_EPOCH + since);
@@ -58,6 +57,13 @@ pub(crate) fn clean_response(headers: &mut HeaderMap, now: restow::Millis) {
             headers.insert(DATE, value);
         }
     }
+}
+
+/// Makes an answer of an API one that goes on: without what concerned the connection to it.
+///
+/// Not before the cache has seen it: a `Cache-Control` that `Connection` names must not go past a client, and restricts all the same.
+pub(crate) fn clean_response(headers: &mut HeaderMap) {
+    restow_policy::drop_hop_by_hop(headers);
 }
 
 /// The proxy's own line in `Via` (RFC 9110 section 7.6.3).

@@ -240,6 +240,7 @@ impl Shared {
         }
         let status = status::forwarded(&self.options.name, &answered, Some(answer.status()));
         let mut response = answer.map(|body| Body::passing(self.guard(body)));
+        fields::clean_response(response.headers_mut());
         response.headers_mut().append(CACHE_STATUS, status);
         Ok(Reply {
             response,

@@ -57,6 +57,17 @@ fn no_store() -> Vec<Case> {
                 false,
             ),
             (
+                "no_store_in_a_field_that_connection_names_is_not_stored",
+                "",
+                &[
+                    "connection: cache-control",
+                    "cache-control: no-store",
+                    "expires: {date+3600}",
+                ],
+                1,
+                false,
+            ),
+            (
                 "no_store_with_a_value_is_not_stored",
                 "",
                 &["cache-control: no-store=1, max-age=60"],
