@@ -180,7 +180,7 @@ impl Shared {
                 response.headers_mut().append(CACHE_STATUS, status);
                 if let Some(ticket) = refresh.filter(|t| !t.should_rest()) {
                     let call = call(destination, parts, known)?;
-                    tokio::spawn(self.clone().refresh(ticket, call));
+                    tokio::spawn(self.clone().refresh(*ticket, call));
                 }
                 Ok(Reply {
                     response,
@@ -192,7 +192,7 @@ impl Shared {
                 let call = call(destination, parts, known)?;
                 let shared = self.clone();
                 // A task of its own: the fetch goes on when its client goes.
-                let fetch = tokio::spawn(async move { shared.drive(ticket, &call).await });
+                let fetch = tokio::spawn(async move { shared.drive(*ticket, &call).await });
                 let fetched = fetch
                     .await
                     .unwrap_or_else(|_| Err(Refusal::Unreachable("its task ended early".into())));

@@ -272,7 +272,7 @@ async fn begin(world: &World, who: Who, parts: &Parts) -> Result<Ticket> {
         .begin(RequestHead::from(parts), Background::Impossible)
         .await
     {
-        Begin::Fetch(ticket) => Ok(ticket),
+        Begin::Fetch(ticket) => Ok(*ticket),
         other => bail!("the request came to {other:?}"),
     }
 }

@@ -315,13 +315,13 @@ async fn one<E: Endpoint, C: Fetch + ?Sized>(
                 tracing::warn!(target: "restow", repository = repository.mount().name(), %error, "a stored answer no longer decodes; it is fetched anew");
                 parts.extensions.insert(Mode::Refresh);
                 match begin(&exchange, repository, raw, &parts).await {
-                    Begin::Fetch(ticket) => drive(repository, ticket, parts, client).await,
+                    Begin::Fetch(ticket) => drive(repository, *ticket, parts, client).await,
                     _ => Err(error),
                 }
             }
             Err(error) => Err(error),
         },
-        Begin::Fetch(ticket) => drive(repository, ticket, parts, client).await,
+        Begin::Fetch(ticket) => drive(repository, *ticket, parts, client).await,
         Begin::Refuse(_) => Err(named(Error::new(
             ErrorKind::Offline,
             "the answer is not held, and the mode forbids asking for it",

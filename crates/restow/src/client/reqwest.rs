@@ -132,7 +132,7 @@ impl Middleware for CacheMiddleware {
             .await
         {
             Begin::Fetch(ticket) => {
-                drive(ticket, request, Through::Borrowed(next, extensions)).await
+                drive(*ticket, request, Through::Borrowed(next, extensions)).await
             }
             other => {
                 settle(
@@ -188,7 +188,7 @@ impl Middleware for Owning {
             Begin::Fetch(ticket) => {
                 let through = Through::Owned(self.inner.clone(), extensions.clone());
                 // A task of its own: the fetch goes on when its caller goes.
-                match tokio::spawn(drive(ticket, request, through)).await {
+                match tokio::spawn(drive(*ticket, request, through)).await {
                     Ok(response) => response,
                     Err(lost) => Err(failed(&format!("its task ended early: {lost}"))),
                 }
@@ -204,7 +204,7 @@ impl Middleware for Owning {
                     .zip(request.try_clone())
                 {
                     tokio::spawn(refresh_behind(
-                        ticket,
+                        *ticket,
                         again,
                         Through::Owned(self.inner.clone(), extensions.clone()),
                     ));
@@ -319,7 +319,7 @@ async fn settle(
         }
         Begin::Refuse(answered) => Ok(finish(refusal(answered), None, &url)),
         Begin::Failed(why) => Err(failed(&why)),
-        Begin::Fetch(ticket) => drive(ticket, request, through).await,
+        Begin::Fetch(ticket) => drive(*ticket, request, through).await,
         Begin::Bypass(answered, invalidation) => {
             let response = through.send(request).await?;
             if let Some(invalidation) = invalidation {

@@ -145,7 +145,7 @@ where
                 } => {
                     if let Some(ticket) = refresh.filter(|t| !t.should_rest()) {
                         tokio::spawn(refresh_behind(
-                            ticket,
+                            *ticket,
                             Request::from_parts(parts, body),
                             inner,
                         ));
@@ -153,7 +153,7 @@ where
                     Ok(response(&entry, &method, part, answered, exchange.now()))
                 }
                 Begin::Fetch(ticket) => {
-                    match tokio::spawn(drive(ticket, Request::from_parts(parts, body), inner)).await
+                    match tokio::spawn(drive(*ticket, Request::from_parts(parts, body), inner)).await
                     {
                         Ok(end) => end,
                         Err(lost) => Err(ServiceError::Shared(

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 use restow_policy::Facts;
 use std::{ops::Range, sync::Arc};
 
@@ -164,7 +164,9 @@ impl Head {
 
     /// Builds the header map: every line, in order; the values are slices of the stored lines, not copies.
     pub fn headers(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(16);
+        // One place for each line, and for the few that are added: `Age`, `Via`, `Cache-Status`.
+        let lines = memchr_iter(b'\n', &self.lines).count();
+        let mut map = HeaderMap::with_capacity(lines + 3);
         for (name, value) in split_lines(&self.lines) {
             let name = self
                 .lines

@@ -52,10 +52,10 @@ pub enum Begin {
         /// Why.
         answered: Answered,
         /// The right to refresh it.
-        refresh: Option<Ticket>,
+        refresh: Option<Box<Ticket>>,
     },
-    /// Make the request.
-    Fetch(Ticket),
+    /// Make the request. Boxed, for a hit carries the room of what it is not.
+    Fetch(Box<Ticket>),
     /// Answer with 504: nothing may be served, and nobody may be asked.
     Refuse(Answered),
     /// The fetch that this request waited for failed.
@@ -553,8 +553,8 @@ impl Inquiry<'_> {
         validates: Option<Arc<Entry>>,
         held: Option<Arc<Entry>>,
         outcome: Outcome,
-    ) -> Ticket {
-        Ticket {
+    ) -> Box<Ticket> {
+        Box::new(Ticket {
             ctx: self.ctx.clone(),
             mount: self.mount.clone(),
             address: self.address.clone(),
@@ -563,7 +563,7 @@ impl Inquiry<'_> {
             held,
             outcome,
             leader,
-        }
+        })
     }
 }
 

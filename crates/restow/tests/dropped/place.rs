@@ -208,7 +208,7 @@ impl Place {
             .begin(RequestHead::from(&parts), Background::Impossible)
             .await
         {
-            Begin::Fetch(ticket) => ticket,
+            Begin::Fetch(ticket) => *ticket,
             other => panic!("{other:?}"),
         }
     }
