@@ -5,8 +5,6 @@ use crate::{
     exit::{Exit, Failure},
     redact::{Secrets, redact},
 };
-use bytesize::ByteSize;
-use http::HeaderName;
 use percent_encoding::percent_decode_str;
 use restow::{
     AnyRepository, Binary, Cache, CacheBuilder, Config, Declaration, DeclaredEndpoint, ErrorKind,
@@ -16,8 +14,6 @@ use std::path::PathBuf;
 
 /// The cache where neither the command line nor a configuration names one.
 const DEFAULT_CACHE: &str = "restow.db";
-/// The memory before the store of a cache that stands between several users, in bytes: 64 MiB.
-const MEMORY: u64 = 64 << 20;
 
 /// An open cache with the repositories that a command needs.
 #[derive(Debug)]
@@ -51,80 +47,22 @@ impl Session {
         access: Access,
         mode: Option<Mode>,
     ) -> Result<Self, Failure> {
-        Self::open_with(config(global)?, global, access, mode, |builder, _| builder).await
-    }
-
-    /// The same of a cache that stands between several users: with memory before its store, unless its URL says how much.
-    pub(crate) async fn open_shared(
-        global: &Global,
-        mode: Option<Mode>,
-        memory: Option<ByteSize>,
-        mut targeted: Vec<HeaderName>,
-    ) -> Result<Self, Failure> {
         let config = config(global)?;
-        for name in config
-            .iter()
-            .filter_map(Config::proxy)
-            .flat_map(|p| &p.targeted)
-        {
-            let wrong =
-                |_| Failure::usage(format!("targeted in [proxy]: {name:?} is no header's name"));
-            targeted.push(name.parse().map_err(wrong)?);
-        }
-        let says = config.as_ref().is_some_and(|c| c.memory().is_some());
-        Self::open_with(config, global, Access::Create, mode, |builder, url| {
-            let builder = builder.shared(true).targeted(targeted);
-            let says = says || url.starts_with("memory:") || url.contains("memory=");
-            match memory.map(|size| size.as_u64()) {
-                Some(0) => builder,
-                Some(bytes) => builder.memory(bytes),
-                None if says => builder,
-                None => builder.memory(MEMORY),
-            }
-        })
-        .await
-    }
-
-    async fn open_with(
-        config: Option<Config>,
-        global: &Global,
-        access: Access,
-        mode: Option<Mode>,
-        adjust: impl FnOnce(CacheBuilder, &str) -> CacheBuilder,
-    ) -> Result<Self, Failure> {
-        let mut builder = match &config {
-            Some(config) => config.builder()?,
-            None => Cache::builder(),
-        };
-        let mut url = match (&global.cache, &config) {
-            (Some(url), _) => url.clone(),
-            (None, Some(config)) => config
-                .cache_url()?
-                .unwrap_or_else(|| DEFAULT_CACHE.to_owned()),
-            (None, None) => DEFAULT_CACHE.to_owned(),
-        };
+        let mut settings = Settings::of(config.as_ref(), global)?;
         let mut place = None;
-        if let Some(path) = file(&url).filter(|p| !p.exists()) {
+        if let Some(path) = file(&settings.url).filter(|p| !p.exists()) {
             match access {
                 Access::Create => {}
                 Access::Imagine => {
                     place = Some(format!("{}, which is not there yet,", path.display()));
-                    url = "memory:".to_owned();
+                    settings.url = "memory:".to_owned();
                 }
                 Access::Existing => return Err(no_cache(&path)),
             }
         }
-        builder = adjust(builder, &url).url(url);
+        let mut builder = settings.builder.url(settings.url);
         if let Some(mode) = mode {
             builder = builder.mode(mode);
-        }
-        let principal = match (&global.principal, &config) {
-            (Some(name), _) => Some(name.clone()),
-            (None, Some(config)) => config.principal()?,
-            (None, None) => None,
-        };
-        if let Some(name) = &principal {
-            builder = builder.principal(name);
         }
         let cache = builder.build().await?;
         let mut session = Self {
@@ -133,7 +71,7 @@ impl Session {
             place: place.unwrap_or_else(|| cache.store().to_string()),
             cache,
             config,
-            named: principal.is_some(),
+            named: settings.named,
         };
         session.open_repositories(access).await?;
         let all: Vec<AnyRepository> = session.cache.iter().collect();
@@ -215,6 +153,42 @@ impl Session {
     }
 }
 
+/// What command line and configuration say of a cache.
+pub(crate) struct Settings {
+    /// All but its URL.
+    pub(crate) builder: CacheBuilder,
+    pub(crate) url: String,
+    /// Whether a principal is named.
+    pub(crate) named: bool,
+}
+
+impl Settings {
+    pub(crate) fn of(config: Option<&Config>, global: &Global) -> Result<Self, Failure> {
+        let mut builder = match config {
+            Some(config) => config.builder()?,
+            None => Cache::builder(),
+        };
+        let url = match (&global.cache, config) {
+            (Some(url), _) => Some(url.clone()),
+            (None, Some(config)) => config.cache_url()?,
+            (None, None) => None,
+        };
+        let principal = match (&global.principal, config) {
+            (Some(name), _) => Some(name.clone()),
+            (None, Some(config)) => config.principal()?,
+            (None, None) => None,
+        };
+        if let Some(name) = &principal {
+            builder = builder.principal(name);
+        }
+        Ok(Self {
+            builder,
+            url: url.unwrap_or_else(|| DEFAULT_CACHE.to_owned()),
+            named: principal.is_some(),
+        })
+    }
+}
+
 /// Reads the configuration, where there is one.
 pub(crate) fn config(global: &Global) -> Result<Option<Config>, Failure> {
     let path = Config::find(global.config.as_deref());
@@ -226,21 +200,26 @@ pub(crate) fn config(global: &Global) -> Result<Option<Config>, Failure> {
 /// Each says what its credentials are, whether it says so itself or not.
 pub(crate) async fn declarations(global: &Global) -> Result<(Vec<Declaration>, String), Failure> {
     if let Some(config) = config(global)? {
-        let inherited = config.credentials().cloned().unwrap_or_default();
-        let mut all = config.endpoints().to_vec();
-        for declaration in &mut all {
-            declaration
-                .rules
-                .credentials
-                .get_or_insert_with(|| inherited.clone());
-        }
-        return Ok((all, config.origin().to_owned()));
+        return Ok((declared(&config), config.origin().to_owned()));
     }
     let session = Session::open(global, Access::Existing, None).await?;
     let stored = session.cache.iter().map(|r| whole(&r)).collect();
     let place = session.place().to_owned();
     session.close().await?;
     Ok((stored, place))
+}
+
+/// Returns the declarations of a configuration; each says what its credentials are.
+pub(crate) fn declared(config: &Config) -> Vec<Declaration> {
+    let inherited = config.credentials().cloned().unwrap_or_default();
+    let mut all = config.endpoints().to_vec();
+    for declaration in &mut all {
+        declaration
+            .rules
+            .credentials
+            .get_or_insert_with(|| inherited.clone());
+    }
+    all
 }
 
 /// Returns the declaration of a repository, with the credentials that it inherits.

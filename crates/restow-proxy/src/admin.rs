@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 /// | request | answer |
 /// |---|---|
 /// | `GET /healthz` | 200 while the process answers |
-/// | `GET /readyz` | 200 while the store answers and the proxy takes requests, else 503 |
+/// | `GET /readyz` | 200 while the store answers and the proxy takes requests, else 503; it tells of endpoints whose requests bypass the cache |
 /// | `GET /metrics` | numbers in the text format of Prometheus |
 /// | `POST /purge?..` | removes entries: `repository=`, `where=FIELD=VALUE`, `url=`, `principal=`, `tag=`, `status=`, `since=`, `until=`, `expired`; at least one of them, or `all` |
 /// | `GET /mode`, `PUT /mode` | how network and store may be used: the body is its name |
@@ -158,7 +158,16 @@ impl Admin {
         let asked =
             tokio::time::timeout(Duration::from_secs(1), self.proxy.cache().store().tables());
         match asked.await {
-            Ok(Ok(_)) => text(StatusCode::OK, "ready"),
+            // Without a token nobody is told which they are.
+            Ok(Ok(_)) => match self.proxy.cache().bypassed().len() {
+                0 => text(StatusCode::OK, "ready"),
+                n => text(
+                    StatusCode::OK,
+                    &format!(
+                        "ready, but the requests of {n} endpoints bypass the cache, whose tables do not fit them; /explain says why"
+                    ),
+                ),
+            },
             Ok(Err(error)) => text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 &format!("the store fails: {error}"),
@@ -252,6 +261,7 @@ impl Admin {
         Ok(json!({
             "upstream": destination.target().to_string(),
             "outcome": outcome.outcome.to_string(),
+            "why": self.unfit(outcome.repository.as_deref()),
             "repository": outcome.repository.as_deref(),
             "key": outcome.key.as_ref().map(|(key, _)| key.to_string()),
             "partition": outcome.key.as_ref().map(|(_, partition)| partition.to_string()),
@@ -266,6 +276,13 @@ impl Admin {
                 "tags": e.meta.tags.iter().map(|t| &**t).collect::<Vec<_>>(),
             })),
         }))
+    }
+
+    /// Why the requests of this repository's endpoint bypass the cache, where they do.
+    fn unfit(&self, repository: Option<&str>) -> Option<String> {
+        let bypassed = self.proxy.cache().bypassed();
+        let why = bypassed.iter().find(|why| why.repository() == repository)?;
+        Some(why.message().to_owned())
     }
 
     fn shared(&self) -> &std::sync::Arc<Shared> {

@@ -20,7 +20,7 @@ use std::{
 };
 
 /// All outcomes, and last what the proxy answered itself: the indexes of the counters.
-const OUTCOMES: [Option<OutcomeKind>; 20] = [
+const OUTCOMES: [Option<OutcomeKind>; 21] = [
     Some(OutcomeKind::Hit),
     Some(OutcomeKind::Stale(Staleness::Window)),
     Some(OutcomeKind::Stale(Staleness::Error)),
@@ -39,6 +39,7 @@ const OUTCOMES: [Option<OutcomeKind>; 20] = [
     Some(OutcomeKind::Bypass(Bypassed::Method)),
     Some(OutcomeKind::Bypass(Bypassed::Range)),
     Some(OutcomeKind::Bypass(Bypassed::TooLarge)),
+    Some(OutcomeKind::Bypass(Bypassed::Unfit)),
     Some(OutcomeKind::Refused),
     None,
 ];

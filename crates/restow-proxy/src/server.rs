@@ -72,9 +72,8 @@ impl Proxy {
         let upstreams = Upstreams::new(upstreams, &options.forward)?;
         // It may be open already, by what the store says of it, and then no request finds it.
         cache.remove(EVERYTHING);
-        cache
-            .create_repository(Everything::new(options.max_body)?)
-            .await?;
+        let everything = Everything::new(options.max_body)?;
+        cache.open_or_bypass(everything).await?;
         let reads_bodies = cache
             .iter()
             .any(|r| r.endpoint().inner().declaration().method == Method::POST);

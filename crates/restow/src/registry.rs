@@ -1,9 +1,9 @@
 //! The endpoints of a cache: by name, and by request.
 
 use crate::{
-    Error, ErrorKind, RawKey, Result,
+    Credentials, Error, ErrorKind, RawKey, Result,
     context::Mount,
-    endpoint::RequestHead,
+    endpoint::{AnyEndpoint, Declaration, RequestHead},
     route::{NoKey, Router},
     store::TableName,
 };
@@ -25,10 +25,47 @@ pub(crate) struct Registry(RwLock<Arc<Mounts>>);
 #[derive(Clone, Default)]
 pub(crate) struct Mounts {
     by_name: BTreeMap<TableName, Arc<Mount>>,
-    router: Router<Arc<Mount>>,
+    /// Endpoints whose requests are known, and bypass the cache.
+    bypassed: BTreeMap<TableName, Arc<Unfit>>,
+    router: Router<Member>,
     /// Those without a route, tried last, in the order they came.
-    unrouted: Vec<Arc<Mount>>,
+    unrouted: Vec<Member>,
     chooser: Option<Chooser>,
+}
+
+/// An endpoint whose table does not fit it.
+#[derive(Debug)]
+pub(crate) struct Unfit {
+    pub(crate) endpoint: Arc<dyn AnyEndpoint>,
+    pub(crate) credentials: Credentials,
+    pub(crate) why: Arc<Error>,
+}
+
+/// An endpoint that requests are found for.
+#[derive(Clone, Debug)]
+enum Member {
+    Open(Arc<Mount>),
+    Bypassed(Arc<Unfit>),
+}
+
+impl Member {
+    fn endpoint(&self) -> &Arc<dyn AnyEndpoint> {
+        match self {
+            Self::Open(mount) => &mount.endpoint,
+            Self::Bypassed(unfit) => &unfit.endpoint,
+        }
+    }
+
+    fn declaration(&self) -> &Declaration {
+        self.endpoint().declaration()
+    }
+
+    fn credentials(&self) -> &Credentials {
+        match self {
+            Self::Open(mount) => &mount.credentials,
+            Self::Bypassed(unfit) => &unfit.credentials,
+        }
+    }
 }
 
 /// Where a request belongs.
@@ -36,6 +73,7 @@ pub(crate) struct Mounts {
 pub(crate) enum Routed {
     To(Arc<Mount>, RawKey),
     NoKey(Arc<Mount>, Option<NoKey>),
+    Bypassed(Arc<Unfit>),
     Nowhere,
 }
 
@@ -47,12 +85,33 @@ impl Registry {
             .clone()
     }
 
-    /// Adds an endpoint.
+    /// Adds an endpoint; one of this name that bypassed the cache does so no more.
     ///
     /// # Errors
     /// [`ErrorKind::RepositoryExists`], or [`ErrorKind::Route`] where one of its routes is as specific as another's.
     pub(crate) fn insert(&self, mount: &Arc<Mount>) -> Result<()> {
-        let name = &mount.endpoint.declaration().name;
+        self.change(&mount.endpoint.declaration().name, |next, name| {
+            next.by_name.insert(name.clone(), mount.clone());
+            next.add(Member::Open(mount.clone()))
+        })
+    }
+
+    /// Adds an endpoint whose requests bypass the cache.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub(crate) fn insert_unfit(&self, unfit: &Arc<Unfit>) -> Result<()> {
+        self.change(&unfit.endpoint.declaration().name, |next, name| {
+            next.bypassed.insert(name.clone(), unfit.clone());
+            next.add(Member::Bypassed(unfit.clone()))
+        })
+    }
+
+    fn change(
+        &self,
+        name: &TableName,
+        add: impl FnOnce(&mut Mounts, &TableName) -> Result<()>,
+    ) -> Result<()> {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if current.by_name.contains_key(name) {
             let message = "it is open already; use open_or_get for the handle, or remove it first";
@@ -61,22 +120,23 @@ impl Registry {
             );
         }
         let mut next = Mounts::clone(&current);
-        next.by_name.insert(name.clone(), mount.clone());
-        next.add(mount)
-            .map_err(|e| e.in_repository(name.shared()))?;
+        if next.bypassed.remove(name).is_some() {
+            next.forget_routes(name.as_str());
+        }
+        add(&mut next, name).map_err(|e| e.in_repository(name.shared()))?;
         *current = Arc::new(next);
         Ok(())
     }
 
-    /// Forgets an endpoint.
+    /// Forgets an endpoint, one that bypasses the cache too.
     pub(crate) fn remove(&self, name: &str) -> Option<Arc<Mount>> {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = Mounts::clone(&current);
-        let key = next.by_name.keys().find(|k| k.as_str() == name)?.clone();
-        let mount = next.by_name.remove(&key);
-        next.unrouted.retain(|m| m.name() != name);
-        // Fewer routes conflict no more than all did.
-        _ = next.rebuild();
+        let named = |key: &TableName| key.as_str() == name;
+        let open = next.by_name.keys().find(|k| named(k)).cloned();
+        let mount = open.and_then(|key| next.by_name.remove(&key));
+        next.bypassed.retain(|key, _| !named(key));
+        next.forget_routes(name);
         *current = Arc::new(next);
         mount
     }
@@ -103,6 +163,10 @@ impl Mounts {
         self.by_name.values()
     }
 
+    pub(crate) fn bypassed(&self) -> impl Iterator<Item = &Arc<Unfit>> {
+        self.bypassed.values()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_name.len()
     }
@@ -115,16 +179,23 @@ impl Mounts {
     /// The same for another method than the request's.
     pub(crate) fn route_as(&self, method: &Method, head: &RequestHead<'_>) -> Routed {
         if let Some(chooser) = &self.chooser {
-            return match chooser(head).as_deref().and_then(|name| self.get(name)) {
-                Some(mount) => mount.raw_key(head).map_or_else(
+            let Some(name) = chooser(head) else {
+                return Routed::Nowhere;
+            };
+            return match (self.get(&name), self.unfit(&name)) {
+                (Some(mount), _) => mount.raw_key(head).map_or_else(
                     || Routed::NoKey(mount.clone(), None),
                     |key| Routed::To(mount.clone(), key),
                 ),
-                None => Routed::Nowhere,
+                (None, Some(unfit)) => Routed::Bypassed(unfit.clone()),
+                (None, None) => Routed::Nowhere,
             };
         }
         if let Some(found) = self.router.find(method, &head.target) {
-            let mount = found.value.clone();
+            let mount = match found.value {
+                Member::Open(mount) => mount.clone(),
+                Member::Bypassed(unfit) => return Routed::Bypassed(unfit.clone()),
+            };
             return match found.key {
                 Ok(key) => match mount.endpoint.declaration().complete(key, head) {
                     Some(key) => Routed::To(mount, key),
@@ -136,38 +207,50 @@ impl Mounts {
         let here = self
             .unrouted
             .iter()
-            .filter(|m| m.endpoint.declaration().answers(method));
-        let mut keyed = here.filter_map(|m| m.endpoint.raw_key(head).map(|key| (m, key)));
-        keyed.next().map_or(Routed::Nowhere, |(mount, key)| {
-            Routed::To(mount.clone(), key)
-        })
+            .filter(|m| m.declaration().answers(method));
+        let mut keyed = here.filter_map(|m| m.endpoint().raw_key(head).map(|key| (m, key)));
+        match keyed.next() {
+            Some((Member::Open(mount), key)) => Routed::To(mount.clone(), key),
+            Some((Member::Bypassed(unfit), _)) => Routed::Bypassed(unfit.clone()),
+            None => Routed::Nowhere,
+        }
+    }
+
+    fn unfit(&self, name: &str) -> Option<&Arc<Unfit>> {
+        let named = |unfit: &&Arc<Unfit>| unfit.endpoint.declaration().name.as_str() == name;
+        self.bypassed.values().find(named)
     }
 
     /// Adds the routes of one endpoint.
-    fn add(&mut self, mount: &Arc<Mount>) -> Result<()> {
-        let declaration = mount.endpoint.declaration();
-        if declaration.templates.is_empty() {
-            self.unrouted.push(mount.clone());
-        }
-        for route in declaration.routes(mount.credentials.parameters())? {
+    fn add(&mut self, member: Member) -> Result<()> {
+        let declaration = member.declaration();
+        for route in declaration.routes(member.credentials().parameters())? {
             self.router
-                .insert(declaration.method.clone(), route, mount.clone())?;
+                .insert(declaration.method.clone(), route, member.clone())?;
+        }
+        if declaration.templates.is_empty() {
+            self.unrouted.push(member);
         }
         Ok(())
     }
 
-    /// Adds the routes of all that are left.
-    fn rebuild(&mut self) -> Result<()> {
+    /// Forgets the routes of one endpoint: adds those of all others anew.
+    fn forget_routes(&mut self, name: &str) {
         self.router = Router::new();
         let unrouted = std::mem::take(&mut self.unrouted);
-        let known: Vec<_> = self.by_name.values().cloned().collect();
-        let routed = known
-            .iter()
-            .filter(|m| !m.endpoint.declaration().templates.is_empty());
+        let open = self.by_name.values().cloned().map(Member::Open);
+        let bypassed = self.bypassed.values().cloned().map(Member::Bypassed);
+        let routed = open
+            .chain(bypassed)
+            .filter(|m| !m.declaration().templates.is_empty());
         // Those without a route keep the order in which they came.
-        routed
-            .chain(unrouted.iter())
-            .try_for_each(|mount| self.add(mount))
+        let left = routed
+            .chain(unrouted)
+            .filter(|m| m.declaration().name.as_str() != name);
+        for member in left.collect::<Vec<_>>() {
+            // Fewer routes conflict no more than all did.
+            _ = self.add(member);
+        }
     }
 }
 

@@ -1,29 +1,25 @@
 //! `restow proxy --upstream URL`.
 
+mod setup;
+
 use crate::{
     cli::Global,
     exit::{Exit, Failure},
     output::Out,
-    session::Session,
 };
 use bytesize::ByteSize;
 use clap::Args;
 use http::HeaderName;
-use restow::{Config, Mode, Secret};
-use restow_proxy::{Admin, Options, Proxy as Server, Upstream};
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    num::NonZeroUsize,
-};
+use restow::Mode;
+use restow_proxy::{Admin, Proxy as Server, Upstream};
+use setup::{Plan, Setup};
+use std::{net::SocketAddr, num::NonZeroUsize};
 use tokio::net::TcpListener;
-
-/// Where to listen unless told.
-const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// Stands before an API and answers from the cache: a program in any language gets it by changing a base URL.
 ///
 /// Requests of declared endpoints follow the configuration; all others follow HTTP's own rules (RFC 9111, as a shared cache).
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(
     after_help = "It tells on stderr where it listens, and ends on SIGTERM or Ctrl-C once the requests under way are answered.
 
@@ -60,41 +56,31 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn run(self, global: &Global, _: &mut Out) -> Result<(), Failure> {
-        let session = Session::open_shared(global, self.mode, self.memory, self.targeted).await?;
-        let settings = session.config.as_ref().and_then(Config::proxy).cloned();
-        let settings = settings.unwrap_or_default();
-        let mut options = Options::from_settings(&settings)?;
-        options
-            .forward
-            .extend(self.forward.into_iter().map(Into::into));
-        let upstreams = match self.upstream {
-            Some(upstream) => vec![upstream],
-            None => settings
-                .upstreams
-                .iter()
-                .map(Upstream::from_settings)
-                .collect::<Result<_, _>>()?,
-        };
+        let plan = Setup::new(global, self).read()?;
+        let cache = plan.open().await?;
+        let Plan {
+            upstreams,
+            options,
+            listen,
+            admin,
+            ..
+        } = plan;
         let scheme = if options.tls.is_some() {
             "https"
         } else {
             "http"
         };
-        let server = Server::new(session.cache.clone(), upstreams, options).await?;
-        let listener = bind(self.listen.or(settings.listen).unwrap_or(LISTEN)).await?;
-        let operators = match (self.admin, &settings.admin) {
-            (Some(address), _) => Some((bind(address).await?, None)),
-            (None, Some(admin)) => {
-                let token = admin.token.as_ref().map(Secret::reveal).transpose()?;
-                Some((bind(admin.listen).await?, token))
-            }
-            (None, None) => None,
+        let server = Server::new(cache.clone(), upstreams, options).await?;
+        let listener = bind(listen).await?;
+        let operators = match admin {
+            Some((address, token)) => Some((bind(address).await?, token)),
+            None => None,
         };
         if !global.quiet {
             if let Ok(address) = listener.local_addr() {
                 anstream::eprintln!(
                     "listening on {scheme}://{address}, answers are kept in {}",
-                    session.place()
+                    cache.store()
                 );
             }
             if let Some(Ok(address)) = operators.as_ref().map(|(l, _)| l.local_addr()) {
@@ -125,7 +111,7 @@ impl Proxy {
         // Where one cannot be served the others need not be.
         let served = tokio::try_join!(clients, operators, wait);
         drop(server);
-        session.close().await?;
+        cache.close().await?;
         Ok(served.map(drop)?)
     }
 }

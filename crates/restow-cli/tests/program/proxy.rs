@@ -7,64 +7,12 @@
     reason = "where a test cannot run a program, it has to fail"
 )]
 
-use crate::support::{Done, Place};
-use restow_testkit::{Origin, Reply, python};
-use std::{
-    io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
+use crate::{
+    running::Proxy,
+    support::{Done, Place},
 };
-
-/// A proxy that runs; it is told to stop when it is dropped.
-struct Proxy {
-    child: Child,
-    url: String,
-}
-
-impl Proxy {
-    fn start(place: &Place, arguments: &[&str]) -> Self {
-        Self::start_with(place, arguments, Stdio::null())
-    }
-
-    fn start_with(place: &Place, arguments: &[&str], out: Stdio) -> Self {
-        let mut command = place.command(env!("CARGO_BIN_EXE_restow"));
-        command
-            .args(["proxy", "--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(out)
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut said = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        said.read_line(&mut line).unwrap();
-        let url = line
-            .strip_prefix("listening on ")
-            .and_then(|l| l.split(',').next());
-        let url = url.unwrap_or_else(|| panic!("{line}")).to_owned();
-        // Whoever writes to a pipe that nobody reads stands still in the end.
-        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-        Self { child, url }
-    }
-
-    /// Sends SIGTERM and waits; returns the exit code.
-    fn stop(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
+use restow_testkit::{Origin, Reply, python};
+use std::process::Command;
 
 async fn api() -> Origin {
     Origin::start(|call| match &*call.target {

@@ -5,6 +5,7 @@ use crate::{
     Binary, Codec, Declaration, DeclaredEndpoint, Endpoint, Error, ErrorKind, Key, Result,
     RouteEndpoint,
     context::Mount,
+    registry::Unfit,
     repository::{AnyRepository, Repository, open_mount, open_stored},
     store::{TableName, TableSpec},
 };
@@ -49,6 +50,59 @@ impl Cache {
             );
         }
         self.downcast(&mount)
+    }
+
+    /// Opens the repository of an endpoint where its table fits; where it does not, lets the endpoint's requests bypass the cache, and
+    /// returns `None`: a program that serves others starts all the same, and no other endpoint's rules are applied to them.
+    ///
+    /// That is logged as a warning with the way out. It ends when the repository is [opened](Self::create_repository) after all, or
+    /// [removed](Self::remove).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> restow::Result<()> {
+    /// use restow::{RouteEndpoint, Text};
+    /// type Pages = RouteEndpoint<String, Text>;
+    /// let cache = restow::connect("memory:").await?;
+    /// cache.create_repository(Pages::get("pages", "https://example.com/pages/{id}")?).await?;
+    /// cache.remove("pages");
+    /// let renamed = Pages::get("pages", "https://example.com/pages/{name}")?;
+    /// assert!(cache.open_or_bypass(renamed).await?.is_none());
+    /// assert_eq!(cache.bypassed()[0].repository(), Some("pages"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`create_repository`](Self::create_repository), but for [`ErrorKind::SchemaMismatch`].
+    ///
+    /// # Cancel safety
+    /// As [`create_repository`](Self::create_repository).
+    pub async fn open_or_bypass<E: Endpoint>(&self, endpoint: E) -> Result<Option<Repository<E>>> {
+        let _one_at_a_time = self.shared.opening.lock().await;
+        let endpoint = Arc::new(endpoint);
+        match self.create(endpoint.clone()).await {
+            Err(error) if error.kind() == ErrorKind::SchemaMismatch => {
+                tracing::warn!(target: "restow", %error, "its requests bypass the cache");
+                let credentials = endpoint.declaration().rules.credentials.clone();
+                let unfit = Unfit {
+                    credentials: credentials
+                        .unwrap_or_else(|| self.shared.ctx.defaults.credentials.clone()),
+                    endpoint,
+                    why: Arc::new(error),
+                };
+                self.shared.registry.insert_unfit(&Arc::new(unfit))?;
+                Ok(None)
+            }
+            end => end.map(Some),
+        }
+    }
+
+    /// Returns why each endpoint whose requests [bypass](Self::open_or_bypass) the cache does not fit its table; an error names its
+    /// [repository](Error::repository).
+    pub fn bypassed(&self) -> Vec<Arc<Error>> {
+        let mounts = self.shared.registry.mounts();
+        mounts.bypassed().map(|unfit| unfit.why.clone()).collect()
     }
 
     /// Returns the open repository of this name, as the endpoint type it was opened with.
@@ -154,7 +208,8 @@ impl Cache {
     }
 
     /// Opens every repository that the store holds and this cache has not open yet, as it was declared when it was last
-    /// opened: a store is of use without the program or the file that made it. Returns them all, ordered by name.
+    /// opened: a store is of use without the program or the file that made it. Returns them all, ordered by name, but for those whose
+    /// requests [bypass](Self::open_or_bypass) the cache.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`], or [`ErrorKind::Store`] where the store fails.
@@ -162,30 +217,51 @@ impl Cache {
     /// # Cancel safety
     /// Dropped, some of them may be open.
     pub async fn open_stored(&self) -> Result<Vec<AnyRepository>> {
+        self.open_all(Routes::Stored).await
+    }
+
+    /// The same without their routes: they are there to be read, counted and removed, and are tidied up, but no request finds them.
+    ///
+    /// # Errors
+    /// As [`open_stored`](Self::open_stored).
+    ///
+    /// # Cancel safety
+    /// As [`open_stored`](Self::open_stored).
+    pub async fn open_stored_unrouted(&self) -> Result<Vec<AnyRepository>> {
+        self.open_all(Routes::None).await
+    }
+
+    async fn open_all(&self, routes: Routes) -> Result<Vec<AnyRepository>> {
         let _one_at_a_time = self.shared.opening.lock().await;
         self.shared.ctx.check_open()?;
+        let bypassed = self.bypassed();
         let mut all = Vec::new();
         for spec in self.store().tables().await? {
+            let named = |why: &Arc<Error>| why.repository() == Some(spec.name.as_str());
             let mount = match self.mount(spec.name.as_str()) {
                 Some(mount) => mount,
-                None => self.open_spec(spec).await?,
+                None if bypassed.iter().any(named) => continue,
+                None => self.open_spec(&spec, routes).await?,
             };
             all.push(self.over(&mount));
         }
         Ok(all)
     }
 
-    async fn open_spec(&self, spec: TableSpec) -> Result<Arc<Mount>> {
-        let endpoint = endpoint_of(&spec)?;
-        let mount = open_stored(&self.shared.ctx, Arc::new(endpoint), &spec).await?;
+    async fn open_spec(&self, spec: &TableSpec, routes: Routes) -> Result<Arc<Mount>> {
+        let mut declaration = endpoint_of(spec)?;
+        if routes == Routes::None {
+            declaration.templates.clear();
+        }
+        let endpoint = DeclaredEndpoint::from_declaration(declaration.clone(), Binary)?;
+        let mount = open_stored(&self.shared.ctx, Arc::new(endpoint), spec).await?;
         match self.shared.registry.insert(&mount) {
             Err(error) if error.kind() == ErrorKind::Route => {
                 // An older table whose routes clash with another's is still there to be read.
                 tracing::warn!(target: "restow", repository = spec.name.as_str(), %error, "opened without its routes");
-                let mut declaration = mount.endpoint.declaration().clone();
                 declaration.templates.clear();
                 let endpoint = DeclaredEndpoint::from_declaration(declaration, Binary)?;
-                let mount = open_stored(&self.shared.ctx, Arc::new(endpoint), &spec).await?;
+                let mount = open_stored(&self.shared.ctx, Arc::new(endpoint), spec).await?;
                 self.shared.registry.insert(&mount)?;
                 Ok(mount)
             }
@@ -249,8 +325,15 @@ impl Cache {
     }
 }
 
+/// By which routes requests find what is opened as it is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Routes {
+    Stored,
+    None,
+}
+
 /// The endpoint of a table, as it was declared.
-fn endpoint_of(spec: &TableSpec) -> Result<DeclaredEndpoint> {
+fn endpoint_of(spec: &TableSpec) -> Result<Declaration> {
     let text = Some(&*spec.declaration).filter(|text| !text.is_empty());
     let declaration = match text.map(Declaration::from_json) {
         Some(Ok(declaration)) if declaration.fields == spec.fields => Some(declaration),
@@ -261,8 +344,7 @@ fn endpoint_of(spec: &TableSpec) -> Result<DeclaredEndpoint> {
         }
         _ => None,
     };
-    let declaration = declaration.map_or_else(|| declaration_of(spec), Ok)?;
-    DeclaredEndpoint::from_declaration(declaration, Binary)
+    declaration.map_or_else(|| declaration_of(spec), Ok)
 }
 
 /// What a table says by itself of the endpoint it is of.

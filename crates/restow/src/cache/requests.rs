@@ -125,7 +125,7 @@ impl Cache {
         let (mount, key) = match self.shared.registry.mounts().route(&request.into()) {
             Routed::To(mount, key) => (mount, key),
             Routed::NoKey(..) => return Ok(Saved::NoKey),
-            Routed::Nowhere => return Ok(Saved::NotRouted),
+            Routed::Bypassed(_) | Routed::Nowhere => return Ok(Saved::NotRouted),
         };
         let offer = self.offer(&mount);
         match offer.entry(request, key, response).await? {
@@ -229,7 +229,7 @@ impl Cache {
                     )
                 }
                 Routed::NoKey(mount, _) => Place::NoKey(mount),
-                Routed::Nowhere => Place::Nowhere,
+                Routed::Bypassed(_) | Routed::Nowhere => Place::Nowhere,
             },
             MessageView::Response(extensions) => {
                 let answered = extensions.get::<Answered>();

@@ -14,7 +14,7 @@ use crate::{
     context::{Context, FlightKey, Mount},
     endpoint::{Coding, RequestHead},
     entry::{Address, Entry, Found, Partition, Variant},
-    registry::{Mounts, Registry, Routed},
+    registry::{Mounts, Registry, Routed, Unfit},
     store::Parts,
 };
 use http::{Extensions, Method, header::RANGE};
@@ -108,6 +108,7 @@ impl Exchange {
                 tracing::debug!(target: "restow", repository = mount.name(), why, "a request has no key");
                 return bypass(Bypassed::NoKey);
             }
+            Routed::Bypassed(unfit) => return unfit_bypass(&unfit),
             Routed::Nowhere => return self.unrouted(&mounts, &head),
         };
         self.inquire(mount, key, mode, head, background).await
@@ -203,6 +204,7 @@ impl Exchange {
         }
         let why = match mounts.route_as(&Method::GET, head) {
             Routed::To(..) => Bypassed::Method,
+            Routed::Bypassed(_) => Bypassed::Unfit,
             _ => Bypassed::NotRouted,
         };
         let rule = (why == Bypassed::Method).then_some(rule::METHOD);
@@ -565,6 +567,14 @@ impl Inquiry<'_> {
             leader,
         })
     }
+}
+
+/// A request of an endpoint whose table does not fit: the answer tells whose it is.
+fn unfit_bypass(unfit: &Unfit) -> Begin {
+    let outcome = Outcome::new(OutcomeKind::Bypass(Bypassed::Unfit), None);
+    let mut answered = Answered::bypass(outcome);
+    answered.repository = Some(unfit.endpoint.declaration().name.shared());
+    Begin::Bypass(answered, None)
 }
 
 fn bypass(why: Bypassed) -> Begin {

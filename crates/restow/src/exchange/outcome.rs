@@ -93,6 +93,8 @@ pub enum Bypassed {
     Range,
     /// The answer is too large to be stored.
     TooLarge,
+    /// The table of its endpoint has other fields or columns: see [`Cache::open_or_bypass`](crate::Cache::open_or_bypass).
+    Unfit,
 }
 
 /// What became of an answer that was fetched.
@@ -179,6 +181,7 @@ impl OutcomeKind {
                     Bypassed::Method => "method",
                     Bypassed::Range => "range",
                     Bypassed::TooLarge => "too-large",
+                    Bypassed::Unfit => "schema-mismatch",
                 }),
             ),
         }

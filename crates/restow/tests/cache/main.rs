@@ -10,6 +10,7 @@
 mod backfill;
 mod budget;
 mod build;
+mod bypass;
 mod end;
 mod open;
 mod requests;
