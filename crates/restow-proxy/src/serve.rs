@@ -4,7 +4,7 @@ use crate::{
     access_log::Line,
     fetch::{Call, Client},
     fields::{self, Via},
-    idle::Idle,
+    idle::{Fault, Idle},
     links,
     metrics::Metrics,
     options::Options,
@@ -24,7 +24,7 @@ use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 use hyper::body::Incoming;
 use restow::{
     Mode, Principal, RequestHead,
-    client::{Body, BoxError, refusal, stored_response},
+    client::{Body, BoxError, causes, refusal, stored_response},
     exchange::{Answered, Background, Begin, Exchange, Invalidation},
 };
 use std::{
@@ -187,7 +187,7 @@ impl Shared {
                 response.headers_mut().append(CACHE_STATUS, status);
                 Ok(response.into())
             }
-            Begin::Failed(why) => Err(Refusal::Unreachable((*why).into())),
+            Begin::Failed(why) => Err(Refusal::told(&why)),
             Begin::Bypass(answered, invalidation) => {
                 Box::pin(self.pass(parts, destination, body, answered, invalidation)).await
             }
@@ -282,7 +282,11 @@ impl Shared {
         }
         let mut read = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Refusal::BodyTooLarge)?;
+            let frame = frame.map_err(|e| match e.downcast_ref() {
+                Some(Fault::TooLong) => Refusal::BodyTooLarge,
+                Some(Fault::StoodStill(_)) => Refusal::BodyTooSlow,
+                None => Refusal::Body(causes(&*e).into()),
+            })?;
             let Ok(data) = frame.into_data() else {
                 continue;
             };

@@ -15,13 +15,13 @@ use std::{
 };
 
 /// A proxy that runs; it is told to stop when it is dropped.
-struct Proxy {
-    child: Child,
-    url: String,
+pub(crate) struct Proxy {
+    pub(crate) child: Child,
+    pub(crate) url: String,
 }
 
 impl Proxy {
-    fn start(place: &Place, arguments: &[&str]) -> Self {
+    pub(crate) fn start(place: &Place, arguments: &[&str]) -> Self {
         Self::start_with(place, arguments, Stdio::null())
     }
 

@@ -19,6 +19,7 @@ mod github;
 mod herd;
 mod kit;
 mod principals;
+mod slow;
 mod stop;
 mod streams;
 mod targets;

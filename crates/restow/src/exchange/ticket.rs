@@ -1,6 +1,7 @@
 //! Tickets: the right and duty to make one request, and what becomes of its answer.
 
 use super::{
+    gather::{Gathering, Reader},
     outcome::{Answered, Bypassed, Outcome, OutcomeKind, Saved, Staleness},
     part::Part,
     renew,
@@ -14,7 +15,6 @@ use crate::{
     entry::{Address, Entry, Generation},
     store::Parts,
 };
-use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header::CONTENT_LENGTH};
 use restow_policy::{ErrorKind as Failure, rule};
 use std::sync::{Arc, OnceLock};
@@ -76,7 +76,7 @@ pub struct Collector {
     ticket: Ticket,
     arrived: Arrived,
     expected: Option<u64>,
-    body: BytesMut,
+    body: Gathering,
     saved: Arc<OnceLock<Saved>>,
 }
 
@@ -164,9 +164,7 @@ impl Ticket {
             Some(rule) => Landing::Pass(self.pass(rule)),
             None => {
                 let (answered, saved) = self.answered(self.outcome).saving();
-                let body = BytesMut::with_capacity(
-                    expected.map_or(0, |len| usize::try_from(len.min(1 << 20)).unwrap_or(0)),
-                );
+                let body = Gathering::new(expected.and_then(|len| usize::try_from(len).ok()));
                 Landing::Collect(
                     Box::new(Collector {
                         ticket: self,
@@ -294,12 +292,17 @@ impl Ticket {
 }
 
 impl Collector {
+    /// Makes the reader of the body, which may be slower than it arrives.
+    pub(crate) fn reader(&self) -> Reader {
+        self.body.reader()
+    }
+
     /// Takes in the next bytes; `false` once the body is longer than what is stored: give the rest to the caller and call [`too_large`](Self::too_large).
     #[must_use]
     pub fn push(&mut self, chunk: &[u8]) -> bool {
         let fits = (self.body.len() + chunk.len()) as u64 <= self.ticket.mount.rules().max_body;
         if fits {
-            self.body.extend_from_slice(chunk);
+            self.body.push(chunk);
         }
         fits
     }
@@ -327,7 +330,7 @@ impl Collector {
             body,
             saved,
         } = self;
-        let body: Bytes = body.freeze();
+        let body = body.whole();
         // A client that decodes bodies takes the length out with the encoding; what is left must be true.
         if expected.is_some_and(|len| len != body.len() as u64) {
             ticket.land(Flight::Failed("the answer is shorter than it says".into()));
