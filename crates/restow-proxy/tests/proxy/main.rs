@@ -18,6 +18,7 @@ mod framing;
 mod github;
 mod herd;
 mod kit;
+mod poison;
 mod principals;
 mod slow;
 mod stop;
