@@ -3,7 +3,7 @@
 use crate::{
     decode::land,
     fields,
-    idle::Idle,
+    idle::{Fault, Idle},
     options::Options,
     refusal::Refusal,
     serve::Shared,
@@ -24,9 +24,12 @@ use restow::{
     exchange::{Answered, Ticket},
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 pub(crate) type Client = legacy::Client<HttpsConnector<HttpConnector>, Body>;
+
+/// The most that is read of an API's answer ahead of whoever takes it, and so the longest head of one, in bytes.
+const MOST_READ: usize = 128 << 10;
 
 /// Makes the client: pooled connections, HTTP/2 where an API speaks it over TLS, no redirects.
 ///
@@ -46,6 +49,7 @@ pub(crate) fn client(options: &Options, https: bool) -> Result<Client> {
     Ok(legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(options.idle_timeout)
+        .http1_max_buf_size(MOST_READ)
         .build(connector))
 }
 
@@ -65,6 +69,29 @@ fn tls(needed: bool) -> Result<ClientConfig> {
         let nobody = builder.with_root_certificates(RootCertStore::empty());
         Ok(nobody.with_no_client_auth())
     }
+}
+
+/// Says whose fault it is that a request came to nothing: the client's, whose body it was, or the API's.
+fn refused(error: &legacy::Error) -> Refusal {
+    let chain = || {
+        let first: &(dyn std::error::Error + 'static) = error;
+        std::iter::successors(Some(first), |e| e.source())
+    };
+    let why = || causes(error).into();
+    match chain().find_map(|e| e.downcast_ref::<Fault>()) {
+        Some(Fault::TooLong) => return Refusal::BodyTooLarge,
+        Some(Fault::StoodStill(_)) => return Refusal::BodyTooSlow,
+        None => {}
+    }
+    let mut of_http = chain().filter_map(|e| e.downcast_ref::<hyper::Error>());
+    if of_http.any(hyper::Error::is_user) {
+        return Refusal::Body(why());
+    }
+    let mut of_system = chain().filter_map(|e| e.downcast_ref::<io::Error>());
+    if error.is_connect() && of_system.any(|e| e.kind() == io::ErrorKind::TimedOut) {
+        return Refusal::TimedOut(why());
+    }
+    Refusal::Unreachable(why())
 }
 
 /// What is asked of an API, again where it must be.
@@ -101,7 +128,7 @@ impl Shared {
                 *response.version_mut() = Version::HTTP_11;
                 Ok(response)
             }
-            Ok(Err(error)) => Err(Refusal::Unreachable(causes(&error).into())),
+            Ok(Err(error)) => Err(refused(&error)),
             Err(_) => Err(Refusal::TimedOut(
                 format!("no answer within {:?}", self.options.upstream_timeout).into(),
             )),

@@ -8,23 +8,29 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// Fields that would tell an API another URL, method, host or client than the one its answer is stored for. They are in no key, so that an
 /// API which heeds them would let one client choose what all others get.
-const UNKEYED: [&str; 23] = [
+const UNKEYED: [&str; 31] = [
     "client-ip",
     "expect",
     "fastly-client-ip",
     "forwarded",
+    "front-end-https",
     "true-client-ip",
     "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-original-path",
     "x-forwarded",
     "x-forwarded-for",
     "x-forwarded-host",
+    "x-forwarded-path",
     "x-forwarded-port",
     "x-forwarded-prefix",
     "x-forwarded-proto",
     "x-forwarded-scheme",
     "x-forwarded-server",
     "x-forwarded-ssl",
+    "x-forwarded-uri",
     "x-host",
+    "x-http-host-override",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
@@ -32,6 +38,8 @@ const UNKEYED: [&str; 23] = [
     "x-original-url",
     "x-real-ip",
     "x-rewrite-url",
+    "x-scheme",
+    "x-url-scheme",
 ];
 
 /// Drops what concerns the client's connection alone, and what no key holds.

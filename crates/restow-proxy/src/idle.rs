@@ -4,12 +4,35 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use restow::client::BoxError;
 use std::{
+    fmt,
     future::Future as _,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::time::{Instant, Sleep, sleep};
+
+/// What is said of a body that stood still, before for how long.
+pub(crate) const STOOD_STILL: &str = "nothing more of the body came for ";
+
+/// Why a body fails that may not take longer, or be longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing came in this time.
+    StoodStill(Duration),
+    TooLong,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StoodStill(most) => write!(f, "{STOOD_STILL}{most:?}"),
+            Self::TooLong => f.write_str("the body is longer than is allowed"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
 
 /// A body of which each piece must arrive in time. The clock runs only while somebody waits for a piece.
 #[derive(Debug)]
@@ -55,7 +78,7 @@ where
                 match this.left.checked_sub(len) {
                     Some(left) => this.left = left,
                     None => {
-                        return Poll::Ready(Some(Err("the body is longer than is allowed".into())));
+                        return Poll::Ready(Some(Err(Fault::TooLong.into())));
                     }
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -69,8 +92,7 @@ where
                     deadline.as_mut().reset(Instant::now() + most);
                 }
                 ready!(deadline.as_mut().poll(cx));
-                let message = format!("nothing more of the body came for {most:?}");
-                Poll::Ready(Some(Err(message.into())))
+                Poll::Ready(Some(Err(Fault::StoodStill(most).into())))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What the proxy answers itself where no API does.
 
+use crate::idle::STOOD_STILL;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use restow::client::Body;
@@ -18,13 +19,31 @@ pub(crate) enum Refusal {
     Method,
     /// The body of the request is too long.
     BodyTooLarge,
+    /// The body of the request took too long to come.
+    BodyTooSlow,
+    /// The body of the request broke off, or is none.
+    Body(Box<str>),
     /// The API could not be reached, or broke off.
     Unreachable(Box<str>),
     /// The API took too long.
     TimedOut(Box<str>),
 }
 
+const UNREACHABLE: &str = "the API cannot be reached, and nothing stored may be served: ";
+const TIMED_OUT: &str = "the API took too long, and nothing stored may be served: ";
+
 impl Refusal {
+    /// What one who waited for another's fetch is told: what that one was, or why its body ended.
+    pub(crate) fn told(why: &str) -> Self {
+        if let Some(why) = why.strip_prefix(TIMED_OUT) {
+            Self::TimedOut(why.into())
+        } else if why.starts_with(STOOD_STILL) {
+            Self::TimedOut(why.into())
+        } else {
+            Self::Unreachable(why.strip_prefix(UNREACHABLE).unwrap_or(why).into())
+        }
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Target => StatusCode::BAD_REQUEST,
@@ -32,6 +51,8 @@ impl Refusal {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(_) => StatusCode::BAD_REQUEST,
             Self::Unreachable(_) => StatusCode::BAD_GATEWAY,
             Self::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -48,8 +69,11 @@ impl Refusal {
             HeaderValue::from_static("text/plain; charset=utf-8"),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if *self == Self::Target {
-            // What follows on the connection may be a part of what could not be read.
+        if matches!(
+            self,
+            Self::Target | Self::BodyTooLarge | Self::BodyTooSlow | Self::Body(_)
+        ) {
+            // What follows on the connection may be a part of what was not read.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if *self == Self::Method {
@@ -76,14 +100,32 @@ impl fmt::Display for Refusal {
             Self::BodyTooLarge => {
                 f.write_str("the body of the request is longer than the proxy takes")
             }
-            Self::Unreachable(why) => write!(
-                f,
-                "the API cannot be reached, and nothing stored may be served: {why}"
-            ),
-            Self::TimedOut(why) => write!(
-                f,
-                "the API took too long, and nothing stored may be served: {why}"
-            ),
+            Self::BodyTooSlow => f.write_str("the body of the request took too long"),
+            Self::Body(why) => write!(f, "the body of the request cannot be read: {why}"),
+            Self::Unreachable(why) => write!(f, "{UNREACHABLE}{why}"),
+            Self::TimedOut(why) => write!(f, "{TIMED_OUT}{why}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::idle::Fault;
+    use std::time::Duration;
+
+    #[test]
+    fn who_waited_is_told_what_the_one_was_who_asked() {
+        for refusal in [
+            Refusal::TimedOut("no answer within 1s".into()),
+            Refusal::Unreachable("connection refused".into()),
+        ] {
+            assert_eq!(Refusal::told(&refusal.to_string()), refusal);
+        }
+        let stood_still = Fault::StoodStill(Duration::from_secs(1)).to_string();
+        let told = Refusal::TimedOut(stood_still.clone().into());
+        assert_eq!(Refusal::told(&stood_still), told);
+        let other = Refusal::Unreachable("connection reset".into());
+        assert_eq!(Refusal::told("connection reset"), other);
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     fetch::{Call, Client},
     fields::{self, Via},
     fit,
-    idle::Idle,
+    idle::{Fault, Idle},
     links,
     metrics::Metrics,
     options::Options,
@@ -25,7 +25,7 @@ use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 use hyper::body::Incoming;
 use restow::{
     Mode, Principal, RequestHead,
-    client::{Body, BoxError, refusal, stored_response},
+    client::{Body, BoxError, causes, refusal, stored_response},
     endpoint::Coding,
     exchange::{Answered, Background, Begin, Exchange, Invalidation},
 };
@@ -204,7 +204,7 @@ impl Shared {
                 response.headers_mut().append(CACHE_STATUS, status);
                 Ok(response.into())
             }
-            Begin::Failed(why) => Err(Refusal::Unreachable((*why).into())),
+            Begin::Failed(why) => Err(Refusal::told(&why)),
             Begin::Bypass(answered, invalidation) => {
                 Box::pin(self.pass(parts, destination, body, answered, invalidation)).await
             }
@@ -309,7 +309,11 @@ impl Shared {
         }
         let mut read = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Refusal::BodyTooLarge)?;
+            let frame = frame.map_err(|e| match e.downcast_ref() {
+                Some(Fault::TooLong) => Refusal::BodyTooLarge,
+                Some(Fault::StoodStill(_)) => Refusal::BodyTooSlow,
+                None => Refusal::Body(causes(&*e).into()),
+            })?;
             let Ok(data) = frame.into_data() else {
                 continue;
             };

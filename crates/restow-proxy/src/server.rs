@@ -36,6 +36,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 /// A caching proxy in front of APIs. Clones are one proxy.
@@ -176,6 +177,10 @@ async fn connection(
     watcher: Watcher,
 ) {
     _ = stream.set_nodelay(true);
+    // A client that reads nothing more would keep its place for ever.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(shared.options.idle_timeout));
+    let stream = Box::pin(stream);
     shared.metrics.connections.fetch_add(1, Relaxed);
     let ended = match tls {
         None => talk(&shared, stream, None, peer, watcher).await,
@@ -199,7 +204,7 @@ async fn connection(
 }
 
 /// The principal that a client's certificate names: a digest of the certificate, which the client alone has the key of.
-fn principal(stream: &tokio_rustls::server::TlsStream<TcpStream>) -> Option<Principal> {
+fn principal<S>(stream: &tokio_rustls::server::TlsStream<S>) -> Option<Principal> {
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates()?.first()?;
     let digest = blake3::hash(certificate.as_ref()).to_hex();
@@ -223,8 +228,8 @@ where
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(options.head_timeout)
-        .max_buf_size(options.max_head.max(8 << 10))
-        .pipeline_flush(true);
+        // Without `pipeline_flush`, which would hold whatever a client does not read, without a bound.
+        .max_buf_size(options.max_head.max(8 << 10));
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -267,7 +267,8 @@ impl Upstreams {
         uri: &'a Uri,
         authority: &Authority,
     ) -> std::result::Result<Destination<'a>, Refusal> {
-        let scheme = uri.scheme_str().unwrap_or("");
+        // An authority alone is what CONNECT asks for (RFC 9112 section 3.2.3).
+        let scheme = uri.scheme_str().ok_or(Refusal::Target)?;
         if authority.as_str().contains('@') {
             return Err(Refusal::Target);
         }
@@ -313,15 +314,30 @@ fn host(parts: &Parts) -> std::result::Result<&str, Refusal> {
         // RFC 9112 section 3.2: HTTP/1.1 without Host, or with two, is a bad request.
         (None, Some(line)) if lines.next().is_none() => {
             let text = line.to_str().map_err(|_| Refusal::Target)?;
-            match text.rsplit_once(':') {
+            let host = match text.rsplit_once(':') {
                 Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
                 _ => text,
-            }
+            };
+            // The same for one that is no host and port.
+            is_host(host).then_some(host).ok_or(Refusal::Target)?
         }
         (None, None) if parts.version < Version::HTTP_11 => "",
         (None, _) => return Err(Refusal::Target),
     };
     Ok(host)
+}
+
+/// Tells whether this can be a host in a URL (RFC 3986 section 3.2.2): an address in brackets, or a name.
+fn is_host(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    match address {
+        Some(address) => address
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')),
+        None => host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&b)),
+    }
 }
 
 impl Destination<'_> {

@@ -12,11 +12,11 @@ use restow::{
     Answer, ErrorKind, Field, FieldRef, FieldValue, Millis, RawKey, Selection,
     entry::{Address, Entry, EntryId, Head, Partition, Variant},
     store::{
-        Column, MemoryOptions, MemoryStore, OnSchemaChange, Parts, Renewal, Store, Table,
+        Budget, Column, MemoryOptions, MemoryStore, OnSchemaChange, Parts, Renewal, Store, Table,
         TableSpec, Write,
     },
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 const NOW: Millis = Millis(1_800_000_000_000);
 
@@ -137,6 +137,60 @@ async fn variants_beyond_the_bound_leave_the_newest() {
     let mut variants: Vec<_> = found.iter().map(|e| e.id.variant.0).collect();
     variants.sort_unstable();
     assert_eq!(variants, [4, 5]);
+}
+
+const MILLION: u32 = 1_000_000;
+
+/// R17: keys that an attacker makes up. What is held is asked of the store after each write.
+#[tokio::test]
+async fn a_million_keys_stay_within_the_bounds() {
+    for (max_bytes, max_entries, keys) in
+        [(1 << 40, Some(1_000), MILLION), (1 << 20, None, 100_000)]
+    {
+        let store = store(max_bytes, max_entries);
+        let table = open(&store, "a").await;
+        let (mut most, mut bytes) = (0, 0);
+        for batch in 0..keys / 100 {
+            let ids = (0..100).map(|n| (batch * 100 + n).to_string());
+            put(&table, ids.map(|id| entry(&id, 10))).await;
+            // A budget of everything removes nothing, and tells what is held.
+            let held = store.trim(Budget::default(), 0).await.unwrap();
+            most = most.max(held.entries);
+            bytes = bytes.max(held.bytes);
+        }
+        assert!(most <= max_entries.unwrap_or(u64::MAX), "{most}");
+        assert!(bytes <= max_bytes, "{bytes}");
+        assert!(count(&table).await > most / 10 * 9, "and it is full");
+        let last = (keys - 1).to_string();
+        assert_eq!(held(&table, &["0", &last]).await, [last.as_str()]);
+    }
+}
+
+/// R17: variants of one address, which a `Vary` on what a client chooses makes.
+#[tokio::test]
+async fn a_million_variants_stay_within_the_bound_of_an_address() {
+    let store = store(1 << 40, None);
+    let table = open(&store, "a").await;
+    let most = usize::from(TableSpec::MAX_VARIANTS);
+    let first = entry("a", 10);
+    for batch in 0..MILLION / 100 {
+        let variants = (0..100).map(|nth| {
+            let (n, mut variant) = (batch * 100 + nth, first.clone());
+            variant.id.variant = Variant(n.into());
+            variant.meta.stored_at = NOW.plus(Duration::from_millis(n.into()));
+            variant
+        });
+        put(&table, variants).await;
+        let found = table.read(&address("a"), Parts::Meta, NOW).await.unwrap();
+        assert!(found.len() <= most, "{} in batch {batch}", found.len());
+    }
+    let found = table.read(&address("a"), Parts::Meta, NOW).await.unwrap();
+    let oldest = found.iter().map(|e| e.id.variant.0).min().unwrap();
+    assert_eq!(
+        (found.len(), oldest),
+        (most, u128::from(MILLION) - most as u128)
+    );
+    assert_eq!(count(&table).await, most as u64);
 }
 
 #[tokio::test]

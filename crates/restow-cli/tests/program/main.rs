@@ -6,6 +6,8 @@ mod documented;
 mod explain;
 mod fetch;
 mod held;
+#[cfg(target_os = "linux")]
+mod memory;
 mod migrate;
 mod proxy;
 mod refresh;

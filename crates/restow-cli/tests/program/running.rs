@@ -16,7 +16,7 @@ use std::{
 
 /// A proxy that runs; it ends when it is dropped.
 pub(crate) struct Proxy {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) url: String,
     /// Where operators are served, if they are.
     pub(crate) admin: Option<String>,

@@ -1,17 +1,17 @@
 //! The body of a response that went through the cache.
 
-use crate::exchange::Collector;
+use crate::exchange::{Collector, Reader};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use sync_wrapper::SyncWrapper;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 /// What can go wrong while a body arrives.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -39,14 +39,17 @@ pub struct Body(Kind);
 
 enum Kind {
     Whole(Option<Bytes>),
-    Stored(UnboundedReceiver<Piece>),
+    /// What has arrived, and what comes behind it.
+    Stored(Reader, oneshot::Receiver<Behind>),
     Passing(SyncWrapper<Inner>),
 }
 
-enum Piece {
-    Chunk(Bytes),
-    /// The body is longer than what is stored; the reader takes the rest at its own pace.
-    Rest(SyncWrapper<Inner>),
+/// What comes behind the bytes that were collected.
+enum Behind {
+    /// Nothing: they are stored, or were not to be.
+    End,
+    /// The body is longer than what is stored: the chunk that is too much, and the rest, which the reader takes at its own pace.
+    Rest(Bytes, SyncWrapper<Inner>),
     Failed(BoxError),
 }
 
@@ -71,10 +74,11 @@ impl Body {
 
     /// Gives a body to its reader and to the store at once; it is stored even if its reader goes.
     pub(crate) fn stored(collector: Box<Collector>, inner: Inner) -> Self {
-        // What waits here is bounded: it is what the collector holds too.
-        let (to, from) = unbounded_channel();
-        tokio::spawn(pump(collector, inner, to));
-        Self(Kind::Stored(from))
+        // Its reader shares what the collector holds, so that a slow one costs no more than that.
+        let reader = collector.reader();
+        let (behind, comes) = oneshot::channel();
+        tokio::spawn(pump(collector, inner, behind));
+        Self(Kind::Stored(reader, comes))
     }
 
     /// Reads the body to its end.
@@ -86,39 +90,41 @@ impl Body {
     }
 }
 
-async fn pump(mut collector: Box<Collector>, mut inner: Inner, to: UnboundedSender<Piece>) {
-    let alone = async {
-        to.closed().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::pin!(alone);
-    loop {
-        let frame = tokio::select! {
-            frame = inner.frame() => frame,
-            // Nobody reads it any more and it does not end: dropping the collector hands the fetch to a waiter.
-            () = &mut alone => return,
+async fn pump(collector: Box<Collector>, inner: Inner, mut reader: oneshot::Sender<Behind>) {
+    let behind = {
+        let alone = async {
+            reader.closed().await;
+            tokio::time::sleep(GRACE).await;
         };
-        match frame {
+        tokio::select! {
+            behind = collect(collector, inner) => behind,
+            // Nobody reads it any more and it does not end: dropping the collector hands the fetch to a waiter.
+            () = alone => return,
+        }
+    };
+    // Nobody may be there to hear of it.
+    _ = reader.send(behind);
+}
+
+async fn collect(mut collector: Box<Collector>, mut inner: Inner) -> Behind {
+    loop {
+        match inner.frame().await {
             Some(Ok(frame)) => {
                 let Ok(chunk) = frame.into_data() else {
                     continue;
                 };
-                let fits = collector.push(&chunk);
-                _ = to.send(Piece::Chunk(chunk));
-                if !fits {
+                if !collector.push(&chunk) {
                     collector.too_large();
-                    _ = to.send(Piece::Rest(SyncWrapper::new(inner)));
-                    return;
+                    return Behind::Rest(chunk, SyncWrapper::new(inner));
                 }
             }
             Some(Err(error)) => {
                 collector.fail(error.to_string().into());
-                _ = to.send(Piece::Failed(error));
-                return;
+                return Behind::Failed(error);
             }
             None => {
                 collector.finish().await;
-                return;
+                return Behind::End;
             }
         }
     }
@@ -133,28 +139,28 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        loop {
-            match &mut this.0 {
-                Kind::Whole(bytes) => {
-                    return Poll::Ready(
-                        bytes
-                            .take()
-                            .filter(|b| !b.is_empty())
-                            .map(|b| Ok(Frame::data(b))),
-                    );
-                }
-                Kind::Passing(inner) => return Pin::new(inner.get_mut()).poll_frame(cx),
-                Kind::Stored(from) => match std::task::ready!(from.poll_recv(cx)) {
-                    None => this.0 = Kind::Whole(None),
-                    Some(Piece::Chunk(chunk)) => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
-                    Some(Piece::Rest(rest)) => this.0 = Kind::Passing(rest),
-                    Some(Piece::Failed(error)) => {
-                        this.0 = Kind::Whole(None);
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                },
+        let (reader, comes) = match &mut this.0 {
+            Kind::Whole(bytes) => {
+                let bytes = bytes.take().filter(|b| !b.is_empty());
+                return Poll::Ready(bytes.map(|b| Ok(Frame::data(b))));
             }
+            Kind::Passing(inner) => return Pin::new(inner.get_mut()).poll_frame(cx),
+            Kind::Stored(reader, comes) => (reader, comes),
+        };
+        if let Some(bytes) = ready!(reader.poll_read(cx)) {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
+        let (rest, last) = match ready!(Pin::new(comes).poll(cx)) {
+            Ok(Behind::End) => (Kind::Whole(None), None),
+            Ok(Behind::Rest(chunk, rest)) => (Kind::Passing(rest), Some(Ok(Frame::data(chunk)))),
+            Ok(Behind::Failed(error)) => (Kind::Whole(None), Some(Err(error))),
+            Err(_) => {
+                let why = "the task that reads the body ended early";
+                (Kind::Whole(None), Some(Err(why.into())))
+            }
+        };
+        this.0 = rest;
+        Poll::Ready(last)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -166,7 +172,7 @@ impl http_body::Body for Body {
             Kind::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }
-            Kind::Stored(_) | Kind::Passing(_) => SizeHint::default(),
+            Kind::Stored(..) | Kind::Passing(_) => SizeHint::default(),
         }
     }
 }
@@ -181,7 +187,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Kind::Whole(_) => "Body::Whole",
-            Kind::Stored(_) => "Body::Stored",
+            Kind::Stored(..) => "Body::Stored",
             Kind::Passing(_) => "Body::Passing",
         })
     }

@@ -14,6 +14,7 @@
 //! do ([`Landing`]): answer with the stored entry, collect the body to be stored, let it pass, or ask again.
 
 mod flow;
+mod gather;
 mod invalidate;
 mod outcome;
 mod part;
@@ -25,6 +26,7 @@ mod ticket;
 #[cfg(feature = "reqwest")]
 pub(crate) use flow::FromCache;
 pub use flow::{Background, Begin, Exchange};
+pub(crate) use gather::Reader;
 pub use invalidate::Invalidation;
 pub use outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Saved, Staleness};
 pub use part::Part;

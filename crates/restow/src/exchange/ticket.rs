@@ -1,6 +1,7 @@
 //! Tickets: the right and duty to make one request, and what becomes of its answer.
 
 use super::{
+    gather::{Gathering, Reader},
     outcome::{Answered, Bypassed, Outcome, OutcomeKind, Saved, Staleness},
     part::Part,
     renew,
@@ -14,7 +15,7 @@ use crate::{
     entry::{Address, Entry, Generation},
     store::Parts,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_LENGTH},
@@ -81,7 +82,7 @@ pub struct Collector {
     ticket: Ticket,
     arrived: Arrived,
     expected: Option<u64>,
-    body: BytesMut,
+    body: Gathering,
     saved: Arc<OnceLock<Saved>>,
 }
 
@@ -179,9 +180,7 @@ impl Ticket {
             Some(rule) => Landing::Pass(self.pass(rule)),
             None => {
                 let (answered, saved) = self.answered(self.outcome).saving();
-                let body = BytesMut::with_capacity(
-                    expected.map_or(0, |len| usize::try_from(len.min(1 << 20)).unwrap_or(0)),
-                );
+                let body = Gathering::new(expected.and_then(|len| usize::try_from(len).ok()));
                 Landing::Collect(
                     Box::new(Collector {
                         ticket: self,
@@ -310,12 +309,17 @@ impl Ticket {
 }
 
 impl Collector {
+    /// Makes the reader of the body, which may be slower than it arrives.
+    pub(crate) fn reader(&self) -> Reader {
+        self.body.reader()
+    }
+
     /// Takes in the next bytes; `false` once the body is longer than what is stored: give the rest to the caller and call [`too_large`](Self::too_large).
     #[must_use]
     pub fn push(&mut self, chunk: &[u8]) -> bool {
         let fits = (self.body.len() + chunk.len()) as u64 <= self.ticket.mount.rules().max_body;
         if fits {
-            self.body.extend_from_slice(chunk);
+            self.body.push(chunk);
         }
         fits
     }
@@ -346,7 +350,7 @@ impl Collector {
     /// # Cancel safety
     /// Dropped, the answer is stored as a whole or not at all.
     pub async fn finish(mut self) -> Saved {
-        let body = std::mem::take(&mut self.body).freeze();
+        let body = std::mem::take(&mut self.body).whole();
         self.finish_with(body).await
     }
 
