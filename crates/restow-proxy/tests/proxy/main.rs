@@ -18,6 +18,7 @@ mod framing;
 mod github;
 mod herd;
 mod kit;
+mod links;
 mod principals;
 mod stop;
 mod targets;
