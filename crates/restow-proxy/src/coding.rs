@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, Entry, VARY},
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, Entry, VARY},
 };
 
 /// A coding that can be undone.
@@ -160,6 +160,18 @@ fn quality(parameters: &str) -> Option<u16> {
         "1" if thousandths == 0 => Some(1_000),
         _ => None,
     }
+}
+
+/// The length that a message says its content has.
+pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The kind of content that a message says it has: lower case, without parameters.
+pub(crate) fn kind(headers: &HeaderMap) -> String {
+    let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let kind = kind.and_then(|k| k.split(';').next()).unwrap_or("");
+    kind.trim().to_ascii_lowercase()
 }
 
 /// Fields that are true of the very bytes of a body: where these change, they go.

@@ -3,14 +3,11 @@
 use crate::{
     coding::{self, Content},
     fit::no_transform,
-    recode,
+    recode::{self, Read, read},
     refusal::Refusal,
 };
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
 use http::{Method, Response, response::Parts};
-use http_body::Frame;
-use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 use restow::{
     client::{Body, BoxError, Landed, response},
     endpoint::Rejection,
@@ -62,12 +59,12 @@ where
     };
     let most = collector.max_body();
     let pieces = match read(body, most).await {
-        Ok(Read::Whole(pieces)) => pieces,
-        Ok(Read::Longer(body)) => {
+        Read::Whole(pieces) => pieces,
+        Read::Longer(body) => {
             collector.refuse(Rejection::TooLarge);
             return Ok(landed(parts, body, answered));
         }
-        Err(error) => {
+        Read::Broken(_, error) => {
             let why = error.to_string();
             collector.fail(why.as_str().into());
             return Err(Refusal::Unreachable(why.into()));
@@ -90,34 +87,4 @@ where
 fn landed(mut parts: Parts, body: Body, answered: Answered) -> Landed {
     parts.extensions.insert(answered);
     Landed::Response(Box::new(Response::from_parts(parts, body)))
-}
-
-/// What of a body is there.
-enum Read {
-    /// All of it.
-    Whole(Vec<Bytes>),
-    /// More than was to be read: what was read, and the rest.
-    Longer(Body),
-}
-
-/// Reads up to `most` bytes.
-async fn read<B>(mut body: B, most: u64) -> Result<Read, BoxError>
-where
-    B: http_body::Body<Data = Bytes, Error = BoxError> + Send + Unpin + 'static,
-{
-    let mut pieces = Vec::new();
-    let mut length = 0;
-    while let Some(frame) = body.frame().await {
-        let Ok(piece) = frame?.into_data() else {
-            continue;
-        };
-        length += piece.len() as u64;
-        pieces.push(piece);
-        if length > most {
-            let read = pieces.into_iter().map(|p| Ok(Frame::data(p)));
-            let all = stream::iter(read).chain(BodyStream::new(body));
-            return Ok(Read::Longer(Body::passing(StreamBody::new(all))));
-        }
-    }
-    Ok(Read::Whole(pieces))
 }

@@ -9,13 +9,13 @@ use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
     header::{
         ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
-        CONTENT_RANGE, CONTENT_TYPE, RANGE,
+        CONTENT_RANGE, RANGE,
     },
     request::Parts,
 };
 use http_body::Body as _;
 use restow::{
-    client::{Body, BoxError},
+    client::Body,
     endpoint::Rejection,
     exchange::{Answered, Saved},
 };
@@ -89,7 +89,7 @@ async fn encoded(
 ) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     let length = length
-        .or_else(|| said_length(&parts.headers))
+        .or_else(|| coding::length(&parts.headers))
         .or_else(|| body.size_hint().exact().filter(|length| *length > 0));
     let worth = length.is_none_or(|l| l >= from) && is_text(&parts.headers);
     let whole = parts.status != StatusCode::PARTIAL_CONTENT
@@ -125,7 +125,7 @@ async fn encoded(
                 parts.headers.insert(CONTENT_LENGTH, length);
                 Body::whole(bytes)
             }
-            Err(error) => failed(error),
+            Err(error) => recode::broken(Vec::new(), error),
         }
     } else {
         body
@@ -133,18 +133,8 @@ async fn encoded(
     Response::from_parts(parts, body)
 }
 
-/// A body that breaks off at once.
-fn failed(error: BoxError) -> Body {
-    let end = futures_util::stream::iter([Err::<http_body::Frame<bytes::Bytes>, _>(error)]);
-    Body::passing(http_body_util::StreamBody::new(end))
-}
-
 fn has_body(status: StatusCode, method: &Method) -> bool {
     *method != Method::HEAD && status != StatusCode::NOT_MODIFIED
-}
-
-fn said_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Tells whether the content is to be left alone (RFC 9110 section 7.7, RFC 9111 sections 5.2.1.6 and 5.2.2.6).
@@ -173,9 +163,7 @@ fn is_text(headers: &HeaderMap) -> bool {
         "application/yaml",
         "application/x-yaml",
     ];
-    let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
-    let kind = kind.and_then(|k| k.split(';').next()).unwrap_or("").trim();
-    let kind = kind.to_ascii_lowercase();
+    let kind = coding::kind(headers);
     // Events are to arrive one by one.
     kind.starts_with("text/") && kind != "text/event-stream"
         || kind.ends_with("+json")
@@ -186,6 +174,7 @@ fn is_text(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::CONTENT_TYPE;
 
     #[test]
     fn text_and_its_kin_become_shorter() {

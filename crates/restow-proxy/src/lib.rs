@@ -22,6 +22,7 @@
 
 mod access_log;
 mod admin;
+mod bodies;
 mod coding;
 mod decode;
 mod everything;
@@ -32,6 +33,7 @@ mod idle;
 mod links;
 mod metrics;
 mod options;
+mod pointers;
 mod purge;
 mod recode;
 mod refusal;

@@ -9,7 +9,7 @@ use async_compression::{
 use bytes::{Buf as _, BufMut as _, Bytes};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http_body::{Body as _, Frame};
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 use restow::{
     client::{Body, BoxError},
     endpoint::Rejection,
@@ -80,12 +80,12 @@ pub(crate) async fn decode(
         return Ok(Bytes::new());
     }
     let growth = length.saturating_mul(MOST_GROWTH).max(FREE_GROWTH);
-    let read = read(decoder(coding, whole(pieces.to_vec())), most.min(growth)).await;
+    let read = read_to(decoder(coding, whole(pieces.to_vec())), most.min(growth)).await;
     let read = match read {
         // Some take "deflate" at its word, and leave out the frame that it has in HTTP (RFC 9110 section 8.4.1.2).
         Err(_) if coding == Coding::Deflate => {
             let bare = codec::DeflateDecoder::new(Pieces::of(whole(pieces.to_vec())));
-            self::read(Box::pin(bare), most.min(growth)).await
+            read_to(Box::pin(bare), most.min(growth)).await
         }
         read => read,
     };
@@ -97,6 +97,47 @@ pub(crate) async fn decode(
     }
 }
 
+/// What of a body is there.
+pub(crate) enum Read {
+    /// All of it.
+    Whole(Vec<Bytes>),
+    /// More than was to be read: what was read, and the rest.
+    Longer(Body),
+    /// It broke off after this.
+    Broken(Vec<Bytes>, BoxError),
+}
+
+/// Reads up to `most` bytes of a body.
+pub(crate) async fn read<B>(mut body: B, most: u64) -> Read
+where
+    B: http_body::Body<Data = Bytes, Error = BoxError> + Send + Unpin + 'static,
+{
+    let mut pieces = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let piece = match frame.map(Frame::into_data) {
+            Ok(Ok(piece)) => piece,
+            Ok(Err(_)) => continue,
+            Err(error) => return Read::Broken(pieces, error),
+        };
+        length += piece.len() as u64;
+        pieces.push(piece);
+        if length > most {
+            let read = pieces.into_iter().map(|p| Ok(Frame::data(p)));
+            let all = stream::iter(read).chain(BodyStream::new(body));
+            return Read::Longer(Body::passing(StreamBody::new(all)));
+        }
+    }
+    Read::Whole(pieces)
+}
+
+/// A body of pieces that breaks off after them.
+pub(crate) fn broken(pieces: Vec<Bytes>, error: BoxError) -> Body {
+    let frames = pieces.into_iter().map(|p| Ok(Frame::data(p)));
+    let frames = frames.chain([Err(error)]).collect::<Vec<_>>();
+    Body::passing(StreamBody::new(stream::iter(frames)))
+}
+
 /// A body of pieces that are there.
 pub(crate) fn whole(pieces: Vec<Bytes>) -> Body {
     let frames = pieces.into_iter().map(Frame::data);
@@ -104,7 +145,7 @@ pub(crate) fn whole(pieces: Vec<Bytes>) -> Body {
 }
 
 /// Reads to the end; `None` where it is longer than `most`.
-async fn read(mut from: Reader, most: u64) -> io::Result<Option<Bytes>> {
+async fn read_to(mut from: Reader, most: u64) -> io::Result<Option<Bytes>> {
     let mut read = Vec::new();
     let mut turn = 0;
     loop {

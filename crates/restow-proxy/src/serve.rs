@@ -2,6 +2,7 @@
 
 use crate::{
     access_log::Line,
+    bodies, coding,
     fetch::{Call, Client},
     fields::{self, Via},
     fit,
@@ -17,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use http::{
     HeaderValue, Method, Request, Response,
-    header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, RANGE},
+    header::{ACCEPT_ENCODING, HOST, RANGE},
     request::Parts,
 };
 use http_body::{Body as _, Frame};
@@ -128,7 +129,7 @@ impl Shared {
         self.name_principal(parts, peer);
         fields::clean_request(&mut parts.headers);
         let has_body = !body.is_end_stream();
-        if has_body && declared_length(parts) > Some(self.options.max_request_body) {
+        if has_body && coding::length(&parts.headers) > Some(self.options.max_request_body) {
             return Err(Refusal::BodyTooLarge);
         }
         let (known, body) = if has_body {
@@ -145,6 +146,13 @@ impl Shared {
         let mut reply = self.ask(parts, &destination, known, body, has_body).await?;
         if destination.upstream.rewrites_links() {
             links::rewrite(reply.response.headers_mut(), &destination.upstream);
+        }
+        if !destination.upstream.pointers().is_empty() {
+            let (upstream, options) = (&destination.upstream, &self.options);
+            let scheme = options.tls.as_ref().map_or("http", |_| "https");
+            let most = options.max_body;
+            let rewritten = bodies::rewrite(reply.response, parts, upstream, scheme, most);
+            reply.response = Box::pin(rewritten).await;
         }
         if fit::is_due(&reply.response, parts, reply.answered.as_ref()) {
             let answered = reply.answered.as_ref();
@@ -358,15 +366,4 @@ fn call(
         parts: parts.clone(),
         body: body.unwrap_or_default(),
     })
-}
-
-/// The length that a request says its body has.
-fn declared_length(parts: &Parts) -> Option<u64> {
-    parts
-        .headers
-        .get(CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
 }

@@ -1,6 +1,6 @@
 //! The APIs behind the proxy, and which of them a request is for.
 
-use crate::refusal::Refusal;
+use crate::{pointers::Pointers, refusal::Refusal};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri, Version, header::HOST, request::Parts, uri::Authority,
 };
@@ -28,6 +28,7 @@ pub struct Upstream {
     base: Box<str>,
     headers: Vec<(HeaderName, HeaderValue)>,
     rewrites_links: bool,
+    pointers: Vec<Pointers>,
 }
 
 impl Upstream {
@@ -70,6 +71,7 @@ impl Upstream {
             host_header,
             headers: Vec::new(),
             rewrites_links: false,
+            pointers: Vec::new(),
         })
     }
 
@@ -119,6 +121,31 @@ impl Upstream {
     pub fn rewrite_links(mut self) -> Self {
         self.rewrites_links = true;
         self
+    }
+
+    /// Makes the URLs of this API lead through the proxy that stand in its JSON bodies where these JSON pointers (RFC 6901) point; `*` stands
+    /// for each element of a list and each member of an object, as in `/items/*/href`.
+    ///
+    /// What is stored stays as the API sent it. Bodies longer than [`Options::max_body`](crate::Options), and parts of bodies, are left alone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where one is no such pointer.
+    pub fn rewrite_pointers<P: AsRef<str>>(
+        mut self,
+        pointers: impl IntoIterator<Item = P>,
+    ) -> Result<Self> {
+        for pointer in pointers {
+            let pointer = Pointers::parse(pointer.as_ref()).map_err(|why| {
+                let message = format!("rewrite_pointers of the upstream {}: {why}", self.authority);
+                Error::new(ErrorKind::Config, message)
+            })?;
+            self.pointers.push(pointer);
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn pointers(&self) -> &[Pointers] {
+        &self.pointers
     }
 
     pub(crate) fn rewrites_links(&self) -> bool {

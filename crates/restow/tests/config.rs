@@ -371,6 +371,7 @@ fn the_tables_of_a_proxy_are_read_and_their_mistakes_are_named() {
         mount = "/music"
         host = "music.example"
         rewrite_links = true
+        rewrite_pointers = ["/next", "/items/*/href"]
         headers = { Authorization = { env = "CARGO_PKG_NAME" } }
         "#,
         "restow.toml",
@@ -387,6 +388,10 @@ fn the_tables_of_a_proxy_are_read_and_their_mistakes_are_named() {
     assert_eq!(&*proxy.forward[0], "api.example.com");
     let upstream = &proxy.upstreams[0];
     assert_eq!(upstream.mount.as_deref(), Some("/music"));
+    assert_eq!(
+        *upstream.rewrite_pointers,
+        ["/next".into(), "/items/*/href".into()]
+    );
     assert_eq!(upstream.headers[0].1.reveal().unwrap(), "restow");
     assert!(Config::parse("", "restow.toml").unwrap().proxy().is_none());
 
@@ -414,6 +419,10 @@ fn the_tables_of_a_proxy_are_read_and_their_mistakes_are_named() {
         (
             "[[upstream]]\nmount = '/'",
             "restow.toml:1: [[upstream]] number 1 has no url; ",
+        ),
+        (
+            "[[upstream]]\nurl = 'https://a'\nrewrite_pointers = 'next'",
+            "restow.toml:3: rewrite_pointers in [[upstream]] number 1: \"next\" is not a JSON pointer (RFC 6901); ",
         ),
         (
             "[upstream]\nurl = 'https://a'",

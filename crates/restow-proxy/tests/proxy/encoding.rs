@@ -264,8 +264,10 @@ async fn what_cannot_be_decoded_passes_as_it_came_and_is_not_stored() {
             &format!("max_body = \"{limit}\""),
         )
         .await;
-        for _ in 0..2 {
-            let answer = get(&proxy, &format!("/items/{name}"), coding).await;
+        // It goes on as it came to one who does not accept it too, but where it is only too long.
+        let other = if name == "long" { coding } else { "identity" };
+        for accepts in [coding, other] {
+            let answer = get(&proxy, &format!("/items/{name}"), accepts).await;
             assert_eq!(answer.status, 200, "{name}");
             assert_eq!(answer.header("content-encoding"), coding, "{name}");
             assert!(answer.body == body, "{name}");
@@ -346,6 +348,11 @@ async fn a_part_is_asked_for_and_given_of_the_plain_body() {
     assert_eq!(part.status, 206);
     assert_eq!(&part.body[..], &list().as_bytes()[..10]);
     assert_eq!(part.header("content-encoding"), "");
+    // One who is given the whole in place of two parts is given it plain too.
+    let parts = [("range", "bytes=0-9,20-29"), ("accept-encoding", "gzip")];
+    let whole = ask(&proxy, "GET", "/items/1", &parts).await;
+    assert_eq!(whole.status, 200);
+    assert!(whole.body == list());
     assert_eq!(origin.asked(), 2);
 }
 

@@ -19,6 +19,7 @@ mod framing;
 mod github;
 mod herd;
 mod kit;
+mod links;
 mod poison;
 mod principals;
 mod slow;

@@ -153,7 +153,8 @@ where
                     Ok(response(&entry, &method, part, answered, exchange.now()))
                 }
                 Begin::Fetch(ticket) => {
-                    match tokio::spawn(drive(*ticket, Request::from_parts(parts, body), inner)).await
+                    match tokio::spawn(drive(*ticket, Request::from_parts(parts, body), inner))
+                        .await
                     {
                         Ok(end) => end,
                         Err(lost) => Err(ServiceError::Shared(

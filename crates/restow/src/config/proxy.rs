@@ -1,7 +1,7 @@
 //! The tables `[proxy]` and `[[upstream]]`: how a proxy over this cache listens, and what stands behind it.
 
 use super::Secret;
-use crate::endpoint::form::{Many, Pairs, Size, Text, Whole};
+use crate::endpoint::form::{Many, Pairs, Pointer, Size, Text, Whole};
 use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -99,6 +99,8 @@ pub struct UpstreamSettings {
     pub host: Option<Box<str>>,
     /// Whether links in its answers are made to lead through the proxy.
     pub rewrite_links: bool,
+    /// The JSON pointers to links in its bodies that are made to lead through the proxy; `*` stands for each element or member.
+    pub rewrite_pointers: Vec<Box<str>>,
     /// The headers that its requests get.
     pub headers: Vec<(Box<str>, Secret)>,
 }
@@ -136,6 +138,7 @@ pub(super) struct UpstreamTable {
     mount: Option<Box<str>>,
     host: Option<Box<str>>,
     rewrite_links: bool,
+    rewrite_pointers: Many<Text<Pointer>>,
     headers: Pairs<Box<str>, Secret>,
 }
 
@@ -174,6 +177,7 @@ impl UpstreamTable {
             mount: self.mount,
             host: self.host,
             rewrite_links: self.rewrite_links,
+            rewrite_pointers: self.rewrite_pointers.0.into_iter().map(|p| p.0.0).collect(),
             headers: self.headers.0,
         })
     }
