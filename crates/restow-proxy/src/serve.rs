@@ -199,25 +199,46 @@ impl Shared {
             Begin::Fetch(ticket) => {
                 let call = call(destination, parts, known)?;
                 let shared = self.clone();
+                let forward = status::forward(ticket.outcome());
                 // A task of its own: the fetch goes on when its client goes.
                 let fetch = tokio::spawn(async move { shared.drive(*ticket, &call).await });
                 let fetched = fetch
                     .await
                     .unwrap_or_else(|_| Err(Refusal::Unreachable("its task ended early".into())));
-                Ok(fetched?.into())
+                match fetched {
+                    Ok(response) => Ok(response.into()),
+                    Err(refusal) => self.unanswered(refusal, forward, false),
+                }
             }
             Begin::Refuse(answered) => {
-                let status = status::forwarded(&self.options.name, &answered, None);
+                let status = status::refused(&self.options.name, &answered);
                 let mut response = refusal(answered);
                 response.headers_mut().append(CACHE_STATUS, status);
                 Ok(response.into())
             }
-            Begin::Failed(why) => Err(Refusal::told(&why)),
+            Begin::Failed(why) => self.unanswered(Refusal::told(&why), "miss", true),
             Begin::Bypass(answered, invalidation) => {
                 Box::pin(self.pass(parts, destination, body, answered, invalidation)).await
             }
             _ => Err(Refusal::Target),
         }
+    }
+
+    /// Answers where the API gives no answer: why it was asked is said all the same.
+    fn unanswered(
+        &self,
+        refusal: Refusal,
+        forward: &str,
+        collapsed: bool,
+    ) -> Result<Reply, Refusal> {
+        if !matches!(refusal, Refusal::Unreachable(_) | Refusal::TimedOut(_)) {
+            return Err(refusal);
+        }
+        tracing::debug!(target: "restow", %refusal, "an API gave no answer");
+        let status = status::unanswered(&self.options.name, forward, collapsed);
+        let mut response = refusal.response();
+        response.headers_mut().append(CACHE_STATUS, status);
+        Ok(response.into())
     }
 
     /// Sends a request past the cache.
@@ -240,13 +261,18 @@ impl Shared {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding.as_str()));
         }
         let sent = self.send(&destination.upstream, uri, parts, headers, body);
-        let answer = sent.await?;
+        let answer = match sent.await {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                return self.unanswered(refusal, status::forward(answered.outcome), false);
+            }
+        };
         if let Some(invalidation) = invalidation {
             invalidation
                 .answered(answer.status(), answer.headers())
                 .await;
         }
-        let status = status::forwarded(&self.options.name, &answered, Some(answer.status()));
+        let status = status::forwarded(&self.options.name, &answered, answer.status());
         let mut response = answer.map(|body| Body::passing(self.guard(body)));
         fields::clean_response(response.headers_mut());
         response.headers_mut().append(CACHE_STATUS, status);

@@ -5,7 +5,7 @@ use restow::{
     Millis,
     endpoint::Rejection,
     entry::Entry,
-    exchange::{Answered, Bypassed, Missed, OutcomeKind, Saved},
+    exchange::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Saved},
 };
 use restow_policy::rule;
 use std::fmt::Write as _;
@@ -39,20 +39,44 @@ pub(crate) fn fetched(name: &str, answered: &Answered, status: StatusCode) -> He
             status.as_u16(),
             detail(answered)
         )),
-        _ => forwarded(name, answered, Some(status)),
+        _ => forwarded(name, answered, status),
     }
 }
 
-/// The field of an answer of the API, or of none.
-pub(crate) fn forwarded(
-    name: &str,
-    answered: &Answered,
-    status: Option<StatusCode>,
-) -> HeaderValue {
-    let forward = match answered.outcome.kind {
+/// The field of an answer of the API.
+pub(crate) fn forwarded(name: &str, answered: &Answered, status: StatusCode) -> HeaderValue {
+    let mut text = format!(
+        "{name}; fwd={}; fwd-status={}",
+        forward(answered.outcome),
+        status.as_u16()
+    );
+    match (answered.outcome.kind, answered.saved()) {
+        (OutcomeKind::Miss(_), None | Some(Saved::Stored)) => text.push_str("; stored"),
+        (_, Some(Saved::Rejected(_))) | (OutcomeKind::Bypass(_), _) => {
+            _ = write!(text, "; detail={}", detail(answered));
+        }
+        _ => {}
+    }
+    value(&text)
+}
+
+/// The field of an answer for which nobody was asked, since the request wants none but a stored one.
+pub(crate) fn refused(name: &str, answered: &Answered) -> HeaderValue {
+    value(&format!("{name}; detail={}", detail(answered)))
+}
+
+/// The field of a request that the API did not answer: `forward` is why it was asked, and `collapsed` whether by another request.
+pub(crate) fn unanswered(name: &str, forward: &str, collapsed: bool) -> HeaderValue {
+    let collapsed = if collapsed { "; collapsed" } else { "" };
+    value(&format!("{name}; fwd={forward}{collapsed}"))
+}
+
+/// Why an API is asked, in a word of RFC 9211 section 2.2.
+pub(crate) fn forward(outcome: Outcome) -> &'static str {
+    match outcome.kind {
         OutcomeKind::Miss(Missed::Absent | Missed::OtherPartition | Missed::Evicted) => "uri-miss",
         OutcomeKind::Miss(Missed::OtherVariant) => "vary-miss",
-        OutcomeKind::Miss(Missed::Expired) => match answered.outcome.rule {
+        OutcomeKind::Miss(Missed::Expired) => match outcome.rule {
             Some(
                 rule::REQUEST_NO_CACHE
                 | rule::REQUEST_MAX_AGE
@@ -66,21 +90,7 @@ pub(crate) fn forwarded(
         OutcomeKind::Bypass(Bypassed::Method) => "method",
         OutcomeKind::Bypass(Bypassed::Range) => "partial",
         _ => "bypass",
-    };
-    let mut text = format!("{name}; fwd={forward}");
-    if let Some(status) = status {
-        _ = write!(text, "; fwd-status={}", status.as_u16());
     }
-    match (answered.outcome.kind, answered.saved()) {
-        (OutcomeKind::Miss(_), None | Some(Saved::Stored)) if status.is_some() => {
-            text.push_str("; stored");
-        }
-        (_, Some(Saved::Rejected(_))) | (OutcomeKind::Bypass(_) | OutcomeKind::Refused, _) => {
-            _ = write!(text, "; detail={}", detail(answered));
-        }
-        _ => {}
-    }
-    value(&text)
 }
 
 /// The rule that decided, else the outcome's own word: a token either way.

@@ -28,6 +28,16 @@ async fn a_dead_api_is_a_clear_502_and_what_is_held_stands_in() {
         other.body
     );
     assert_eq!(other.header("cache-control"), "no-store");
+    assert_eq!(other.header("cache-status"), "restow; fwd=uri-miss");
+    // What is never stored goes past the cache, and says so.
+    let posted = proxy.ask("POST", "/other", &[]).await;
+    assert_eq!(posted.status.as_u16(), 502);
+    assert_eq!(posted.header("cache-status"), "restow; fwd=method");
+    let only = proxy
+        .get_with("/other", &[("cache-control", "only-if-cached")])
+        .await;
+    assert_eq!(only.status.as_u16(), 504);
+    assert_eq!(only.header("cache-status"), "restow; detail=only-if-cached");
 }
 
 #[tokio::test]
