@@ -7,10 +7,13 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use restow::{
+    entry::Partition,
     exchange::{Bypassed, Missed, OutcomeKind, Staleness},
     store::Stats,
 };
 use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc,
@@ -107,7 +110,16 @@ impl Metrics {
 }
 
 /// What a repository holds.
-type Held = (Box<str>, Stats);
+#[derive(Debug)]
+struct Held {
+    repository: Box<str>,
+    stats: Stats,
+    /// Whose entries they are.
+    partitions: Vec<(Partition, u64)>,
+}
+
+/// The most principals that have a series of their own; the others share one. Series cost whoever keeps them, and names are the clients'.
+const MOST_PRINCIPALS: usize = 20;
 
 /// Writes all numbers in the text format that Prometheus reads.
 pub(crate) async fn page(
@@ -118,7 +130,11 @@ pub(crate) async fn page(
     for repository in cache.iter() {
         // A store that is down has no numbers; the others are still worth reading.
         if let Ok(stats) = repository.everyone().stats().await {
-            held.push((repository.name().into(), stats));
+            held.push(Held {
+                repository: repository.name().into(),
+                stats,
+                partitions: repository.partitions().await.unwrap_or_default(),
+            });
         }
     }
     let mut registry = Registry::with_prefix("restow");
@@ -168,9 +184,39 @@ impl Page {
     ) -> fmt::Result {
         let gauge = ConstGauge::new(0_u64);
         let mut into = into.encode_descriptor(name, help, unit, gauge.metric_type())?;
-        for (repository, stats) in &self.held {
-            let labels = [("repository", &**repository)];
-            ConstGauge::new(of(stats)).encode(into.encode_family(&labels)?)?;
+        for held in &self.held {
+            let labels = [("repository", &*held.repository)];
+            ConstGauge::new(of(&held.stats)).encode(into.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    /// Encodes how many entries each kind of user has, and each of the principals that have the most.
+    fn whose(&self, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let gauge = ConstGauge::new(0_u64);
+        let help = "Entries of everyone, of credentials together, of the principals that have the most, and of all other principals";
+        let mut into =
+            into.encode_descriptor("entries_by_user", help, None, gauge.metric_type())?;
+        let named = most_held(&self.held);
+        for held in &self.held {
+            let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+            for (partition, count) in &held.partitions {
+                let user = match principal(partition) {
+                    None if partition.is_public() => ("public", ""),
+                    None => ("credential", ""),
+                    Some(name) if named.contains(&name) => ("principal", name),
+                    Some(_) => ("other", ""),
+                };
+                *counts.entry(user).or_default() += count;
+            }
+            for ((user, principal), count) in counts {
+                let labels = [
+                    ("repository", &*held.repository),
+                    ("user", user),
+                    ("principal", principal),
+                ];
+                ConstGauge::new(count).encode(into.encode_family(&labels)?)?;
+            }
         }
         Ok(())
     }
@@ -221,6 +267,7 @@ impl Collector for Page {
         self.held(&mut into, "entries", "Entries that are held", None, |h| {
             h.entries
         })?;
+        self.whose(&mut into)?;
         self.held(
             &mut into,
             "entries_expired",
@@ -238,9 +285,70 @@ impl Collector for Page {
     }
 }
 
+/// The name of a principal: what the program or an operator gave it, never a credential or its digest.
+fn principal(partition: &Partition) -> Option<&str> {
+    partition.as_str().strip_prefix("p:")
+}
+
+/// The principals that have the most entries in all repositories together.
+fn most_held(held: &[Held]) -> Vec<&str> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for (partition, count) in held.iter().flat_map(|h| &h.partitions) {
+        if let Some(name) = principal(partition) {
+            *counts.entry(name).or_default() += count;
+        }
+    }
+    let mut all: Vec<_> = counts.into_iter().collect();
+    // By name where they have the same, so that a series does not come and go.
+    all.sort_by_key(|(name, count)| (Reverse(*count), *name));
+    all.truncate(MOST_PRINCIPALS);
+    all.into_iter().map(|(name, _)| name).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use restow::{DeclaredEndpoint, Text};
+
+    #[tokio::test]
+    async fn entries_are_counted_by_user_and_no_more_series_than_the_fullest_have() {
+        let cache = restow::connect("memory:").await.unwrap();
+        let endpoint = DeclaredEndpoint::get("pages", "https://api.example.com/{id}").unwrap();
+        cache.create_repository(endpoint).await.unwrap();
+        let save = async |whose: &str, count: usize| {
+            let of = match whose {
+                "" => cache.clone(),
+                name => cache.principal(name).unwrap(),
+            };
+            let pages = of.typed::<String, Text>("pages").unwrap();
+            for id in 0..count {
+                pages.save(&id.to_string(), &"a".to_owned()).await.unwrap();
+            }
+        };
+        save("", 3).await;
+        for nth in 0..MOST_PRINCIPALS {
+            save(&format!("tenant-{nth:02}"), 2).await;
+        }
+        // They have less than those, but one has more.
+        for nth in 0..5 {
+            save(&format!("a-{nth}"), 1).await;
+        }
+        save("c:\"quoted\"", 4).await;
+        let page = page(&Arc::default(), &cache).await.unwrap();
+        let name = "restow_entries_by_user{repository=\"pages\",";
+        let lines: Vec<_> = page.lines().filter_map(|l| l.strip_prefix(name)).collect();
+        for line in [
+            r#"user="public",principal=""} 3"#,
+            r#"user="principal",principal="tenant-00"} 2"#,
+            r#"user="principal",principal="c:\"quoted\""} 4"#,
+            // Five with one entry, and the last of those with two.
+            r#"user="other",principal=""} 7"#,
+        ] {
+            assert!(lines.contains(&line), "{line}: {lines:#?}");
+        }
+        assert_eq!(lines.len(), MOST_PRINCIPALS + 2, "{lines:#?}");
+        assert!(!page.contains("tenant-19"), "it is one of the others");
+    }
 
     #[tokio::test]
     async fn what_was_noted_is_on_the_page() {

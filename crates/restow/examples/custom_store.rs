@@ -7,7 +7,7 @@
 //! Every method is written out, so that one added to the contract later is not forgotten. `map_store` is a whole
 //! store from the ground.
 
-use restow::entry::{Address, Entry, Found};
+use restow::entry::{Address, Entry, Found, Partition};
 use restow::store::{
     Budget, Capabilities, Change, Leases, MemoryOptions, MemoryStore, Parts, Renewal, Stats, Store,
     Table, TableName, TableSpec, Trimmed, Write,
@@ -138,6 +138,10 @@ impl Table for CountedTable {
     }
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
         self.0.stats(now)
+    }
+
+    fn partitions(&self, now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>> {
+        self.0.partitions(now)
     }
 
     fn foreign_changes(&self) -> Option<u64> {

@@ -8,7 +8,7 @@
 //! what is to be decided, so that what is left to a store is to keep rows.
 
 use futures_util::{StreamExt, future::ready, stream};
-use restow::entry::{Address, Entry, EntryId, Found, Generation, Meta};
+use restow::entry::{Address, Entry, EntryId, Found, Generation, Meta, Partition};
 use restow::store::{
     Budget, Capabilities, Change, Leases, Parts, Renewal, SchemaChange, Stats, Store, Table,
     TableName, TableSpec, Trimmed, Write,
@@ -431,6 +431,17 @@ impl Table for MapTable {
             let mut stats = Stats::default();
             stats.entries = self.selected(rows, &Selection::default(), now).len() as u64;
             stats
+        })
+    }
+
+    fn partitions(&self, now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>> {
+        self.with([], |rows| {
+            let mut counts = BTreeMap::new();
+            for entry in self.selected(rows, &Selection::default(), now) {
+                let partition = entry.id.address.partition.clone();
+                *counts.entry(partition).or_default() += 1;
+            }
+            counts.into_iter().collect()
         })
     }
 

@@ -44,6 +44,7 @@ enum Fault {
     LosesTags,
     CutsBodies,
     SharesPartitions,
+    CountsPartitionsOnce,
     ForgetsThatItClosed,
     ChangesItsSecret,
     Panics,
@@ -106,6 +107,10 @@ const NOTICED: &[(Fault, &str)] = &[
     (
         Fault::SharesPartitions,
         "partitions::nobody_reads_anothers_entry",
+    ),
+    (
+        Fault::CountsPartitionsOnce,
+        "partitions::partitions_are_counted_as_they_are_held",
     ),
     (
         Fault::ForgetsThatItClosed,
@@ -450,6 +455,16 @@ impl Table for FaultyTable {
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
         assert!(self.fault != Fault::Panics, "this store panics");
         self.inner.stats(now)
+    }
+
+    fn partitions(&self, now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>> {
+        Answer::later(async move {
+            let mut counted = self.inner.partitions(now).await?;
+            if self.fault == Fault::CountsPartitionsOnce {
+                counted.iter_mut().for_each(|(_, count)| *count = 1);
+            }
+            Ok(counted)
+        })
     }
 
     fn foreign_changes(&self) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! The listener for operators.
 
 use crate::kit::{Running, before};
-use restow_proxy::Admin;
+use restow_proxy::{Admin, Options, PrincipalHeader, Upstream};
 use restow_testkit::{Origin, Reply};
 use tokio::net::TcpListener;
 
@@ -64,6 +64,46 @@ async fn health_is_open_and_all_else_asks_for_the_token() {
         ask("GET", &format!("{url}/nothing"), "secret", "").await.0,
         404
     );
+}
+
+#[tokio::test]
+async fn entries_are_counted_by_user_and_no_credential_is_shown() {
+    let origin = Origin::start(|_| Reply::ok("a")).await;
+    let endpoint = format!(
+        "[[endpoint]]\nname = \"items\"\nroute = \"GET {}\"\n",
+        origin.url("/{id}")
+    );
+    let options = Options {
+        principal: Some(PrincipalHeader {
+            header: "x-tenant".parse().unwrap(),
+            trust: vec!["127.0.0.0/8".parse().unwrap()],
+        }),
+        ..Options::default()
+    };
+    let upstreams = vec![Upstream::new(&origin.url("")).unwrap()];
+    let proxy = Running::start(upstreams, options, &endpoint).await;
+    for path in ["/1", "/2"] {
+        proxy.get(path).await;
+        proxy.get_with(path, &[("x-tenant", "alice")]).await;
+        for token in ["canary-one", "canary-two"] {
+            proxy.get_with(path, &[("authorization", token)]).await;
+        }
+    }
+    proxy.get_with("/1", &[("x-tenant", "bob")]).await;
+    let url = admin(&proxy, None).await;
+    let (_, page) = ask("GET", &format!("{url}/metrics"), "", "").await;
+    for (user, principal, count) in [
+        ("public", "", 2),
+        ("credential", "", 4),
+        ("principal", "alice", 2),
+        ("principal", "bob", 1),
+    ] {
+        let line = format!(
+            "restow_entries_by_user{{repository=\"items\",user=\"{user}\",principal=\"{principal}\"}} {count}"
+        );
+        assert!(page.lines().any(|l| l == line), "{line}: {page}");
+    }
+    assert!(!page.contains("canary") && !page.contains("c:"), "{page}");
 }
 
 #[tokio::test]

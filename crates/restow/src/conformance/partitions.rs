@@ -15,6 +15,7 @@ promises! {
     a_renewal_stays_in_its_partition: "Renewing an entry leaves the same key in other partitions.",
     selections_cover_one_partition_or_all: "count and scan cover one partition, public too, or everyone's.",
     a_clear_stays_in_its_partition: "clear within a partition leaves the others.",
+    partitions_are_counted_as_they_are_held: "partitions tells whose entries there are, and how many each has, after writes, renewals, deletes and clears.",
 }
 
 fn whose() -> Kept<Vec<Partition>> {
@@ -204,6 +205,36 @@ async fn a_clear_stays_in_its_partition(subject: &dyn Subject) -> Kept {
         );
         same!(t.all(T0).await?, left, "entries left");
     }
+    Ok(())
+}
+
+async fn partitions_are_counted_as_they_are_held(subject: &dyn Subject) -> Kept {
+    let whose = whose()?;
+    let t = filled(subject, &whose).await?;
+    let alice = Partition::principal("alice")?;
+    // A second key for one, and a second body under a key that is there.
+    t.write(T0, [entry("b")?.within(alice.clone())]).await?;
+    t.write(T0, [entry("a")?.within(alice.clone()).body("new")])
+        .await?;
+    let count = |partition: &Partition| if *partition == alice { 2 } else { 1 };
+    let mut held: Vec<_> = whose.iter().map(|p| (p.clone(), count(p))).collect();
+    held.sort();
+    let counted = async || -> Kept<Vec<(Partition, u64)>> {
+        let mut counted = t.table.partitions(T0).await?;
+        counted.sort();
+        Ok(counted)
+    };
+    same!(counted().await?, held, "partitions and their entries");
+    t.table.delete(&[at(&alice)?], T0).await?;
+    let bob = Selection::default().within(Partition::principal("bob")?);
+    t.table.clear(&bob, 10, T0).await?;
+    held.retain(|(partition, _)| Some(partition) != bob.partition.as_ref());
+    for (partition, count) in &mut held {
+        if *partition == alice {
+            *count = 1;
+        }
+    }
+    same!(counted().await?, held, "partitions once some are removed");
     Ok(())
 }
 

@@ -237,6 +237,22 @@ impl<E> Repository<E> {
             .map_err(|e| self.named(e))
     }
 
+    /// Returns whose entries there are, and how many each has, of everyone, in no order. Those past their `keep` may count until they are removed.
+    ///
+    /// # Errors
+    /// As [`stats`](Self::stats).
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing happens.
+    pub async fn partitions(&self) -> Result<Vec<(Partition, u64)>> {
+        self.check_open()?;
+        self.mount
+            .table
+            .partitions(self.ctx.now())
+            .await
+            .map_err(|e| self.named(e))
+    }
+
     pub(crate) fn mount(&self) -> &Arc<Mount> {
         &self.mount
     }

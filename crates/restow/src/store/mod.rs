@@ -33,7 +33,7 @@ pub use tiered::{TierOptions, TieredStore};
 use crate::{
     Millis, Result, Selection,
     answer::{Answer, BoxFuture, BoxStream},
-    entry::{Address, Entry, EntryId, Found, Generation, Meta},
+    entry::{Address, Entry, EntryId, Found, Generation, Meta, Partition},
 };
 use std::{
     fmt::{Debug, Display},
@@ -156,6 +156,9 @@ pub trait Table: Debug + Send + Sync + 'static {
 
     /// Returns numbers about the table.
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>>;
+
+    /// Returns the partitions that hold entries, and how many each holds, in no order. Those past their `keep` may count until they are removed.
+    fn partitions(&self, now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>>;
 
     /// Returns a number that stays the same as long as nobody but this store, by any of its handles, changes what is stored; `None` where
     /// that cannot be told at once. A memory tier asks for it instead of asking for each entry.

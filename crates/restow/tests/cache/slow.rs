@@ -2,7 +2,7 @@
 
 use restow::{
     Answer, BoxFuture, BoxStream, Millis, Result, Selection,
-    entry::{Address, Entry, Found},
+    entry::{Address, Entry, Found, Partition},
     store::{
         Budget, Capabilities, Change, Leases, MemoryStore, Parts, Renewal, Stats, Store, Table,
         TableName, TableSpec, Trimmed, Write,
@@ -162,6 +162,10 @@ impl Table for SlowTable {
     }
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
         self.0.stats(now)
+    }
+
+    fn partitions(&self, now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>> {
+        self.0.partitions(now)
     }
 
     fn foreign_changes(&self) -> Option<u64> {

@@ -3,7 +3,7 @@
 use restow::{
     Answer, BoxFuture, BoxStream, Millis, Result, Selection,
     conformance::{self, Subject, Verdict},
-    entry::{Address, Entry, Found},
+    entry::{Address, Entry, Found, Partition},
     store::{
         Budget, Capabilities, Change, Compression, Leases, Parts, Renewal, Stats, Store, Table,
         TableName, TableSpec, Trimmed, Write,
@@ -229,6 +229,10 @@ impl Table for CompressedTable {
         now: Millis,
     ) -> BoxStream<'a, Result<Arc<Entry>>> {
         self.inner.scan(which, parts, now)
+    }
+
+    fn partitions(&self, now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>> {
+        self.inner.partitions(now)
     }
 
     fn foreign_changes(&self) -> Option<u64> {

@@ -7,11 +7,11 @@ use super::{
 use crate::{
     Error, ErrorKind, Millis, Result, Selection,
     answer::{Answer, BoxStream},
-    entry::{Address, Entry, Found},
+    entry::{Address, Entry, Found, Partition},
     store::{Parts, Renewal, Stats, Table, TableSpec, Write},
 };
 use futures_util::stream;
-use std::{fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 /// A handle to a table in memory: what it was opened with, and the entries that all handles share.
 pub(super) struct MemoryTable {
@@ -121,6 +121,19 @@ impl MemoryTable {
         Ok(gone + shelf.shrink(&self.spec, limit - gone, totals))
     }
 
+    fn partitions_now(&self, now: Millis) -> Result<Vec<(Partition, u64)>> {
+        let mut counts: HashMap<&Partition, u64> = HashMap::new();
+        let shelf = self.open()?;
+        let entries = shelf.entries();
+        for entry in entries.filter(|e| e.meta.is_retained(self.spec.keep, now)) {
+            *counts.entry(&entry.id.address.partition).or_default() += 1;
+        }
+        let counts = counts.into_iter();
+        Ok(counts
+            .map(|(whose, count)| (whose.clone(), count))
+            .collect())
+    }
+
     fn stats_now(&self, now: Millis) -> Result<Stats> {
         let mut stats = Stats {
             exact: true,
@@ -220,6 +233,10 @@ impl Table for MemoryTable {
 
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
         Answer::ready(self.stats_now(now))
+    }
+
+    fn partitions(&self, now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>> {
+        Answer::ready(self.partitions_now(now))
     }
 
     fn foreign_changes(&self) -> Option<u64> {

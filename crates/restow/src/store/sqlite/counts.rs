@@ -81,6 +81,31 @@ pub(super) fn total(
     }
 }
 
+/// Returns the entries of each partition that has some, those past their keep too, as long as they are not removed.
+pub(super) fn each(conn: &Connection, rows: &Rows) -> Attempt<Vec<(Partition, u64)>> {
+    let sql = "SELECT partition, entries FROM restow_counts WHERE repository = ?1 AND entries > 0";
+    of_each(conn, sql, [rows.spec.name.as_str()])
+}
+
+/// Reads partitions and numbers; a partition whose text is damaged is left out.
+pub(super) fn of_each(
+    conn: &Connection,
+    sql: &str,
+    values: impl Params,
+) -> Attempt<Vec<(Partition, u64)>> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut counts = Vec::new();
+    let mut rows = statement.query(values)?;
+    while let Some(row) = rows.next()? {
+        let text: String = row.get(0)?;
+        if let Ok(partition) = Partition::parse(&text) {
+            let entries: i64 = row.get(1)?;
+            counts.push((partition, entries.cast_unsigned()));
+        }
+    }
+    Ok(counts)
+}
+
 /// Returns the entries and bytes of all tables.
 pub(super) fn total_of_all(conn: &Connection) -> Attempt<(i64, i64)> {
     sum(conn, "", [])

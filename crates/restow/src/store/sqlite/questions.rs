@@ -263,6 +263,20 @@ pub(super) fn stats(conn: &Connection, rows: &Rows, now: Millis) -> Attempt<Stat
     })
 }
 
+/// Counts what is there of each partition, as long as it is not removed.
+pub(super) fn partitions(conn: &Connection, rows: &Rows) -> Attempt<Vec<(Partition, u64)>> {
+    rows.check_shape(conn)?;
+    if rows.layout.is_counted() {
+        return counts::each(conn, rows);
+    }
+    let table = &rows.layout.table;
+    counts::of_each(
+        conn,
+        &format!("SELECT partition, count(*) FROM {table} GROUP BY partition"),
+        [],
+    )
+}
+
 /// The numbers, and that of expired entries where they are not too many to count.
 fn numbers(conn: &Connection, rows: &Rows, now: Millis) -> Attempt<(Stats, Option<u64>)> {
     let (all, bytes) = match rows.layout.is_counted() {

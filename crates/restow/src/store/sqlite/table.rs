@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Answer, BoxStream, Millis, Result, Selection,
-    entry::{Address, Entry, Found},
+    entry::{Address, Entry, Found, Partition},
     store::{Compression, Parts, Renewal, Stats, Table, TableSpec, Write},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -328,6 +328,12 @@ impl Table for SqliteTable {
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
         Answer::later(self.thread(Pace::Scan, now, move |conn, rows, _| {
             questions::stats(conn, rows, now)
+        }))
+    }
+
+    fn partitions(&self, now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>> {
+        Answer::later(self.thread(Pace::Scan, now, |conn, rows, _| {
+            questions::partitions(conn, rows)
         }))
     }
 

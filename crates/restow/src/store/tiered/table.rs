@@ -4,7 +4,7 @@ use super::held::{Held, Line, Ticket, Tier};
 use crate::{
     Millis, Result, Selection,
     answer::{Answer, BoxStream},
-    entry::{Address, Entry, Found},
+    entry::{Address, Entry, Found, Partition},
     store::{Parts, Renewal, Stats, Table, TableSpec, Write},
 };
 use smallvec::SmallVec;
@@ -316,6 +316,10 @@ impl Table for TieredTable {
 
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
         self.inner.stats(now)
+    }
+
+    fn partitions(&self, now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>> {
+        self.inner.partitions(now)
     }
 
     fn foreign_changes(&self) -> Option<u64> {
