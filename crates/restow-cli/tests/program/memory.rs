@@ -140,5 +140,5 @@ async fn endless_answers_take_the_limit_each_where_clients_stand_still() {
 /// The smaller its pieces, the more a thing costs that holds them one by one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endless_answers_in_crumbs_take_no_more() {
-    endless(8, LIMIT, 256, Reads::Head).await;
+    endless(24, LIMIT, 256, Reads::Head).await;
 }
