@@ -196,10 +196,11 @@ async fn what_is_long_partial_not_json_or_not_to_be_changed_is_left_alone() {
             assert!(answer.body == body, "{path}");
         }
     }
-    let part = ask(&proxy, "GET", "/api/short", &[("range", "bytes=0-5")]).await;
+    // A part is of what is held, also one that is all of it.
+    let part = ask(&proxy, "GET", "/api/short", &[("range", "bytes=0-")]).await;
     assert_eq!(
         (part.status.as_u16(), &part.body[..]),
-        (206, &next.as_bytes()[..6])
+        (206, next.as_bytes())
     );
 }
 
