@@ -69,6 +69,20 @@ impl Failure {
         self
     }
 
+    /// Returns the message with its causes, in one line.
+    pub(crate) fn line(&self) -> String {
+        let mut text = self.message.clone();
+        let mut cause = self.source.as_deref().map(|e| e as &dyn StdError);
+        while let Some(error) = cause {
+            let why = error.to_string();
+            if !text.contains(&why) {
+                text.push_str(&format!("; because: {why}"));
+            }
+            cause = error.source();
+        }
+        text
+    }
+
     /// Writes the message with its causes to stderr, and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.message.is_empty() {

@@ -1,6 +1,7 @@
 //! The listener for operators: numbers, health, purging, the mode, and what a request would come to.
 
 use crate::{metrics, purge, serve::Shared, server::Proxy};
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
@@ -13,11 +14,18 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use restow::{
-    Error, ErrorKind, Mode, Result,
+    BoxFuture, Error, ErrorKind, Mode, Result,
+    client::BoxError,
     exchange::{Background, Begin},
 };
 use serde_json::{Value, json};
-use std::{convert::Infallible, future::Future, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 use tokio::net::TcpListener;
 
 /// The listener for operators.
@@ -30,19 +38,64 @@ use tokio::net::TcpListener;
 /// | `POST /purge?..` | removes entries: `repository=`, `where=FIELD=VALUE`, `url=`, `principal=`, `tag=`, `status=`, `since=`, `until=`, `expired`; at least one of them, or `all` |
 /// | `GET /mode`, `PUT /mode` | how network and store may be used: the body is its name |
 /// | `GET /explain?url=..` | what a request for this path of the proxy would come to, as JSON; nothing is fetched |
+/// | `POST /reload` | replaces the settings, where the program can: see [`reloads_by`](Self::reloads_by) |
 #[derive(Clone, Debug)]
 pub struct Admin {
     proxy: Proxy,
-    token: Option<blake3::Hash>,
+    token: Arc<ArcSwapOption<blake3::Hash>>,
+    reload: Option<Reload>,
+}
+
+/// Replaces the settings of a proxy, and tells which of them stay as they are.
+#[derive(Clone)]
+struct Reload(Arc<dyn Fn() -> BoxFuture<'static, Reloaded> + Send + Sync>);
+
+type Reloaded = std::result::Result<Vec<String>, BoxError>;
+
+impl fmt::Debug for Reload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reload")
+    }
 }
 
 impl Admin {
     /// Makes the listener of a proxy. With a `token`, all but `/healthz` and `/readyz` ask for it as a bearer token.
     pub fn new(proxy: &Proxy, token: Option<&str>) -> Self {
-        Self {
+        let admin = Self {
             proxy: proxy.clone(),
-            token: token.map(|t| blake3::hash(t.as_bytes())),
+            token: Arc::default(),
+            reload: None,
+        };
+        if let Some(token) = token {
+            admin.set_token(token);
         }
+        admin
+    }
+
+    /// Asks for another token from now on.
+    pub fn set_token(&self, token: &str) {
+        let digest = blake3::hash(token.as_bytes());
+        self.token.store(Some(Arc::new(digest)));
+    }
+
+    /// Lets `POST /reload` call this: it reads the settings anew, gives them to [`Proxy::reload`], and returns what stays as it is until the
+    /// program is started again, such as the address of a listener. Its error is what the operator is told.
+    ///
+    /// ```
+    /// # use restow_proxy::{Admin, Proxy};
+    /// # fn with(proxy: &Proxy) -> Admin {
+    /// let admin = Admin::new(proxy, Some("secret")).reloads_by(|| async { Err("there is no configuration to read".into()) });
+    /// # admin
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn reloads_by<F, T>(mut self, reload: F) -> Self
+    where
+        F: Fn() -> T + Send + Sync + 'static,
+        T: Future<Output = std::result::Result<Vec<String>, BoxError>> + Send + 'static,
+    {
+        self.reload = Some(Reload(Arc::new(move || Box::pin(reload()))));
+        self
     }
 
     /// Serves operators until `stop` is ready.
@@ -56,7 +109,7 @@ impl Admin {
         let address = listener.local_addr().map_err(|e| {
             Error::new(ErrorKind::Config, "the admin listener has no address").with_source(e)
         })?;
-        if !address.ip().is_loopback() && self.token.is_none() {
+        if !address.ip().is_loopback() && self.token.load().is_none() {
             let message = format!(
                 "the admin listener at {address} can be reached from other machines and has no token; give it one, or let it listen on 127.0.0.1"
             );
@@ -117,7 +170,8 @@ impl Admin {
             ),
             (&Method::PUT, "/mode") => self.set_mode(body).await,
             (&Method::POST, "/purge") => {
-                match purge::purge(self.shared(), self.proxy.cache(), query).await {
+                let shared = self.proxy.shared();
+                match purge::purge(&shared, &shared.cache, query).await {
                     Ok(removed) => json(StatusCode::OK, &json!({ "removed": removed })),
                     Err(error) => failure(&error),
                 }
@@ -126,40 +180,45 @@ impl Admin {
                 Ok(value) => json(StatusCode::OK, &value),
                 Err(error) => failure(&error),
             },
-            (_, "/healthz" | "/readyz" | "/metrics" | "/mode" | "/purge" | "/explain") => text(
+            (&Method::POST, "/reload") => self.reload().await,
+            (
+                _,
+                "/healthz" | "/readyz" | "/metrics" | "/mode" | "/purge" | "/explain" | "/reload",
+            ) => text(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "this is asked with another method",
             ),
             _ => text(
                 StatusCode::NOT_FOUND,
-                "there are /healthz, /readyz, /metrics, /mode, /purge and /explain",
+                "there are /healthz, /readyz, /metrics, /mode, /purge, /explain and /reload",
             ),
         }
     }
 
     /// Compares digests, in a time that does not depend on them.
     fn allows(&self, shown: Option<&HeaderValue>) -> bool {
-        let Some(token) = &self.token else {
+        let token = self.token.load();
+        let Some(token) = &*token else {
             return true;
         };
         let shown = shown
             .and_then(|v| v.as_bytes().split_at_checked(7))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
-        shown.is_some_and(|(_, value)| blake3::hash(value) == *token)
+        shown.is_some_and(|(_, value)| blake3::hash(value) == **token)
     }
 
     async fn ready(&self) -> Response<Full<Bytes>> {
-        if self.shared().draining.load(Relaxed) {
+        let shared = self.proxy.shared();
+        if shared.draining.load(Relaxed) {
             return text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the proxy is about to stop",
             );
         }
-        let asked =
-            tokio::time::timeout(Duration::from_secs(1), self.proxy.cache().store().tables());
-        match asked.await {
+        let asked = shared.cache.store().tables();
+        match tokio::time::timeout(Duration::from_secs(1), asked).await {
             // Without a token nobody is told which they are.
-            Ok(Ok(_)) => match self.proxy.cache().bypassed().len() {
+            Ok(Ok(_)) => match shared.cache.bypassed().len() {
                 0 => text(StatusCode::OK, "ready"),
                 n => text(
                     StatusCode::OK,
@@ -177,7 +236,8 @@ impl Admin {
     }
 
     async fn metrics(&self) -> Response<Full<Bytes>> {
-        match metrics::page(&self.shared().metrics, self.proxy.cache()).await {
+        let shared = self.proxy.shared();
+        match metrics::page(&shared.metrics, &shared.cache).await {
             Ok(page) => {
                 let mut response = Response::new(Full::from(page));
                 response.headers_mut().insert(
@@ -214,26 +274,37 @@ impl Admin {
         }
     }
 
+    async fn reload(&self) -> Response<Full<Bytes>> {
+        let Some(Reload(reload)) = &self.reload else {
+            return text(
+                StatusCode::NOT_IMPLEMENTED,
+                "this program has no settings to read anew",
+            );
+        };
+        match reload().await {
+            Ok(kept) => json(StatusCode::OK, &json!({ "reloaded": true, "kept": kept })),
+            Err(error) => json(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                &json!({ "reloaded": false, "error": error.to_string() }),
+            ),
+        }
+    }
+
     async fn explain(&self, query: &str) -> Result<Value> {
         let url = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "url");
         let Some((_, url)) = url else {
             let message = "say which: /explain?url=/path, as a client would ask the proxy for it";
             return Err(Error::new(ErrorKind::Key, message));
         };
-        let parts = self.shared().asked(&url)?;
-        let destination = self
-            .shared()
+        let shared = self.proxy.shared();
+        let parts = shared.asked(&url)?;
+        let destination = shared
             .upstreams
             .find(&parts)
             .map_err(|r| Error::new(ErrorKind::Key, r.to_string()))?;
         let head = crate::serve::head(&parts, &destination, None, false);
-        let now = self.shared().exchange.now();
-        let (outcome, entry) = match self
-            .shared()
-            .exchange
-            .begin(head, Background::Possible)
-            .await
-        {
+        let now = shared.exchange.now();
+        let (outcome, entry) = match shared.exchange.begin(head, Background::Possible).await {
             Begin::Answer {
                 entry, answered, ..
             } => (answered, Some(entry)),
@@ -261,7 +332,7 @@ impl Admin {
         Ok(json!({
             "upstream": destination.target().to_string(),
             "outcome": outcome.outcome.to_string(),
-            "why": self.unfit(outcome.repository.as_deref()),
+            "why": unfit(&shared, outcome.repository.as_deref()),
             "repository": outcome.repository.as_deref(),
             "key": outcome.key.as_ref().map(|(key, _)| key.to_string()),
             "partition": outcome.key.as_ref().map(|(_, partition)| partition.to_string()),
@@ -277,17 +348,13 @@ impl Admin {
             })),
         }))
     }
+}
 
-    /// Why the requests of this repository's endpoint bypass the cache, where they do.
-    fn unfit(&self, repository: Option<&str>) -> Option<String> {
-        let bypassed = self.proxy.cache().bypassed();
-        let why = bypassed.iter().find(|why| why.repository() == repository)?;
-        Some(why.message().to_owned())
-    }
-
-    fn shared(&self) -> &std::sync::Arc<Shared> {
-        self.proxy.shared()
-    }
+/// Why the requests of this repository's endpoint bypass the cache, where they do.
+fn unfit(shared: &Shared, repository: Option<&str>) -> Option<String> {
+    let bypassed = shared.cache.bypassed();
+    let why = bypassed.iter().find(|why| why.repository() == repository)?;
+    Some(why.message().to_owned())
 }
 
 fn text(status: StatusCode, line: &str) -> Response<Full<Bytes>> {

@@ -40,6 +40,7 @@ mod refusal;
 mod serve;
 mod server;
 mod settings;
+mod state;
 mod status;
 mod tls;
 mod upstream;

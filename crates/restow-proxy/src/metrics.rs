@@ -73,6 +73,14 @@ pub(crate) struct Metrics {
     shards: [Shard; 16],
     /// Client connections that are open.
     pub(crate) connections: AtomicU64,
+    pub(crate) reloads: Reloads,
+}
+
+/// How often the settings were to be replaced.
+#[derive(Debug, Default)]
+pub(crate) struct Reloads {
+    pub(crate) succeeded: AtomicU64,
+    pub(crate) failed: AtomicU64,
 }
 
 thread_local! {
@@ -264,6 +272,19 @@ impl Collector for Page {
             open.metric_type(),
         )?;
         open.encode(connections)?;
+        let mut reloads = into.encode_descriptor(
+            "reloads",
+            "Reloads of the settings; those that failed changed nothing",
+            None,
+            counter.metric_type(),
+        )?;
+        for (result, count) in [
+            ("success", &metrics.reloads.succeeded),
+            ("failure", &metrics.reloads.failed),
+        ] {
+            let labels = [("result", result)];
+            ConstCounter::new(count.load(Relaxed)).encode(reloads.encode_family(&labels)?)?;
+        }
         self.held(&mut into, "entries", "Entries that are held", None, |h| {
             h.entries
         })?;
@@ -366,6 +387,8 @@ mod tests {
             r#"restow_response_body_bytes_total{outcome="hit",detail=""} 101"#,
             r#"restow_request_duration_seconds_count{outcome="error",detail=""} 1"#,
             "restow_connections 0",
+            r#"restow_reloads_total{result="success"} 0"#,
+            r#"restow_reloads_total{result="failure"} 0"#,
         ] {
             assert!(page.lines().any(|l| l == line), "{line}: {page}");
         }

@@ -25,11 +25,12 @@ use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 use hyper::body::Incoming;
 use restow::{
-    Mode, Principal, RequestHead,
+    Cache, Mode, Principal, RequestHead,
     client::{Body, BoxError, causes, refusal, stored_response},
     endpoint::Coding,
     exchange::{Answered, Background, Begin, Exchange, Invalidation},
 };
+use rustls::ServerConfig;
 use std::{
     net::IpAddr,
     sync::{Arc, atomic::AtomicBool},
@@ -39,6 +40,7 @@ use std::{
 /// What all connections share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    pub(crate) cache: Cache,
     pub(crate) exchange: Exchange,
     pub(crate) upstreams: Upstreams,
     pub(crate) options: Options,
@@ -47,9 +49,11 @@ pub(crate) struct Shared {
     /// Whether an endpoint's key holds a digest of the request's body.
     pub(crate) reads_bodies: bool,
     pub(crate) default_principal: Option<Principal>,
+    /// The certificate of the listener.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) metrics: Arc<Metrics>,
     /// Set once the proxy was told to stop.
-    pub(crate) draining: AtomicBool,
+    pub(crate) draining: Arc<AtomicBool>,
 }
 
 /// An answer, and what the cache says of it: beside it, for among its extensions it would cost a hit three allocations.

@@ -1,16 +1,12 @@
 //! Connections: accepted, bounded, drained.
 
 use crate::{
-    everything::{EVERYTHING, Everything},
-    fetch,
-    fields::Via,
-    metrics::Metrics,
     options::Options,
     serve::Shared,
-    tls,
-    upstream::{Upstream, Upstreams},
+    state::{Checked, Live},
+    upstream::Upstream,
 };
-use http::{Method, Request};
+use http::Request;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -19,16 +15,13 @@ use hyper_util::{
         graceful::{GracefulShutdown, Watcher},
     },
 };
-use restow::{Cache, Error, ErrorKind, Principal, Result, client::BoxError};
+use restow::{Cache, Principal, Result, client::BoxError};
 use std::{
     convert::Infallible,
     future::Future,
     io,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 use tokio::{
@@ -42,82 +35,112 @@ use tokio_rustls::TlsAcceptor;
 /// A caching proxy in front of APIs. Clones are one proxy.
 #[derive(Clone, Debug)]
 pub struct Proxy {
-    shared: Arc<Shared>,
-    cache: Cache,
+    live: Arc<Live>,
 }
 
 impl Proxy {
     /// Makes a proxy over a cache that was built with [`shared(true)`](restow::CacheBuilder::shared), and opens the repository
-    /// [`EVERYTHING`](crate::EVERYTHING) in it.
+    /// [`EVERYTHING`](crate::EVERYTHING) in it. The certificate of the listener is read now.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] where there is no upstream, two are mounted in one place, or a setting is wrong; [`ErrorKind::Store`] and its kin
-    /// where the repository cannot be opened.
+    /// [`ErrorKind::Config`](restow::ErrorKind::Config) where there is no upstream, two are mounted in one place, a setting is wrong, or a certificate cannot be read;
+    /// [`Store`](restow::ErrorKind::Store) and its kin where the repository cannot be opened.
     ///
     /// # Cancel safety
     /// Dropped, the repository may be open.
     pub async fn new(cache: Cache, upstreams: Vec<Upstream>, options: Options) -> Result<Self> {
-        let wrong = |message: String| Error::new(ErrorKind::Config, message);
-        let via = Via::new(&options.name).ok_or_else(|| {
-            wrong(format!(
-                "the proxy's name {:?} is no token; use letters, digits, \"-\" and \".\"",
-                options.name
-            ))
-        })?;
-        let default_principal = options
-            .default_principal
-            .as_deref()
-            .map(Principal::new)
-            .transpose()?;
-        let https = upstreams.iter().any(Upstream::is_https);
-        let upstreams = Upstreams::new(upstreams, &options.forward)?;
-        // It may be open already, by what the store says of it, and then no request finds it.
-        cache.remove(EVERYTHING);
-        let everything = Everything::new(options.max_body)?;
-        cache.open_or_bypass(everything).await?;
-        let reads_bodies = cache
-            .iter()
-            .any(|r| r.endpoint().inner().declaration().method == Method::POST);
-        let shared = Shared {
-            exchange: cache.exchange().negotiating(),
-            upstreams,
-            client: fetch::client(&options, https)?,
-            via,
-            reads_bodies,
-            default_principal,
-            metrics: Arc::new(Metrics::default()),
-            draining: AtomicBool::new(false),
-            options,
-        };
+        let checked = Checked::new(upstreams, &options)?;
+        let shared = Shared::open(cache, checked, options, None).await?;
         Ok(Self {
-            shared: Arc::new(shared),
-            cache,
+            live: Arc::new(Live::from_pointee(shared)),
         })
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    /// Tells what is wrong with upstreams and options, certificates among them, without making anything.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), but for those of the store.
+    pub fn check(upstreams: &[Upstream], options: &Options) -> Result<()> {
+        Checked::new(upstreams.to_vec(), options).map(drop)
     }
 
-    /// Returns the cache.
-    pub fn cache(&self) -> &Cache {
-        &self.cache
+    /// Goes on with another cache, other upstreams and other options: no connection is dropped, requests under way end as they began, and
+    /// the next request of each connection is answered by what is new. Certificates are read anew, for the handshakes to come.
+    ///
+    /// A cache [over](restow::CacheBuilder::build_over) the present one keeps what is stored, and what is under way. With another store
+    /// the caller closes the one before, once no request needs it. What concerns a connection from its beginning (`head_timeout`,
+    /// `max_head`) is for new ones; `max_connections` is what it was when [`serve`](Self::serve) was called.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use restow::{Cache, Config};
+    /// use restow_proxy::{Options, Proxy, Upstream};
+    /// let cache = Cache::builder().url("memory:").shared(true).build().await?;
+    /// let proxy = Proxy::new(cache, vec![Upstream::new("http://api.example.com")?], Options::default()).await?;
+    ///
+    /// let next = Cache::builder().shared(true).build_over(&proxy.cache())?;
+    /// next.create_repository(restow::DeclaredEndpoint::get("pages", "http://api.example.com/pages/{id}")?).await?;
+    /// let upstreams = vec![Upstream::new("http://api.example.com")?.mount("/api")?];
+    /// proxy.reload(next, upstreams, Options::default()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); the proxy then goes on as it was. Either way it is counted in the metrics.
+    ///
+    /// # Cancel safety
+    /// Dropped, the proxy goes on as it was.
+    pub async fn reload(
+        &self,
+        cache: Cache,
+        upstreams: Vec<Upstream>,
+        options: Options,
+    ) -> Result<()> {
+        let before = self.shared();
+        let opened = async {
+            let checked = Checked::new(upstreams, &options)?;
+            Shared::open(cache, checked, options, Some(&before)).await
+        };
+        match opened.await {
+            Ok(next) => {
+                self.live.store(Arc::new(next));
+                before.metrics.reloads.succeeded.fetch_add(1, Relaxed);
+                Ok(())
+            }
+            Err(error) => {
+                self.refuse_reload();
+                Err(error)
+            }
+        }
+    }
+
+    /// Counts a reload that came to nothing before [`reload`](Self::reload) could be called: its settings could not be read.
+    pub fn refuse_reload(&self) {
+        let shared = self.shared();
+        shared.metrics.reloads.failed.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.live.load_full()
+    }
+
+    /// Returns the cache; after a [`reload`](Self::reload) the new one.
+    pub fn cache(&self) -> Cache {
+        self.live.load().cache.clone()
     }
 
     /// Serves clients until `stop` is ready; then accepts no more, and waits for requests under way, up to
     /// [`drain_timeout`](Options::drain_timeout). The cache stays open.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] where the certificate of the listener cannot be read.
+    /// None as yet.
     ///
     /// # Cancel safety
     /// Dropped, it accepts no more, and each connection ends with the requests that are under way on it.
     pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<()> {
-        let tls = self.shared.options.tls.as_ref();
-        let tls = tls
-            .map(|t| tls::acceptor(&t.certificate, &t.key, t.client_authority.as_deref()))
-            .transpose()?;
-        let places = Arc::new(Semaphore::new(self.shared.options.max_connections));
+        let places = Arc::new(Semaphore::new(self.shared().options.max_connections));
         let graceful = GracefulShutdown::new();
         tokio::pin!(stop);
         loop {
@@ -128,14 +151,7 @@ impl Proxy {
             match accepted {
                 Ok((stream, peer, place)) => {
                     let watcher = graceful.watcher();
-                    tokio::spawn(connection(
-                        self.shared.clone(),
-                        tls.clone(),
-                        stream,
-                        peer,
-                        place,
-                        watcher,
-                    ));
+                    tokio::spawn(connection(self.live.clone(), stream, peer, place, watcher));
                 }
                 Err(error) => {
                     tracing::warn!(target: "restow", %error, "a connection could not be accepted");
@@ -144,9 +160,10 @@ impl Proxy {
                 }
             }
         }
-        self.shared.draining.store(true, Relaxed);
+        let shared = self.shared();
+        shared.draining.store(true, Relaxed);
         drop(listener);
-        let drained = tokio::time::timeout(self.shared.options.drain_timeout, graceful.shutdown());
+        let drained = tokio::time::timeout(shared.options.drain_timeout, graceful.shutdown());
         if drained.await.is_err() {
             tracing::warn!(target: "restow", "some requests were still under way when the time to drain was over");
         }
@@ -169,27 +186,38 @@ async fn accept(
 }
 
 async fn connection(
-    shared: Arc<Shared>,
-    tls: Option<TlsAcceptor>,
+    live: Arc<Live>,
     stream: TcpStream,
     peer: SocketAddr,
     place: OwnedSemaphorePermit,
     watcher: Watcher,
 ) {
     _ = stream.set_nodelay(true);
+    // A connection that is kept must not keep a state that was replaced.
+    let (metrics, tls, patience, idle) = {
+        let shared = live.load();
+        let options = &shared.options;
+        let limits = (options.head_timeout, options.idle_timeout);
+        (
+            shared.metrics.clone(),
+            shared.tls.clone(),
+            limits.0,
+            limits.1,
+        )
+    };
     // A client that reads nothing more would keep its place for ever.
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(shared.options.idle_timeout));
+    stream.set_write_timeout(Some(idle));
     let stream = Box::pin(stream);
-    shared.metrics.connections.fetch_add(1, Relaxed);
+    metrics.connections.fetch_add(1, Relaxed);
     let ended = match tls {
-        None => talk(&shared, stream, None, peer, watcher).await,
+        None => talk(live, stream, None, peer, watcher).await,
         Some(tls) => {
-            let shaken = tokio::time::timeout(shared.options.head_timeout, tls.accept(stream));
+            let shaken = tokio::time::timeout(patience, TlsAcceptor::from(tls).accept(stream));
             match shaken.await {
                 Ok(Ok(stream)) => {
                     let named = principal(&stream);
-                    talk(&shared, stream, named, peer, watcher).await
+                    talk(live, stream, named, peer, watcher).await
                 }
                 Ok(Err(error)) => Err(error.into()),
                 Err(late) => Err(late.into()),
@@ -199,7 +227,7 @@ async fn connection(
     if let Err(error) = ended {
         tracing::debug!(target: "restow", %peer, %error, "a connection ended early");
     }
-    shared.metrics.connections.fetch_sub(1, Relaxed);
+    metrics.connections.fetch_sub(1, Relaxed);
     drop(place);
 }
 
@@ -213,7 +241,7 @@ fn principal<S>(stream: &tokio_rustls::server::TlsStream<S>) -> Option<Principal
 
 /// Serves one connection until its end.
 async fn talk<S>(
-    shared: &Arc<Shared>,
+    live: Arc<Live>,
     stream: S,
     named: Option<Principal>,
     peer: SocketAddr,
@@ -222,29 +250,29 @@ async fn talk<S>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let options = &shared.options;
+    let (patience, most) = {
+        let options = &live.load().options;
+        (options.head_timeout, options.max_head)
+    };
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(options.head_timeout)
+        .header_read_timeout(patience)
         // Without `pipeline_flush`, which would hold whatever a client does not read, without a bound.
-        .max_buf_size(options.max_head.max(8 << 10));
+        .max_buf_size(most.max(8 << 10));
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(options.max_head).unwrap_or(u32::MAX))
-        .keep_alive_interval(options.head_timeout);
-    let service = {
-        let shared = shared.clone();
-        service_fn(move |mut request: Request<Incoming>| {
-            if let Some(principal) = &named {
-                request.extensions_mut().insert(principal.clone());
-            }
-            let shared = shared.clone();
-            async move { Ok::<_, Infallible>(shared.answer(request, peer.ip()).await) }
-        })
-    };
+        .max_header_list_size(u32::try_from(most).unwrap_or(u32::MAX))
+        .keep_alive_interval(patience);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(principal) = &named {
+            request.extensions_mut().insert(principal.clone());
+        }
+        let shared = live.load_full();
+        async move { Ok::<_, Infallible>(shared.answer(request, peer.ip()).await) }
+    });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     watcher.watch(connection).await
 }

@@ -8,17 +8,16 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use std::{path::Path, sync::Arc};
-use tokio_rustls::TlsAcceptor;
 
 /// Reads a certificate and its key; `client_authority` signs the certificates by which clients name their principal.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] naming the file that cannot be read, or holds no such thing.
-pub(crate) fn acceptor(
+pub(crate) fn server(
     certificate: &Path,
     key: &Path,
     client_authority: Option<&Path>,
-) -> Result<TlsAcceptor> {
+) -> Result<Arc<ServerConfig>> {
     let wrong = |what: String| Error::new(ErrorKind::Config, what);
     let chain = certificates(certificate)?;
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| {
@@ -58,7 +57,7 @@ pub(crate) fn acceptor(
         .with_source(e)
     })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {

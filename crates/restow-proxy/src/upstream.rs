@@ -177,10 +177,6 @@ impl Upstream {
             .then_some(path)
     }
 
-    pub(crate) fn is_https(&self) -> bool {
-        &*self.scheme == "https"
-    }
-
     /// Puts the headers of its requests in: `Host`, and its own.
     pub(crate) fn prepare(&self, headers: &mut HeaderMap) {
         headers.insert(HOST, self.host_header.clone());
@@ -243,6 +239,11 @@ impl Upstreams {
                 .map(|h| h.to_ascii_lowercase().into())
                 .collect(),
         })
+    }
+
+    /// Tells whether any of them is asked by https.
+    pub(crate) fn are_https(&self) -> bool {
+        self.all.iter().any(|u| &*u.scheme == "https")
     }
 
     /// Finds where a request goes.

@@ -14,6 +14,7 @@ use restow_policy::{CLOCK_SKEW_MS, Facts, Lifetime, Limits, Options};
 use std::{
     collections::HashMap,
     fmt,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
@@ -66,6 +67,8 @@ impl Default for Defaults {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FlightKey {
     pub(crate) repository: Arc<str>,
+    /// How its endpoint is declared: of two caches over one store, nobody waits for what is fetched by other rules.
+    pub(crate) declared: u64,
     pub(crate) address: Address,
     /// Who asks, where the address does not say it: in a shared cache nobody waits for what another user's credential brings.
     pub(crate) who: Partition,
@@ -81,6 +84,12 @@ pub(crate) struct Context {
     pub(crate) defaults: Defaults,
     pub(crate) flights: Arc<Flights<FlightKey, Arc<Entry>>>,
     pub(crate) upkeep: Arc<Upkeep>,
+    life: Arc<Life>,
+}
+
+/// What caches over one store share whatever their settings are.
+#[derive(Debug)]
+struct Life {
     mode: AtomicU8,
     closed: AtomicBool,
     /// Hosts that asked to be left alone, and when.
@@ -105,10 +114,26 @@ impl Context {
             upkeep: Arc::new(Upkeep::new(defaults.budget)),
             defaults,
             flights: Arc::new(Flights::new()),
-            mode: AtomicU8::new(mode as u8),
-            closed: AtomicBool::new(false),
-            resting: Mutex::default(),
+            life: Arc::new(Life {
+                mode: AtomicU8::new(mode as u8),
+                closed: AtomicBool::new(false),
+                resting: Mutex::default(),
+            }),
         }))
+    }
+
+    /// The same with other settings: one with this one in everything that is under way.
+    pub(crate) fn beside(&self, name: Arc<str>, defaults: Defaults) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            secret: self.secret,
+            upkeep: Arc::new(Upkeep::new(defaults.budget)),
+            defaults,
+            flights: self.flights.clone(),
+            life: self.life.clone(),
+        })
     }
 
     pub(crate) fn now(&self) -> Millis {
@@ -116,7 +141,7 @@ impl Context {
     }
 
     pub(crate) fn mode(&self) -> Mode {
-        let mode = self.mode.load(Ordering::Relaxed);
+        let mode = self.life.mode.load(Ordering::Relaxed);
         Mode::ALL
             .into_iter()
             .find(|m| *m as u8 == mode)
@@ -124,7 +149,7 @@ impl Context {
     }
 
     pub(crate) fn set_mode(&self, mode: Mode) {
-        self.mode.store(mode as u8, Ordering::Relaxed);
+        self.life.mode.store(mode as u8, Ordering::Relaxed);
     }
 
     /// # Errors
@@ -141,18 +166,19 @@ impl Context {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        self.life.closed.load(Ordering::Acquire)
     }
 
     /// Marks it closed; `false` if it was already.
     pub(crate) fn set_closed(&self) -> bool {
-        !self.closed.swap(true, Ordering::AcqRel)
+        !self.life.closed.swap(true, Ordering::AcqRel)
     }
 
     /// Remembers that a host asked to be left alone until `until`.
     pub(crate) fn rest(&self, host: &str, until: Millis) {
         let now = self.now();
-        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        let resting = self.life.resting.lock();
+        let mut resting = resting.unwrap_or_else(PoisonError::into_inner);
         resting.retain(|_, rest| rest.contains(&now));
         // Where the clock is set back by more than it may differ, it would be left alone for who knows how long.
         let since = now.minus(Duration::from_millis(CLOCK_SKEW_MS.unsigned_abs()));
@@ -162,7 +188,8 @@ impl Context {
     /// Tells whether a host asked to be left alone: background work then waits for another day.
     pub(crate) fn rests(&self, host: &str) -> bool {
         let now = self.now();
-        self.resting
+        self.life
+            .resting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .get(host)
@@ -193,6 +220,8 @@ pub(crate) struct Mount {
     pub(crate) keep: Duration,
     pub(crate) limits: Limits,
     pub(crate) error_statuses: Arc<[StatusCode]>,
+    /// A digest of the declaration.
+    pub(crate) declared: u64,
     /// Whether somebody was told already that entries lie in another partition.
     pub(crate) warned: AtomicBool,
     /// Partitions that this process has stored into; a few are enough to explain a miss.
@@ -203,6 +232,12 @@ pub(crate) struct Mount {
 }
 
 const MOST_SEEN: usize = 8;
+
+fn digest(declaration: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    declaration.hash(&mut hasher);
+    hasher.finish()
+}
 
 impl Mount {
     /// Opens the endpoint's table.
@@ -261,6 +296,7 @@ impl Mount {
                 .unwrap_or_else(|| ctx.defaults.error_statuses.clone()),
             keep: spec.keep,
             limits,
+            declared: digest(&spec.declaration),
             table,
             warned: AtomicBool::new(false),
             seen: Mutex::default(),

@@ -1,6 +1,8 @@
 //! `restow proxy --upstream URL`.
 
+mod reload;
 mod setup;
+mod watch;
 
 use crate::{
     cli::Global,
@@ -10,11 +12,13 @@ use crate::{
 use bytesize::ByteSize;
 use clap::Args;
 use http::HeaderName;
+use reload::Reloader;
 use restow::Mode;
 use restow_proxy::{Admin, Proxy as Server, Upstream};
 use setup::{Plan, Setup};
 use std::{net::SocketAddr, num::NonZeroUsize};
 use tokio::net::TcpListener;
+use watch::Watch;
 
 /// Stands before an API and answers from the cache: a program in any language gets it by changing a base URL.
 ///
@@ -22,6 +26,9 @@ use tokio::net::TcpListener;
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "It tells on stderr where it listens, and ends on SIGTERM or Ctrl-C once the requests under way are answered.
+
+On SIGHUP, and when the configuration or a file that it names has changed, it reads them anew. No connection is dropped. What is wrong is
+refused with an error that says what, and the proxy goes on as before; where to listen and the cache are what they were.
 
 Examples:
   restow proxy --upstream https://api.example.com
@@ -34,7 +41,7 @@ pub(crate) struct Proxy {
     /// Where to listen for clients; otherwise where the configuration says, else 127.0.0.1:8080.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Where to listen for operators, on this machine: /metrics, /readyz, /purge, /mode, /explain. The configuration may have a token too.
+    /// Where to listen for operators, on this machine: /metrics, /readyz, /purge, /mode, /explain, /reload. The configuration may have a token too.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
     /// A host that clients may name themselves, as they do where this is their http proxy; may be there several times.
@@ -56,13 +63,16 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn run(self, global: &Global, _: &mut Out) -> Result<(), Failure> {
-        let plan = Setup::new(global, self).read()?;
+        let setup = Setup::new(global, self);
+        let mut watch = Watch::default();
+        let plan = setup.watched(&mut watch).await?;
         let cache = plan.open().await?;
         let Plan {
             upstreams,
             options,
-            listen,
-            admin,
+            fixed,
+            mode,
+            token,
             ..
         } = plan;
         let scheme = if options.tls.is_some() {
@@ -70,38 +80,42 @@ impl Proxy {
         } else {
             "http"
         };
-        let server = Server::new(cache.clone(), upstreams, options).await?;
-        let listener = bind(listen).await?;
-        let operators = match admin {
-            Some((address, token)) => Some((bind(address).await?, token)),
+        let server = Server::new(cache, upstreams, options).await?;
+        let listener = bind(fixed.listen).await?;
+        let operators = match fixed.admin {
+            Some(address) => Some(bind(address).await?),
             None => None,
         };
+        let signal = self::stop()?;
+        let (reloader, ask) =
+            Reloader::new(setup, server.clone(), fixed, mode, watch, global.quiet)?;
         if !global.quiet {
             if let Ok(address) = listener.local_addr() {
                 anstream::eprintln!(
                     "listening on {scheme}://{address}, answers are kept in {}",
-                    cache.store()
+                    server.cache().store()
                 );
             }
-            if let Some(Ok(address)) = operators.as_ref().map(|(l, _)| l.local_addr()) {
+            if let Some(Ok(address)) = operators.as_ref().map(TcpListener::local_addr) {
                 anstream::eprintln!("operators are served on http://{address}");
             }
         }
         let (stop, stopped) = tokio::sync::watch::channel(false);
-        let signal = self::stop()?;
         let told = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
             // The sender is there until all of it has ended.
             _ = stopped.wait_for(|stopped| *stopped).await;
         };
+        let admin = Admin::new(&server, token.as_deref()).reloads_by(move || ask.clone().reload());
         let clients = server.serve(listener, told(stopped.clone()));
         let operators = async {
             match operators {
-                Some((listener, token)) => {
-                    let admin = Admin::new(&server, token.as_deref());
-                    admin.serve(listener, told(stopped.clone())).await
-                }
+                Some(listener) => admin.clone().serve(listener, told(stopped.clone())).await,
                 None => Ok(()),
             }
+        };
+        let reloads = async {
+            reloader.run(admin.clone(), stopped.clone()).await;
+            Ok(())
         };
         let wait = async {
             signal.await;
@@ -109,7 +123,8 @@ impl Proxy {
             restow::Result::Ok(())
         };
         // Where one cannot be served the others need not be.
-        let served = tokio::try_join!(clients, operators, wait);
+        let served = tokio::try_join!(clients, operators, reloads, wait);
+        let cache = server.cache();
         drop(server);
         cache.close().await?;
         Ok(served.map(drop)?)

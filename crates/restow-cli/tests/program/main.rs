@@ -11,6 +11,7 @@ mod memory;
 mod migrate;
 mod proxy;
 mod refresh;
+mod reload;
 mod running;
 mod secrets;
 mod sql;

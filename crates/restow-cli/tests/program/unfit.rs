@@ -117,6 +117,28 @@ async fn its_requests_bypass_the_cache_and_all_else_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn once_the_table_is_migrated_a_reload_makes_it_fit() {
+    let (place, api) = (Place::new(), api().await);
+    let config = config(&api, "{?lang}");
+    place.write("restow.toml", &config);
+    place.ok(&["fetch", "-q", &api.url("/items/1")]);
+    let changed = config.replace("{?lang}\"", "{?lang,size:int}\"\ndefaults = { size = 2 }");
+    place.write("restow.toml", &changed);
+    let proxy = Proxy::start(&place, &["--admin", "127.0.0.1:0"]);
+    let warned = proxy.wait_for("bypass");
+    assert!(warned.contains("`restow migrate`"), "{warned}");
+    let before = cache_status(&proxy, "/items/1").await;
+    assert!(before.contains("schema-mismatch"), "{before}");
+    place.ok(&["migrate"]);
+    proxy.signal("-HUP");
+    proxy.wait_for("read anew");
+    let after = cache_status(&proxy, "/items/1?size=2").await;
+    assert!(after.starts_with("restow; hit"), "{after}");
+    let ready = asked(&format!("{}/readyz", proxy.admin.as_deref().unwrap())).await;
+    assert_eq!(ready, "ready\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_declared_no_more_is_kept_and_found_by_no_request() {
     let (place, api) = (Place::new(), api().await);
     let whole = config(&api, "{?lang}");

@@ -6,14 +6,17 @@ use restow_testkit::{Origin, Reply};
 use tokio::net::TcpListener;
 
 async fn admin(proxy: &Running, token: Option<&str>) -> String {
+    serve(Admin::new(&proxy.proxy, token)).await
+}
+
+pub(crate) async fn serve(admin: Admin) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let admin = Admin::new(&proxy.proxy, token);
     tokio::spawn(admin.serve(listener, std::future::pending()));
     format!("http://{address}")
 }
 
-async fn ask(method: &str, url: &str, token: &str, body: &'static str) -> (u16, String) {
+pub(crate) async fn ask(method: &str, url: &str, token: &str, body: &'static str) -> (u16, String) {
     let client = restow_testkit::http_client().build().unwrap();
     let mut request = client.request(method.parse().unwrap(), url).body(body);
     if !token.is_empty() {
@@ -42,6 +45,7 @@ async fn health_is_open_and_all_else_asks_for_the_token() {
         ("PUT", "/mode"),
         ("POST", "/purge?all"),
         ("GET", "/explain?url=/"),
+        ("POST", "/reload"),
         ("GET", "/"),
     ] {
         for token in ["", "secre", "secrets"] {

@@ -1,7 +1,7 @@
 //! Versions of HTTP on the listening side.
 
 use crate::kit::{Running, before};
-use restow_proxy::{Options, Tls, Upstream};
+use restow_proxy::{Options, Proxy, Tls, Upstream};
 use restow_testkit::{Origin, Reply, http_client};
 
 #[tokio::test]
@@ -57,8 +57,8 @@ async fn tls_takes_a_certificate_and_says_which_file_is_wrong() {
     );
     assert_eq!(answer.text().await.unwrap(), "a");
 
-    let mut wrong =
-        Running::start(upstreams(), options(&folder.path().join("nothing.pem")), "").await;
-    let error = (&mut wrong.served).await.unwrap().unwrap_err().to_string();
-    assert!(error.contains("nothing.pem"), "{error}");
+    let cache = restow::connect("memory:").await.unwrap();
+    let wrong = options(&folder.path().join("nothing.pem"));
+    let error = Proxy::new(cache, upstreams(), wrong).await.unwrap_err();
+    assert!(error.to_string().contains("nothing.pem"), "{error}");
 }

@@ -72,11 +72,7 @@ impl Running {
             .shared(true)
             .clock(clock.clone());
         let cache = build(builder).build().await.unwrap();
-        let config = Config::parse(endpoints, "restow.toml").unwrap();
-        for declaration in config.endpoints() {
-            let endpoint = DeclaredEndpoint::from_declaration(declaration.clone(), Binary).unwrap();
-            cache.create_repository(endpoint).await.unwrap();
-        }
+        open(&cache, endpoints).await;
         Self::over(cache, clock, upstreams, options).await
     }
 
@@ -106,6 +102,19 @@ impl Running {
                 .build()
                 .unwrap(),
         }
+    }
+
+    /// Lets it go on with other settings.
+    pub(crate) async fn reload(
+        &self,
+        upstreams: Vec<Upstream>,
+        options: Options,
+        endpoints: &str,
+    ) -> restow::Result<()> {
+        let builder = Cache::builder().shared(true);
+        let cache = builder.build_over(&self.proxy.cache()).unwrap();
+        open(&cache, endpoints).await;
+        self.proxy.reload(cache, upstreams, options).await
     }
 
     pub(crate) fn advance(&self, seconds: u64) {
@@ -145,6 +154,15 @@ impl Running {
             headers: answer.headers().clone(),
             body: answer.text().await.unwrap(),
         }
+    }
+}
+
+/// Opens the endpoints of a configuration.
+async fn open(cache: &Cache, endpoints: &str) {
+    let config = Config::parse(endpoints, "restow.toml").unwrap();
+    for declaration in config.endpoints() {
+        let endpoint = DeclaredEndpoint::from_declaration(declaration.clone(), Binary).unwrap();
+        cache.create_repository(endpoint).await.unwrap();
     }
 }
 

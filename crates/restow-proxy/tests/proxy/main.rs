@@ -22,6 +22,7 @@ mod kit;
 mod links;
 mod poison;
 mod principals;
+mod reload;
 mod slow;
 mod stop;
 mod streams;

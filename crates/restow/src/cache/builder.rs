@@ -201,10 +201,7 @@ impl CacheBuilder {
     /// Dropped, nothing is open.
     #[doc(alias = "connect")]
     pub async fn build(self) -> Result<Cache> {
-        let whose = self
-            .principal
-            .as_deref()
-            .map_or(Ok(Whose::Unnamed), Whose::principal)?;
+        let whose = whose(self.principal.as_deref())?;
         let mode = self.mode.map_or_else(mode_of_environment, Ok)?;
         let store = match (self.url, self.store) {
             (Some(url), None) => store::connect_with(&url, self.memory).await?,
@@ -232,6 +229,43 @@ impl CacheBuilder {
             whose,
         ))
     }
+
+    /// Makes a cache with these settings over the store of one that is open: a program whose settings change while it runs builds the next
+    /// cache beside the present one, opens the repositories in it, and lets requests go to it from then on.
+    ///
+    /// What is under way is one: of two requests for the same the second waits for the first one's fetch, where the endpoint is declared
+    /// alike in both caches. So are the mode, and the pauses that APIs asked for; and a close of one closes both. URL, store, memory,
+    /// clock and mode of the builder do not count. No repository is open in it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> restow::Result<()> {
+    /// use restow::{Cache, RouteEndpoint, Text};
+    /// use std::time::Duration;
+    /// type Pages = RouteEndpoint<String, Text>;
+    /// let cache = restow::connect("memory:").await?;
+    /// let pages = cache.create_repository(Pages::get("pages", "https://example.com/pages/{id}")?).await?;
+    /// pages.save("home", &"Welcome".to_string()).await?;
+    /// let next = Cache::builder().expire_after(Duration::from_secs(60)).build_over(&cache)?;
+    /// let pages = next.create_repository(Pages::get("pages", "https://example.com/pages/{id}")?).await?;
+    /// assert!(pages.contains("home").await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`], or [`ErrorKind::Name`] for a principal that cannot be one.
+    pub fn build_over(self, cache: &Cache) -> Result<Cache> {
+        let ctx = cache.context();
+        ctx.check_open()?;
+        let whose = whose(self.principal.as_deref())?;
+        let name = self.name.map_or_else(|| ctx.name.clone(), Into::into);
+        Ok(Cache::new(ctx.beside(name, self.defaults), whose))
+    }
+}
+
+fn whose(principal: Option<&str>) -> Result<Whose> {
+    principal.map_or(Ok(Whose::Unnamed), Whose::principal)
 }
 
 fn mode_of_environment() -> Result<Mode> {

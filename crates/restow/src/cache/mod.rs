@@ -70,6 +70,10 @@ impl Cache {
         }
     }
 
+    fn context(&self) -> &Arc<Context> {
+        &self.shared.ctx
+    }
+
     /// Returns its name; the store's URL unless it was given one.
     #[doc(alias = "cache_name")]
     pub fn name(&self) -> &str {

@@ -83,7 +83,7 @@ impl Cache {
         let endpoint = Arc::new(endpoint);
         match self.create(endpoint.clone()).await {
             Err(error) if error.kind() == ErrorKind::SchemaMismatch => {
-                tracing::warn!(target: "restow", %error, "its requests bypass the cache");
+                tracing::warn!(target: "restow", %error, "its requests bypass the cache; another name for the endpoint helps as well");
                 let credentials = endpoint.declaration().rules.credentials.clone();
                 let unfit = Unfit {
                     credentials: credentials

@@ -167,6 +167,18 @@ impl Config {
         self.proxy.as_ref()
     }
 
+    /// Returns the files that it names: those of secrets and of certificates. A program that follows changes looks at them too.
+    pub fn files(&self) -> Vec<&Path> {
+        let named = [&self.cache, &self.principal];
+        let mut all: Vec<_> = named
+            .into_iter()
+            .flatten()
+            .filter_map(|placed| placed.secret.path())
+            .collect();
+        all.extend(self.proxy.iter().flat_map(ProxySettings::files));
+        all
+    }
+
     /// Returns the endpoints, in the order of the file.
     pub fn endpoints(&self) -> &[Declaration] {
         &self.endpoints

@@ -3,7 +3,11 @@
 use super::Secret;
 use crate::endpoint::form::{Many, Pairs, Pointer, Size, Text, Whole};
 use serde::Deserialize;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// What a configuration says of a proxy: its tables `[proxy]` and `[[upstream]]`, as they are written. What is `None` is the proxy's default.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +53,24 @@ pub struct ProxySettings {
     pub drain_timeout: Option<Duration>,
     /// The APIs behind it, in the order of the file.
     pub upstreams: Vec<UpstreamSettings>,
+}
+
+impl ProxySettings {
+    /// The files of certificates and secrets.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        let certificates = self.tls.iter().flat_map(|tls| {
+            let files = [
+                Some(&tls.certificate),
+                Some(&tls.key),
+                tls.client_authority.as_ref(),
+            ];
+            files.into_iter().flatten().map(PathBuf::as_path)
+        });
+        let headers = self.upstreams.iter().flat_map(|u| &u.headers);
+        let token = self.admin.iter().filter_map(|admin| admin.token.as_ref());
+        let secrets = headers.map(|(_, secret)| secret).chain(token);
+        certificates.chain(secrets.filter_map(Secret::path))
+    }
 }
 
 /// The listener for operators.

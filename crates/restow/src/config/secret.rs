@@ -5,7 +5,10 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, Visitor},
 };
-use std::{env, fmt, fs, path::PathBuf};
+use std::{
+    env, fmt, fs,
+    path::{Path, PathBuf},
+};
 
 /// A value that may be secret: written out, or in an environment variable, or in a file. Neither `Debug` nor `Display` shows it.
 ///
@@ -42,6 +45,14 @@ impl Secret {
     /// Names the file that holds it, less line ends behind it; a relative path is relative to the working directory.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self(Source::File(path.into()))
+    }
+
+    /// Returns the file that holds it, where one does.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0 {
+            Source::File(path) => Some(path),
+            Source::Value(_) | Source::Env(_) => None,
+        }
     }
 
     /// Returns the value, as it is now.

@@ -503,6 +503,7 @@ impl Inquiry<'_> {
         let variant = newest.and_then(|e| self.select(e.meta.head.vary()));
         FlightKey {
             repository: self.mount.endpoint.declaration().name.shared(),
+            declared: self.mount.declared,
             address: self.address.clone(),
             who: self.owner.who.clone(),
             variant,

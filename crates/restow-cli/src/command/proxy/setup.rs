@@ -1,19 +1,20 @@
 //! What a proxy serves: the command line and the configuration together.
 
-use super::Proxy;
+use super::{Proxy, watch::Watch};
 use crate::{
     cli::Global,
     command::routes::Table,
-    exit::Failure,
+    exit::{Exit, Failure},
     session::{Settings, declared},
 };
 use http::HeaderName;
-use restow::{Binary, Cache, CacheBuilder, Config, Declaration, DeclaredEndpoint, Secret};
-use restow_proxy::{Options, Upstream};
+use restow::{Binary, Cache, CacheBuilder, Config, Declaration, DeclaredEndpoint, Mode, Secret};
+use restow_proxy::{Options, Proxy as Server, Upstream};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
+use tokio::task::spawn_blocking;
 
 /// Where to listen unless told.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -32,15 +33,28 @@ pub(super) struct Setup {
 /// What a proxy serves.
 pub(super) struct Plan {
     builder: CacheBuilder,
-    url: String,
-    memory: Option<u64>,
+    pub(super) fixed: Fixed,
+    /// The mode, where the configuration decides on it.
+    pub(super) mode: Option<Mode>,
     /// The endpoints of the configuration; without one, those that are stored are the endpoints.
     endpoints: Option<Vec<Declaration>>,
     pub(super) upstreams: Vec<Upstream>,
     pub(super) options: Options,
+    /// What operators show.
+    pub(super) token: Option<String>,
+}
+
+/// What is as it is until the program is started again.
+#[derive(Clone, PartialEq)]
+pub(super) struct Fixed {
+    url: String,
+    /// The memory before the store that is not in the URL: by the command line or the default, and by the configuration.
+    memory: [Option<u64>; 2],
     pub(super) listen: SocketAddr,
-    /// The listener for operators, with its token.
-    pub(super) admin: Option<(SocketAddr, Option<String>)>,
+    pub(super) admin: Option<SocketAddr>,
+    /// Whether operators show a token.
+    pub(super) has_token: bool,
+    max_connections: usize,
 }
 
 impl Setup {
@@ -52,8 +66,30 @@ impl Setup {
         }
     }
 
+    /// Reads it all, and lets the files be watched for what differs from what was read.
+    pub(super) async fn watched(&self, watch: &mut Watch) -> Result<Plan, Failure> {
+        let failed = |e| Failure::new(Exit::Store, "the settings could not be read").because(e);
+        let setup = self.clone();
+        let files = spawn_blocking(move || setup.files());
+        // Looked at before it is read: a change in between is one that is seen.
+        watch.follow(files.await.map_err(failed)?).await;
+        watch.take().await;
+        let setup = self.clone();
+        spawn_blocking(move || setup.read()).await.map_err(failed)?
+    }
+
+    /// Returns the files in which it is said: the configuration, and those that it names.
+    fn files(&self) -> Vec<PathBuf> {
+        let mut all: Vec<PathBuf> = self.path.iter().cloned().collect();
+        let config = self.path.as_ref().map(Config::load);
+        if let Some(Ok(config)) = config {
+            all.extend(config.files().into_iter().map(Into::into));
+        }
+        all
+    }
+
     /// Reads the configuration and everything that it names, and finds what is wrong with it without opening anything.
-    pub(super) fn read(&self) -> Result<Plan, Failure> {
+    fn read(&self) -> Result<Plan, Failure> {
         let config = self.path.as_ref().map(Config::load).transpose()?;
         let config = config.as_ref();
         let arguments = &self.arguments;
@@ -71,13 +107,14 @@ impl Setup {
                 all.collect::<Result<_, _>>()?
             }
         };
-        let admin = match (arguments.admin, &proxy.admin) {
-            (Some(address), _) => Some((address, None)),
+        Server::check(&upstreams, &options)?;
+        let (admin, token) = match (arguments.admin, &proxy.admin) {
+            (Some(address), _) => (Some(address), None),
             (None, Some(admin)) => {
                 let token = admin.token.as_ref().map(Secret::reveal).transpose()?;
-                Some((admin.listen, token))
+                (Some(admin.listen), token)
             }
-            (None, None) => None,
+            (None, None) => (None, None),
         };
         let settings = Settings::of(config, &self.global)?;
         let mut builder = settings
@@ -87,7 +124,9 @@ impl Setup {
         if let Some(mode) = arguments.mode {
             builder = builder.mode(mode);
         }
-        let says = config.is_some_and(|c| c.memory().is_some())
+        let is_told = arguments.mode.is_some() || std::env::var_os(Mode::ENV).is_some();
+        let configured = config.and_then(Config::memory);
+        let says = configured.is_some()
             || settings.url.starts_with("memory:")
             || settings.url.contains("memory=");
         let memory = match arguments.memory.map(|size| size.as_u64()) {
@@ -96,13 +135,19 @@ impl Setup {
         };
         Ok(Plan {
             builder,
-            url: settings.url,
-            memory,
+            fixed: Fixed {
+                url: settings.url,
+                memory: [memory, configured],
+                listen: arguments.listen.or(proxy.listen).unwrap_or(LISTEN),
+                admin,
+                has_token: token.is_some(),
+                max_connections: options.max_connections,
+            },
+            mode: config.and_then(Config::mode).filter(|_| !is_told),
             endpoints: config.map(|c| c.endpoints().to_vec()),
             upstreams,
             options,
-            listen: arguments.listen.or(proxy.listen).unwrap_or(LISTEN),
-            admin,
+            token,
         })
     }
 
@@ -121,11 +166,18 @@ impl Setup {
 impl Plan {
     /// Opens the cache with its endpoints. Those whose tables do not fit bypass it.
     pub(super) async fn open(&self) -> Result<Cache, Failure> {
-        let mut builder = self.builder.clone().url(&self.url);
-        if let Some(bytes) = self.memory {
+        let mut builder = self.builder.clone().url(&self.fixed.url);
+        if let [Some(bytes), _] = self.fixed.memory {
             builder = builder.memory(bytes);
         }
         let cache = builder.build().await?;
+        self.open_endpoints(&cache).await?;
+        Ok(cache)
+    }
+
+    /// The same over the store of a cache that is open.
+    pub(super) async fn open_over(&self, before: &Cache) -> Result<Cache, Failure> {
+        let cache = self.builder.clone().build_over(before)?;
         self.open_endpoints(&cache).await?;
         Ok(cache)
     }
@@ -141,5 +193,25 @@ impl Plan {
             None => cache.open_stored().await?,
         };
         Ok(())
+    }
+}
+
+impl Fixed {
+    /// Returns the names of the settings that are others now.
+    pub(super) fn changed(&self, now: &Self) -> Vec<String> {
+        let all = [
+            ("cache", self.url != now.url),
+            ("memory", self.memory != now.memory),
+            ("listen in [proxy]", self.listen != now.listen),
+            ("listen of admin in [proxy]", self.admin != now.admin),
+            // A listener that asks for none goes on so, and one that asks for one is never opened to all.
+            ("token of admin in [proxy]", self.has_token != now.has_token),
+            (
+                "max_connections in [proxy]",
+                self.max_connections != now.max_connections,
+            ),
+        ];
+        let changed = all.into_iter().filter(|(_, changed)| *changed);
+        changed.map(|(name, _)| name.to_owned()).collect()
     }
 }
