@@ -1,7 +1,7 @@
 //! How the program ends: exit codes by kind, and the error message.
 
 use restow::ErrorKind;
-use std::{error::Error as StdError, fmt, io, process::ExitCode};
+use std::{error::Error as StdError, fmt, io, iter, process::ExitCode};
 
 /// The exit codes, as `--help` shows them.
 pub(crate) const HELP: &str = "\
@@ -71,16 +71,9 @@ impl Failure {
 
     /// Returns the message with its causes, in one line.
     pub(crate) fn line(&self) -> String {
-        let mut text = self.message.clone();
-        let mut cause = self.source.as_deref().map(|e| e as &dyn StdError);
-        while let Some(error) = cause {
-            let why = error.to_string();
-            if !text.contains(&why) {
-                text.push_str(&format!("; because: {why}"));
-            }
-            cause = error.source();
-        }
-        text
+        let whys = self.whys().into_iter();
+        let whys = whys.map(|why| format!("; because: {why}"));
+        format!("{self}{}", whys.collect::<String>())
     }
 
     /// Writes the message with its causes to stderr, and returns the exit code.
@@ -88,19 +81,28 @@ impl Failure {
         if !self.message.is_empty() {
             let red = anstyle::AnsiColor::Red.on_default().bold();
             let mut text = format!("{red}error:{red:#} {self}\n");
-            let mut cause = self.source.as_deref().map(|e| e as &dyn StdError);
-            while let Some(error) = cause {
-                let why = error.to_string();
-                // Some errors say their cause themselves.
-                if !text.contains(&why) {
-                    text.push_str(&format!("  because: {why}\n"));
-                }
-                cause = error.source();
+            for why in self.whys() {
+                text.push_str(&format!("  because: {why}\n"));
             }
             // Nobody is left to be told that stderr is closed.
             _ = io::Write::write_all(&mut anstream::stderr(), text.as_bytes());
         }
         ExitCode::from(self.exit.code())
+    }
+
+    /// The causes. Some errors say theirs themselves: what was said before is left out.
+    fn whys(&self) -> Vec<String> {
+        let mut whys: Vec<String> = Vec::new();
+        let mut cause = self.source.as_deref().map(|e| e as &dyn StdError);
+        while let Some(error) = cause {
+            let why = error.to_string();
+            let mut said = iter::once(&self.message).chain(&whys);
+            if !said.any(|text| text.contains(&why)) {
+                whys.push(why);
+            }
+            cause = error.source();
+        }
+        whys
     }
 }
 

@@ -73,6 +73,14 @@ impl RequestControl {
     }
 }
 
+/// Says whether the content of a message, be it a request or an answer, is to be left as it is (RFC 9110 7.7, RFC 9111 5.2.1.6 and 5.2.2.6).
+pub fn no_transform(headers: &HeaderMap) -> bool {
+    pieces(headers, &CACHE_CONTROL).any(|piece| match piece {
+        Piece::Directive(directive) => directive.is("no-transform"),
+        Piece::Malformed => false,
+    })
+}
+
 /// One thing found in a `Cache-Control` field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece<'a> {
@@ -411,5 +419,19 @@ mod tests {
         headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=60"));
         assert!(!RequestControl::parse(&headers).no_cache);
+    }
+
+    #[test]
+    fn no_transform_is_heard_among_others() {
+        for (line, heard) in [
+            ("no-transform", true),
+            ("max-age=5, No-Transform", true),
+            ("max-age=5", false),
+            ("x-no-transform", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static(line));
+            assert_eq!(no_transform(&headers), heard, "{line}");
+        }
     }
 }

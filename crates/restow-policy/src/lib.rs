@@ -64,7 +64,7 @@ mod targeted;
 mod validate;
 mod vary;
 
-pub use control::{MAX_SECONDS, RequestControl};
+pub use control::{MAX_SECONDS, RequestControl, no_transform};
 pub use decide::{
     CLOCK_SKEW_MS, ErrorKind, Limits, Mode, OnRequest, Request, Stored, on_error, on_request,
 };

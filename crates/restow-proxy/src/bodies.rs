@@ -3,10 +3,9 @@
 
 use crate::{
     coding::{self, Content},
-    fit::no_transform,
-    pointers,
-    recode::{self, Read},
+    pointers, recode,
     upstream::Upstream,
+    whole::{self, Read},
 };
 use bytes::Bytes;
 use http::{
@@ -15,6 +14,7 @@ use http::{
     request::Parts,
 };
 use restow::client::Body;
+use restow_policy::no_transform;
 use std::sync::Arc;
 
 /// Bodies up to this length are rewritten on the spot: some hundreds of microseconds of work.
@@ -51,19 +51,19 @@ pub(crate) async fn rewrite(
         coding::undo(&mut parts.headers);
         return Response::from_parts(parts, body);
     }
-    let pieces = match recode::read(body, most).await {
-        Read::Whole(pieces) => pieces,
+    let body = match whole::read(body, most).await {
+        Read::Whole(body) => body,
         Read::Longer(body) => return Response::from_parts(parts, body),
-        Read::Broken(pieces, error) => {
-            return Response::from_parts(parts, recode::broken(pieces, error));
+        Read::Broken(read, error) => {
+            return Response::from_parts(parts, whole::broken(read, error));
         }
     };
     let plain = match content {
-        Content::Coded(coding) => match recode::decode(coding, &pieces, most).await {
+        Content::Coded(coding) => match recode::decode(coding, &body, most).await {
             Ok(plain) => plain,
-            Err(_) => return Response::from_parts(parts, recode::whole(pieces)),
+            Err(_) => return Response::from_parts(parts, Body::whole(body)),
         },
-        _ => joined(pieces),
+        _ => body,
     };
     let front = host(request).map(|host| format!("{scheme}://{host}"));
     let body = match replaced(plain.clone(), upstream, front).await {
@@ -113,13 +113,6 @@ fn host(request: &Parts) -> Option<&str> {
         None => request.headers.get(HOST)?.to_str().ok(),
     }
     .filter(|host| !host.is_empty())
-}
-
-fn joined(mut pieces: Vec<Bytes>) -> Bytes {
-    match pieces.len() {
-        0 | 1 => pieces.pop().unwrap_or_default(),
-        _ => pieces.concat().into(),
-    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -2,9 +2,9 @@
 
 use crate::{
     coding::{self, Content},
-    fit::no_transform,
-    recode::{self, Read, read},
+    recode,
     refusal::Refusal,
+    whole::{Read, read},
 };
 use bytes::Bytes;
 use http::{Method, Response, response::Parts};
@@ -13,6 +13,7 @@ use restow::{
     endpoint::Rejection,
     exchange::{Answered, Landing, Ticket},
 };
+use restow_policy::no_transform;
 
 /// Takes an answer of the API in, as [`restow::client::land`] does; one that came encoded for an endpoint of a settled encoding is decoded first.
 ///
@@ -58,8 +59,8 @@ where
         return Ok(landed(parts, Body::passing(body), answered));
     };
     let most = collector.max_body();
-    let pieces = match read(body, most).await {
-        Read::Whole(pieces) => pieces,
+    let body = match read(body, most).await {
+        Read::Whole(body) => body,
         Read::Longer(body) => {
             collector.refuse(Rejection::TooLarge);
             return Ok(landed(parts, body, answered));
@@ -70,16 +71,16 @@ where
             return Err(Refusal::Unreachable(why.into()));
         }
     };
-    match recode::decode(coding, &pieces, most).await {
-        Ok(body) => {
-            collector.finish_with(body.clone()).await;
+    match recode::decode(coding, &body, most).await {
+        Ok(decoded) => {
+            collector.finish_with(decoded.clone()).await;
             parts.headers = plain;
-            Ok(landed(parts, Body::whole(body), answered))
+            Ok(landed(parts, Body::whole(decoded), answered))
         }
         Err(rule) => {
             tracing::debug!(target: "restow", %rule, "an encoded answer is not stored, and goes on as it came");
             collector.refuse(rule);
-            Ok(landed(parts, recode::whole(pieces), answered))
+            Ok(landed(parts, Body::whole(body), answered))
         }
     }
 }

@@ -78,10 +78,8 @@ fn refused(error: &legacy::Error) -> Refusal {
         std::iter::successors(Some(first), |e| e.source())
     };
     let why = || causes(error).into();
-    match chain().find_map(|e| e.downcast_ref::<Fault>()) {
-        Some(Fault::TooLong) => return Refusal::BodyTooLarge,
-        Some(Fault::StoodStill(_)) => return Refusal::BodyTooSlow,
-        None => {}
+    if let Some(fault) = chain().find_map(|e| e.downcast_ref::<Fault>()) {
+        return (*fault).into();
     }
     let mut of_http = chain().filter_map(|e| e.downcast_ref::<hyper::Error>());
     if of_http.any(hyper::Error::is_user) {

@@ -3,13 +3,13 @@
 use crate::{
     coding::{self, Accepts, Coding, Content},
     options::Options,
-    recode,
+    recode, whole,
 };
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
     header::{
-        ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
-        CONTENT_RANGE, RANGE,
+        ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, RANGE,
     },
     request::Parts,
 };
@@ -19,6 +19,7 @@ use restow::{
     endpoint::Rejection,
     exchange::{Answered, Saved},
 };
+use restow_policy::no_transform;
 
 /// Up to this length an encoded answer is made as a whole, and its length is known.
 const AT_ONCE: u64 = 64 << 10;
@@ -125,7 +126,7 @@ async fn encoded(
                 parts.headers.insert(CONTENT_LENGTH, length);
                 Body::whole(bytes)
             }
-            Err(error) => recode::broken(Vec::new(), error),
+            Err(error) => whole::broken(Bytes::new(), error),
         }
     } else {
         body
@@ -135,16 +136,6 @@ async fn encoded(
 
 fn has_body(status: StatusCode, method: &Method) -> bool {
     *method != Method::HEAD && status != StatusCode::NOT_MODIFIED
-}
-
-/// Tells whether the content is to be left alone (RFC 9110 section 7.7, RFC 9111 sections 5.2.1.6 and 5.2.2.6).
-pub(crate) fn no_transform(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(CACHE_CONTROL).iter();
-    lines.any(|line| {
-        let directives = line.as_bytes().split(|b| *b == b',');
-        let mut names = directives.map(<[u8]>::trim_ascii);
-        names.any(|name| name.eq_ignore_ascii_case(b"no-transform"))
-    })
 }
 
 /// Tells whether the content is of a kind that becomes shorter: text and its kin. Images, archives and the like are short as they are.
@@ -195,19 +186,5 @@ mod tests {
             assert_eq!(is_text(&headers), text, "{kind}");
         }
         assert!(!is_text(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn no_transform_is_heard_among_others() {
-        for (line, heard) in [
-            ("no-transform", true),
-            ("max-age=5, No-Transform", true),
-            ("max-age=5", false),
-            ("x-no-transform", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static(line));
-            assert_eq!(no_transform(&headers), heard, "{line}");
-        }
     }
 }

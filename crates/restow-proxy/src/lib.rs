@@ -44,6 +44,7 @@ mod state;
 mod status;
 mod tls;
 mod upstream;
+mod whole;
 
 pub use access_log::AccessLog;
 pub use admin::Admin;

@@ -209,7 +209,7 @@ impl Page {
         for held in &self.held {
             let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
             for (partition, count) in &held.partitions {
-                let user = match principal(partition) {
+                let user = match partition.as_principal() {
                     None if partition.is_public() => ("public", ""),
                     None => ("credential", ""),
                     Some(name) if named.contains(&name) => ("principal", name),
@@ -306,16 +306,11 @@ impl Collector for Page {
     }
 }
 
-/// The name of a principal: what the program or an operator gave it, never a credential or its digest.
-fn principal(partition: &Partition) -> Option<&str> {
-    partition.as_str().strip_prefix("p:")
-}
-
 /// The principals that have the most entries in all repositories together.
 fn most_held(held: &[Held]) -> Vec<&str> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for (partition, count) in held.iter().flat_map(|h| &h.partitions) {
-        if let Some(name) = principal(partition) {
+        if let Some(name) = partition.as_principal() {
             *counts.entry(name).or_default() += count;
         }
     }

@@ -7,13 +7,10 @@ use async_compression::{
     zstd::{CParameter, DParameter},
 };
 use bytes::{Buf as _, BufMut as _, Bytes};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use http_body::{Body as _, Frame};
-use http_body_util::{BodyExt as _, BodyStream, StreamBody};
-use restow::{
-    client::{Body, BoxError},
-    endpoint::Rejection,
-};
+use http_body_util::StreamBody;
+use restow::{client::Body, endpoint::Rejection};
 use std::{
     io,
     pin::Pin,
@@ -70,21 +67,17 @@ pub(crate) fn decoded(coding: Coding, body: Body) -> Body {
 /// # Errors
 /// [`Rejection::Encoding`] where it is not of this coding, or breaks off; [`Rejection::TooLarge`] where it becomes longer than `most`;
 /// [`Rejection::Expands`] where it grows more than bodies do.
-pub(crate) async fn decode(
-    coding: Coding,
-    pieces: &[Bytes],
-    most: u64,
-) -> Result<Bytes, Rejection> {
-    let length: u64 = pieces.iter().map(|p| p.len() as u64).sum();
-    if length == 0 {
+pub(crate) async fn decode(coding: Coding, body: &Bytes, most: u64) -> Result<Bytes, Rejection> {
+    if body.is_empty() {
         return Ok(Bytes::new());
     }
+    let length = body.len() as u64;
     let growth = length.saturating_mul(MOST_GROWTH).max(FREE_GROWTH);
-    let read = read_to(decoder(coding, whole(pieces.to_vec())), most.min(growth)).await;
+    let read = read_to(decoder(coding, Body::whole(body.clone())), most.min(growth)).await;
     let read = match read {
         // Some take "deflate" at its word, and leave out the frame that it has in HTTP (RFC 9110 section 8.4.1.2).
         Err(_) if coding == Coding::Deflate => {
-            let bare = codec::DeflateDecoder::new(Pieces::of(whole(pieces.to_vec())));
+            let bare = codec::DeflateDecoder::new(Pieces::of(Body::whole(body.clone())));
             read_to(Box::pin(bare), most.min(growth)).await
         }
         read => read,
@@ -95,53 +88,6 @@ pub(crate) async fn decode(
         Ok(None) => Err(Rejection::TooLarge),
         Err(_) => Err(Rejection::Encoding),
     }
-}
-
-/// What of a body is there.
-pub(crate) enum Read {
-    /// All of it.
-    Whole(Vec<Bytes>),
-    /// More than was to be read: what was read, and the rest.
-    Longer(Body),
-    /// It broke off after this.
-    Broken(Vec<Bytes>, BoxError),
-}
-
-/// Reads up to `most` bytes of a body.
-pub(crate) async fn read<B>(mut body: B, most: u64) -> Read
-where
-    B: http_body::Body<Data = Bytes, Error = BoxError> + Send + Unpin + 'static,
-{
-    let mut pieces = Vec::new();
-    let mut length = 0;
-    while let Some(frame) = body.frame().await {
-        let piece = match frame.map(Frame::into_data) {
-            Ok(Ok(piece)) => piece,
-            Ok(Err(_)) => continue,
-            Err(error) => return Read::Broken(pieces, error),
-        };
-        length += piece.len() as u64;
-        pieces.push(piece);
-        if length > most {
-            let read = pieces.into_iter().map(|p| Ok(Frame::data(p)));
-            let all = stream::iter(read).chain(BodyStream::new(body));
-            return Read::Longer(Body::passing(StreamBody::new(all)));
-        }
-    }
-    Read::Whole(pieces)
-}
-
-/// A body of pieces that breaks off after them.
-pub(crate) fn broken(pieces: Vec<Bytes>, error: BoxError) -> Body {
-    let frames = pieces.into_iter().map(|p| Ok(Frame::data(p)));
-    let frames = frames.chain([Err(error)]).collect::<Vec<_>>();
-    Body::passing(StreamBody::new(stream::iter(frames)))
-}
-
-/// A body of pieces that are there.
-pub(crate) fn whole(pieces: Vec<Bytes>) -> Body {
-    let frames = pieces.into_iter().map(Frame::data);
-    Body::passing(StreamBody::new(stream::iter(frames.map(Ok::<_, BoxError>))))
 }
 
 /// Reads to the end; `None` where it is longer than `most`.
@@ -279,7 +225,7 @@ mod tests {
                     plain.len() < 10_000 || encoded.len() < plain.len() * 3 / 4,
                     "{coding:?}"
                 );
-                let back = decode(coding, std::slice::from_ref(&encoded), 1 << 20).await;
+                let back = decode(coding, &encoded, 1 << 20).await;
                 assert!(
                     back == Ok(plain.clone()) || lines == 0,
                     "{coding:?} {lines}"
@@ -299,7 +245,7 @@ mod tests {
             let plain = text(1_000);
             let encoded = encode(coding, &plain).await;
             let length = plain.len() as u64;
-            let whole = [encoded.clone()];
+            let whole = encoded.clone();
             assert_eq!(
                 decode(coding, &whole, length).await,
                 Ok(plain),
@@ -310,21 +256,21 @@ mod tests {
                 Err(Rejection::TooLarge),
                 "{coding:?}"
             );
-            let cut = [encoded.slice(..encoded.len() - 1)];
+            let cut = encoded.slice(..encoded.len() - 1);
             assert_eq!(
                 decode(coding, &cut, length).await,
                 Err(Rejection::Encoding),
                 "{coding:?}"
             );
-            let junk = [Bytes::from_static(b"{\"this\": \"is plain\"}")];
+            let junk = Bytes::from_static(b"{\"this\": \"is plain\"}");
             assert_eq!(
                 decode(coding, &junk, length).await,
                 Err(Rejection::Encoding),
                 "{coding:?}"
             );
             // Nothing, very often.
-            let bomb = [encode(coding, &vec![0; 8 << 20].into()).await];
-            assert!(bomb[0].len() < 16 << 10, "{coding:?} {}", bomb[0].len());
+            let bomb = encode(coding, &vec![0; 8 << 20].into()).await;
+            assert!(bomb.len() < 16 << 10, "{coding:?} {}", bomb.len());
             assert_eq!(
                 decode(coding, &bomb, u64::MAX).await,
                 Err(Rejection::Expands),
@@ -339,10 +285,11 @@ mod tests {
         for coding in [Coding::Gzip, Coding::Zstd] {
             let pieces = [encode(coding, &one).await, encode(coding, &two).await];
             let both = [one.clone(), two.clone()].concat();
+            let pieces = pieces.concat().into();
             assert_eq!(decode(coding, &pieces, 1 << 20).await, Ok(both.into()));
         }
         let framed = encode(Coding::Deflate, &one).await;
         let bare = framed.slice(2..framed.len() - 4);
-        assert_eq!(decode(Coding::Deflate, &[bare], 1 << 20).await, Ok(one));
+        assert_eq!(decode(Coding::Deflate, &bare, 1 << 20).await, Ok(one));
     }
 }

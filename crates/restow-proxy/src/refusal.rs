@@ -1,9 +1,9 @@
 //! What the proxy answers itself where no API does.
 
-use crate::idle::STOOD_STILL;
+use crate::idle::{Fault, STOOD_STILL};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use restow::client::Body;
+use restow::client::{Body, BoxError, causes};
 use std::fmt;
 
 /// Why a request gets no answer from an API.
@@ -41,6 +41,14 @@ impl Refusal {
             Self::TimedOut(why.into())
         } else {
             Self::Unreachable(why.strip_prefix(UNREACHABLE).unwrap_or(why).into())
+        }
+    }
+
+    /// Why the body of a request cannot be read.
+    pub(crate) fn of_body(error: &BoxError) -> Self {
+        match error.downcast_ref::<Fault>() {
+            Some(fault) => Self::from(*fault),
+            None => Self::Body(causes(&**error).into()),
         }
     }
 
@@ -86,6 +94,16 @@ impl Refusal {
     }
 }
 
+impl From<Fault> for Refusal {
+    /// What is wrong with the body of a request.
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::TooLong => Self::BodyTooLarge,
+            Fault::StoodStill(_) => Self::BodyTooSlow,
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -111,7 +129,6 @@ impl fmt::Display for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::idle::Fault;
     use std::time::Duration;
 
     #[test]

@@ -6,27 +6,26 @@ use crate::{
     fetch::{Call, Client},
     fields::{self, Via},
     fit,
-    idle::{Fault, Idle},
+    idle::Idle,
     links,
     metrics::Metrics,
     options::Options,
     refusal::Refusal,
     status::{self, CACHE_STATUS},
     upstream::{Destination, Upstreams},
+    whole::{self, Read},
 };
-use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt as _, stream};
+use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response,
     header::{ACCEPT_ENCODING, HOST, RANGE},
     request::Parts,
 };
-use http_body::{Body as _, Frame};
-use http_body_util::{BodyExt as _, BodyStream, StreamBody};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use restow::{
     Cache, Mode, Principal, RequestHead,
-    client::{Body, BoxError, causes, refusal, stored_response},
+    client::{Body, refusal, stored_response},
     endpoint::Coding,
     exchange::{Answered, Background, Begin, Exchange, Invalidation},
 };
@@ -76,7 +75,7 @@ impl From<Response<Body>> for Reply {
 }
 
 /// The longest request body that is read into memory for the key of an endpoint that asks by POST.
-const MOST_KEYED: usize = 1 << 20;
+const MOST_KEYED: u64 = 1 << 20;
 
 impl Shared {
     /// Answers a request.
@@ -337,7 +336,7 @@ impl Shared {
         parts: &Parts,
         body: Incoming,
     ) -> Result<(Option<Bytes>, Body), Refusal> {
-        let mut body = Idle::new(
+        let body = Idle::new(
             body,
             self.options.idle_timeout,
             self.options.max_request_body,
@@ -345,25 +344,11 @@ impl Shared {
         if !self.reads_bodies || parts.method != Method::POST {
             return Ok((None, Body::passing(body)));
         }
-        let mut read = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|e| match e.downcast_ref() {
-                Some(Fault::TooLong) => Refusal::BodyTooLarge,
-                Some(Fault::StoodStill(_)) => Refusal::BodyTooSlow,
-                None => Refusal::Body(causes(&*e).into()),
-            })?;
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            read.extend_from_slice(&data);
-            if read.len() > MOST_KEYED {
-                let first = stream::iter([Ok::<_, BoxError>(Frame::data(read.freeze()))]);
-                let whole = StreamBody::new(first.chain(BodyStream::new(body)));
-                return Ok((None, Body::passing(whole)));
-            }
+        match whole::read(body, MOST_KEYED).await {
+            Read::Whole(bytes) => Ok((Some(bytes.clone()), Body::whole(bytes))),
+            Read::Longer(body) => Ok((None, body)),
+            Read::Broken(_, error) => Err(Refusal::of_body(&error)),
         }
-        let bytes = read.freeze();
-        Ok((Some(bytes.clone()), Body::whole(bytes)))
     }
 }
 

@@ -196,14 +196,13 @@ async fn connection(
     // A connection that is kept must not keep a state that was replaced.
     let (metrics, tls, patience, idle) = {
         let shared = live.load();
-        let options = &shared.options;
-        let limits = (options.head_timeout, options.idle_timeout);
-        (
-            shared.metrics.clone(),
-            shared.tls.clone(),
-            limits.0,
-            limits.1,
-        )
+        let Options {
+            head_timeout,
+            idle_timeout,
+            ..
+        } = shared.options;
+        let (metrics, tls) = (shared.metrics.clone(), shared.tls.clone());
+        (metrics, tls, head_timeout, idle_timeout)
     };
     // A client that reads nothing more would keep its place for ever.
     let mut stream = TimeoutStream::new(stream);

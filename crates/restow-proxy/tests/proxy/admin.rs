@@ -1,7 +1,7 @@
 //! The listener for operators.
 
-use crate::kit::{Running, before};
-use restow_proxy::{Admin, Options, PrincipalHeader, Upstream};
+use crate::kit::{Running, before, tenants_of};
+use restow_proxy::{Admin, Upstream};
 use restow_testkit::{Origin, Reply};
 use tokio::net::TcpListener;
 
@@ -77,13 +77,7 @@ async fn entries_are_counted_by_user_and_no_credential_is_shown() {
         "[[endpoint]]\nname = \"items\"\nroute = \"GET {}\"\n",
         origin.url("/{id}")
     );
-    let options = Options {
-        principal: Some(PrincipalHeader {
-            header: "x-tenant".parse().unwrap(),
-            trust: vec!["127.0.0.0/8".parse().unwrap()],
-        }),
-        ..Options::default()
-    };
+    let options = tenants_of("127.0.0.0/8");
     let upstreams = vec![Upstream::new(&origin.url("")).unwrap()];
     let proxy = Running::start(upstreams, options, &endpoint).await;
     for path in ["/1", "/2"] {

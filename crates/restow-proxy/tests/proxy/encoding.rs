@@ -60,11 +60,7 @@ pub(crate) async fn ask(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Raw {
-    let mut request = client().request(method.parse().unwrap(), proxy.url(path));
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let answer = request.send().await.unwrap();
+    let answer = proxy.ask_by(&client(), method, path, headers).await;
     Raw {
         status: answer.status(),
         headers: answer.headers().clone(),

@@ -1,11 +1,11 @@
 //! Many requests at once.
 
 use crate::{
-    kit::{Running, Seen, before},
+    kit::{Running, Seen, before, tenants_of},
     streams::Herd,
 };
 use futures_util::{StreamExt as _, future::join_all, stream};
-use restow_proxy::{Options, PrincipalHeader, Upstream};
+use restow_proxy::Upstream;
 use restow_testkit::{Gate, Origin, Reply, allow_files};
 use std::collections::BTreeSet;
 use tokio::task::JoinHandle;
@@ -95,13 +95,7 @@ async fn users_are_never_merged() {
             _ => Reply::ok(""),
         })
         .await;
-        let options = Options {
-            principal: Some(PrincipalHeader {
-                header: "x-tenant".parse().unwrap(),
-                trust: vec!["127.0.0.1/32".parse().unwrap()],
-            }),
-            ..Options::default()
-        };
+        let options = tenants_of("127.0.0.1/32");
         let upstreams = vec![Upstream::new(&origin.url("")).unwrap()];
         let proxy = Running::start(upstreams, options, "").await;
         let mut herd = Herd::of(MANY, &proxy).await;

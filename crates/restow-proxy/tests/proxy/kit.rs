@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode};
 use reqwest::Client;
 use restow::{Binary, Cache, CacheBuilder, Config, DeclaredEndpoint, Millis, TestClock};
-use restow_proxy::{Admin, Options, Proxy, Upstream};
+use restow_proxy::{Admin, Options, PrincipalHeader, Proxy, Upstream};
 use restow_testkit::{Origin, dropping::in_time, http_client};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -41,6 +41,17 @@ impl Seen {
 
     pub(crate) fn is_hit(&self) -> bool {
         self.header("cache-status").contains("; hit")
+    }
+}
+
+/// Options by which the header `x-tenant` names the principal of clients in this network.
+pub(crate) fn tenants_of(network: &str) -> Options {
+    Options {
+        principal: Some(PrincipalHeader {
+            header: "x-tenant".parse().unwrap(),
+            trust: vec![network.parse().unwrap()],
+        }),
+        ..Options::default()
     }
 }
 
@@ -142,13 +153,23 @@ impl Running {
         self.ask("GET", path, headers).await
     }
 
-    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Seen {
-        let method = method.parse().unwrap();
-        let mut request = self.client.request(method, self.url(path));
+    /// Asks by a client of its own.
+    pub(crate) async fn ask_by(
+        &self,
+        client: &reqwest::Client,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> reqwest::Response {
+        let mut request = client.request(method.parse().unwrap(), self.url(path));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = request.send().await.unwrap();
+        request.send().await.unwrap()
+    }
+
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Seen {
+        let answer = self.ask_by(&self.client, method, path, headers).await;
         Seen {
             status: answer.status(),
             headers: answer.headers().clone(),

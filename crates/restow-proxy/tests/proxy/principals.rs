@@ -1,7 +1,7 @@
 //! Whose answers they are.
 
-use crate::kit::{Running, before};
-use restow_proxy::{Options, PrincipalHeader, Upstream};
+use crate::kit::{Running, before, tenants_of};
+use restow_proxy::Upstream;
 use restow_testkit::{Origin, Reply};
 
 /// What an answer to an authorized request says, and whether everyone may have it (RFC 9111 section 3.5).
@@ -58,13 +58,7 @@ async fn a_principal_has_answers_of_its_own_private_ones_too() {
             .header("cache-control", "private, max-age=60")
     })
     .await;
-    let options = Options {
-        principal: Some(PrincipalHeader {
-            header: "x-tenant".parse().unwrap(),
-            trust: vec!["127.0.0.0/8".parse().unwrap()],
-        }),
-        ..Options::default()
-    };
+    let options = tenants_of("127.0.0.0/8");
     let proxy = Running::start(vec![Upstream::new(&origin.url("")).unwrap()], options, "").await;
     let ask = async |tenant: &str, token: &str| {
         proxy
@@ -85,13 +79,7 @@ async fn a_principal_is_believed_of_those_alone_who_are_trusted() {
         Reply::ok(call.header("x-tenant").to_owned()).header("cache-control", "private, max-age=60")
     })
     .await;
-    let options = Options {
-        principal: Some(PrincipalHeader {
-            header: "x-tenant".parse().unwrap(),
-            trust: vec!["10.0.0.0/8".parse().unwrap()],
-        }),
-        ..Options::default()
-    };
+    let options = tenants_of("10.0.0.0/8");
     let proxy = Running::start(vec![Upstream::new(&origin.url("")).unwrap()], options, "").await;
     for _ in 0..2 {
         let answer = proxy.get_with("/", &[("x-tenant", "alice")]).await;

@@ -1,6 +1,6 @@
 //! Where requests go.
 
-use crate::kit::{Running, before};
+use crate::kit::{Running, before, tenants_of};
 use restow_proxy::{Options, Upstream};
 use restow_testkit::{Origin, Reply};
 
@@ -60,13 +60,7 @@ async fn the_same_path_of_two_apis_and_two_users_is_four_answers() {
             .unwrap()
             .host("two.example"),
     ];
-    let options = Options {
-        principal: Some(restow_proxy::PrincipalHeader {
-            header: "x-tenant".parse().unwrap(),
-            trust: vec!["127.0.0.1/32".parse().unwrap()],
-        }),
-        ..Options::default()
-    };
+    let options = tenants_of("127.0.0.1/32");
     let proxy = Running::start(upstreams, options, "").await;
     for round in 0..2 {
         for host in ["one", "two"] {

@@ -7,6 +7,7 @@ mod check;
 mod expires;
 mod failing;
 mod freshness;
+mod giving;
 mod heuristic;
 mod interim;
 mod player;
@@ -136,6 +137,7 @@ pub fn all() -> Vec<Case> {
         heuristic::cases(),
         request::cases(),
         selecting::cases(),
+        giving::cases(),
         failing::cases(),
         targeted::cases(),
         status::cases(),

@@ -249,7 +249,7 @@ impl Cache {
     }
 
     async fn open_spec(&self, spec: &TableSpec, routes: Routes) -> Result<Arc<Mount>> {
-        let mut declaration = endpoint_of(spec)?;
+        let mut declaration = declared_in(spec)?;
         if routes == Routes::None {
             declaration.templates.clear();
         }
@@ -332,8 +332,8 @@ enum Routes {
     None,
 }
 
-/// The endpoint of a table, as it was declared.
-fn endpoint_of(spec: &TableSpec) -> Result<Declaration> {
+/// The declaration of a table's endpoint, as it was when it was last opened.
+fn declared_in(spec: &TableSpec) -> Result<Declaration> {
     let text = Some(&*spec.declaration).filter(|text| !text.is_empty());
     let declaration = match text.map(Declaration::from_json) {
         Some(Ok(declaration)) if declaration.fields == spec.fields => Some(declaration),

@@ -9,6 +9,9 @@ use std::{cell::RefCell, fmt, sync::Arc};
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Partition(Option<Arc<str>>);
 
+/// What the text of a principal's partition begins with.
+const PRINCIPAL: &str = "p:";
+
 impl Partition {
     /// The entries of requests without a credential, and those that an endpoint shares.
     pub const PUBLIC: Self = Self(None);
@@ -24,7 +27,7 @@ impl Partition {
             );
             return Err(Error::new(ErrorKind::Name, message));
         }
-        Ok(Self(Some(format!("p:{name}").into())))
+        Ok(Self(Some(format!("{PRINCIPAL}{name}").into())))
     }
 
     /// Returns the partition of whoever holds the credential with this keyed digest.
@@ -56,6 +59,20 @@ impl Partition {
     /// Returns its text; empty for public.
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or("")
+    }
+
+    /// Returns the name of the principal whose it is, never a credential or its digest.
+    ///
+    /// ```
+    /// # fn main() -> restow::Result<()> {
+    /// use restow::entry::Partition;
+    /// assert_eq!(Partition::principal("alice")?.as_principal(), Some("alice"));
+    /// assert_eq!(Partition::credential(7).as_principal(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn as_principal(&self) -> Option<&str> {
+        self.as_str().strip_prefix(PRINCIPAL)
     }
 
     /// Tells whether it is everyone's.

@@ -72,8 +72,7 @@ impl Setup {
         let setup = self.clone();
         let files = spawn_blocking(move || setup.files());
         // Looked at before it is read: a change in between is one that is seen.
-        watch.follow(files.await.map_err(failed)?).await;
-        watch.take().await;
+        watch.take(files.await.map_err(failed)?).await;
         let setup = self.clone();
         spawn_blocking(move || setup.read()).await.map_err(failed)?
     }

@@ -35,23 +35,14 @@ impl Watch {
         changed
     }
 
-    /// Notes that they are about to be taken over as they are.
-    pub(super) async fn take(&mut self) {
-        self.changed().await;
-        self.0.values_mut().for_each(|seen| seen.taken = seen.last);
-    }
-
-    /// Looks at these from now on; those that are new are taken over as they are.
-    pub(super) async fn follow(&mut self, files: Vec<PathBuf>) {
-        self.0.retain(|path, _| files.contains(path));
-        let new = files.into_iter().filter(|f| !self.0.contains_key(f));
-        for (path, mark) in marks(new.collect()).await {
-            let seen = Seen {
-                taken: mark,
-                last: mark,
-            };
-            self.0.insert(path, seen);
-        }
+    /// Notes that these are about to be taken over as they are; from now on they are looked at, and no others.
+    pub(super) async fn take(&mut self, files: Vec<PathBuf>) {
+        let seen = |mark| Seen {
+            taken: mark,
+            last: mark,
+        };
+        let marked = marks(files).await.into_iter();
+        self.0 = marked.map(|(path, mark)| (path, seen(mark))).collect();
     }
 }
 
@@ -85,14 +76,14 @@ mod tests {
         let path = folder.path().join("a");
         fs::write(&path, "1").unwrap();
         let mut watch = Watch::default();
-        watch.follow(vec![path.clone()]).await;
+        watch.take(vec![path.clone()]).await;
         assert!(!watch.changed().await);
         fs::write(&path, "22").unwrap();
         assert!(!watch.changed().await, "it may be being written");
         fs::write(&path, "333").unwrap();
         assert!(!watch.changed().await, "it is being written");
         assert!(watch.changed().await);
-        watch.take().await;
+        watch.take(vec![path.clone()]).await;
         assert!(!watch.changed().await);
         // Away, and there again: an editor may do so.
         fs::rename(&path, folder.path().join("b")).unwrap();
