@@ -11,6 +11,7 @@
 
 mod ages;
 mod connect;
+pub(crate) mod declared;
 mod lease;
 pub mod memory;
 mod schema;
@@ -66,6 +67,12 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
 
     /// Returns the key of this cache's digests; made once, by whoever comes first.
     fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>>;
+
+    /// Takes over the key of another cache's digests, so that entries which hang on it can be moved here; tells whether [`secret`](Self::secret)
+    /// is this one now.
+    ///
+    /// A store that has a table, empty or not, keeps its own, for somebody may be using it; where its own is this one already, the answer is `true`.
+    fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>>;
 
     /// Returns how to agree on one fetch across processes, where the store can.
     fn leases(&self) -> Option<Arc<dyn Leases>>;

@@ -137,6 +137,19 @@ pub(super) fn secret(conn: &Connection, place: &str) -> Attempt<[u8; 32]> {
         })
 }
 
+/// Takes over the key of another cache's digests, unless there is a table; tells whether the file's key is this one now.
+pub(super) fn adopt_secret(conn: &Connection, place: &str, wanted: [u8; 32]) -> Attempt<bool> {
+    if secret(conn, place)? == wanted {
+        return Ok(true);
+    }
+    let adopted = conn.execute(
+        "UPDATE restow_meta SET value = ?1 WHERE key = 'secret' AND NOT EXISTS (
+             SELECT 1 FROM restow_meta WHERE key >= 'repository:' AND key < 'repository;')",
+        [wanted],
+    )?;
+    Ok(adopted == 1)
+}
+
 /// Returns the specs of all tables, ordered by name.
 pub(super) fn specs(conn: &Connection) -> Attempt<Vec<TableSpec>> {
     let mut select = conn.prepare(
