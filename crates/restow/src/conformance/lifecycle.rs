@@ -156,7 +156,10 @@ async fn a_secret_is_adopted_once(subject: &dyn Subject) -> Kept {
         "once there was a table, the secret was not the same for all"
     );
     ensure!(
-        all.iter().any(|(adopted, _)| *adopted) && stays.windows(2).all(|pair| matches!(pair, [a, b] if a == b)),
+        all.iter().any(|(adopted, _)| *adopted)
+            && stays
+                .windows(2)
+                .all(|pair| matches!(pair, [a, b] if a == b)),
         "nobody's secret was adopted"
     );
     Ok(())

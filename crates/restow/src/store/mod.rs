@@ -11,6 +11,7 @@
 
 mod ages;
 mod connect;
+mod ddl;
 pub(crate) mod declared;
 mod lease;
 pub mod memory;
@@ -23,6 +24,7 @@ mod tiered;
 pub use ages::{Ages, Share};
 pub use connect::connect;
 pub(crate) use connect::{connect_with, tiered as with_tier};
+pub use ddl::ddl;
 pub use lease::{Fence, Lease, Leases};
 pub use memory::{MemoryOptions, MemoryStore};
 pub use schema::{FieldSource, Migration, SchemaChange};

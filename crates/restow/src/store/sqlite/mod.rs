@@ -9,6 +9,7 @@ mod counts;
 mod doctor;
 mod engine;
 mod error;
+pub(crate) mod foreign;
 mod ident;
 mod layout;
 mod options;
@@ -75,6 +76,25 @@ impl SqliteStore {
 
     /// The format of the files that this version makes, and that it brings older ones to when it opens them.
     pub const FORMAT: i32 = layout::FORMAT;
+
+    /// Returns the statements that make the tables of a file, and all that belongs to them.
+    ///
+    /// # Errors
+    /// [`Name`](crate::ErrorKind::Name) where a name is not one that SQLite can tell from the others.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing happens.
+    pub async fn ddl(tables: &[TableSpec]) -> Result<String> {
+        // A file in memory has what any file has.
+        let store = Self::open(SqliteOptions::memory()).await?;
+        for spec in tables {
+            store.open(spec).await?;
+        }
+        let statements = store.engine.read_later(Pace::Batch, schema::statements);
+        let statements = statements.await?;
+        store.close().await?;
+        Ok(statements)
+    }
 
     /// Returns the format of a file, and changes nothing.
     ///

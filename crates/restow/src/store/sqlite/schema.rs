@@ -62,6 +62,21 @@ pub(super) fn format(conn: &Connection) -> Attempt<i32> {
     Ok(conn.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
+/// Returns the statements that made all there is in a file.
+pub(super) fn statements(conn: &Connection) -> Attempt<String> {
+    let mut select = conn.prepare(
+        "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY rowid",
+    )?;
+    let made = select.query_map([], |row| row.get::<_, String>(0))?;
+    let mut text =
+        format!("PRAGMA application_id = {APPLICATION};\nPRAGMA user_version = {FORMAT};\n");
+    for statement in made {
+        text.push_str(&statement?);
+        text.push_str(";\n");
+    }
+    Ok(text)
+}
+
 /// Tells whether these numbers of a file's header are ours, and of a format that this program reads.
 pub(super) fn is_known(application: i32, version: i32) -> bool {
     application == APPLICATION && (OLDEST..=FORMAT).contains(&version)
