@@ -2,6 +2,7 @@
 
 use super::{
     Tally,
+    ahead::{Coming, ahead},
     merge::{Batch, Merger},
     ndjson::{Header, Item, Reader},
     target::{self, Digests},
@@ -12,10 +13,6 @@ use crate::{
     store::{Store, TableName, TableSpec},
 };
 use std::{collections::BTreeMap, io::BufRead, sync::Arc};
-use tokio::sync::mpsc;
-
-/// So many lines may wait to be written.
-const QUEUE: usize = 64;
 
 /// How a file is read in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,7 +92,7 @@ pub fn import(
         let mut lines = lines(file);
         let mut into = Into { store, options, now, carries: false, tables: BTreeMap::new(), told: Imported::default() };
         let mut begun = false;
-        while let Some((line, item)) = lines.recv().await {
+        while let Some((line, item)) = lines.next().await {
             into.told.lines = line;
             match item {
                 Ok(Item::Header(header)) => {
@@ -126,21 +123,23 @@ pub fn import(
 }
 
 /// Reads lines on a thread of its own, until nobody wants them any more.
-fn lines(file: impl BufRead + Send + 'static) -> mpsc::Receiver<(u64, Result<Item>)> {
-    let (sender, lines) = mpsc::channel(QUEUE);
-    tokio::task::spawn_blocking(move || {
+fn lines(file: impl BufRead + Send + 'static) -> Coming<(u64, Result<Item>)> {
+    ahead(move |ahead| {
         let mut reader = Reader::new(file);
         loop {
             let item = reader.next_item();
             // What cannot be read now cannot be read the next time.
             let last = matches!(&item, Err(e) if e.kind() == ErrorKind::Store);
             let Some(item) = item.transpose() else { return };
-            if sender.blocking_send((reader.line(), item)).is_err() || last {
+            let bytes = match &item {
+                Ok(Item::Entry(_, entry)) => entry.size(),
+                _ => 0,
+            };
+            if !ahead.push((reader.line(), item), bytes) || last {
                 return;
             }
         }
-    });
-    lines
+    })
 }
 
 /// A store that a file is read into.

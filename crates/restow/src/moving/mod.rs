@@ -12,6 +12,7 @@
 //! a store with another secret nobody finds such entries. [`copy`] therefore brings the secret into a store that has no table yet, and
 //! otherwise refuses them, unless it is told to leave them out: see [`Digests`].
 
+mod ahead;
 mod copy;
 mod export;
 #[cfg(feature = "sqlite")]

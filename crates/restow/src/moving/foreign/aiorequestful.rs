@@ -101,7 +101,7 @@ pub fn aiorequestful(
         }
         let wanted = plans.iter().map(|plan| (plan.repository.name().to_owned(), plan.columns.clone()));
         let mut rows = rows(from.path.clone(), wanted.collect());
-        while let Some(row) = rows.recv().await {
+        while let Some(row) = rows.next().await {
             let (nth, row) = row?;
             let Some(plan) = plans.get(nth) else { continue };
             let name = plan.repository.name();

@@ -18,12 +18,12 @@ pub use aiorequestful::{FieldMap, LocalRows, aiorequestful};
 pub use intake::{Foreign, ForeignTally};
 pub use requests_cache::{SavedResponse, requests_cache, saved_response};
 
+use super::ahead::{Coming, ahead};
 use crate::{
     Error, ErrorKind, Result,
     store::sqlite::{SqlValue, foreign::ForeignFile},
 };
 use std::path::PathBuf;
-use tokio::sync::mpsc;
 
 /// For whom rows are taken over, and whether they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,34 +34,37 @@ pub struct ForeignOptions {
     pub dry_run: bool,
 }
 
-/// So many rows may wait to be taken in.
-const QUEUE: usize = 64;
-
-/// A file that is read on a thread of its own.
-type Reading = mpsc::Receiver<Result<(usize, Vec<SqlValue>)>>;
-
 /// Which columns of which table are read.
 type Wanted = (String, Vec<String>);
 
-/// Reads rows of some tables; each comes with the place of its table among them.
-fn rows(path: PathBuf, wanted: Vec<Wanted>) -> Reading {
-    let (sender, rows) = mpsc::channel(QUEUE);
-    tokio::task::spawn_blocking(move || {
-        let read = || {
+/// Rows as they come, each with the place of its table among those that are read.
+type Rows = Coming<Result<(usize, Vec<SqlValue>)>>;
+
+/// Reads rows of some tables, on a thread of its own.
+fn rows(path: PathBuf, wanted: Vec<Wanted>) -> Rows {
+    ahead(move |ahead| {
+        let mut read = || {
             let file = ForeignFile::open(&path)?;
             for (nth, (table, columns)) in wanted.iter().enumerate() {
                 file.rows(table, columns, |row| {
-                    sender.blocking_send(Ok((nth, row))).is_ok()
+                    let bytes = row.iter().map(size).sum();
+                    ahead.push(Ok((nth, row)), bytes)
                 })?;
             }
             Ok(())
         };
         if let Err(error) = read() {
-            // Nobody waits for it, once the stream is dropped.
-            _ = sender.blocking_send(Err(error));
+            ahead.push(Err(error), 0);
         }
-    });
-    rows
+    })
+}
+
+fn size(value: &SqlValue) -> u64 {
+    match value {
+        SqlValue::Text(text) => text.len() as u64,
+        SqlValue::Blob(bytes) => bytes.len() as u64,
+        _ => 8,
+    }
 }
 
 /// Asks a file something short.

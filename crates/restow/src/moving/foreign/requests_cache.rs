@@ -57,7 +57,7 @@ pub fn requests_cache(
             Err(Error::new(ErrorKind::Format, message))?;
         }
         let mut rows = rows(path, vec![(TABLE.to_owned(), vec!["value".to_owned()])]);
-        while let Some(row) = rows.recv().await {
+        while let Some(row) = rows.next().await {
             let (_, row) = row?;
             match taken(&intake, &whose, row.first().unwrap_or(&SqlValue::Null)).await? {
                 Ok((repository, entry)) => {
