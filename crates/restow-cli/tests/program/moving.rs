@@ -604,7 +604,10 @@ async fn the_file_of_requests_cache_is_taken_over() {
         );
         let left = done["repositories"][1]["left"].as_object().unwrap();
         let why: Vec<&String> = left.keys().collect();
-        assert!(why.len() == 1 && why[0].contains("blanked out"), "{serializer}: {done}");
+        assert!(
+            why.len() == 1 && why[0].contains("blanked out"),
+            "{serializer}: {done}"
+        );
         assert_eq!(done["left"], serde_json::json!({ "no endpoint": 1 }));
         assert_eq!(place.json(&run)[0]["repositories"][0]["present"], 3);
         assert_eq!(std::fs::read(place.path("http.sqlite")).unwrap(), before);
@@ -619,7 +622,10 @@ async fn the_file_of_requests_cache_is_taken_over() {
         );
         assert_eq!(api.asked(), asked);
         let theirs = &place.json(&["ls", "items", "--where", "id=3"])[0];
-        assert!(theirs["partition"].as_str().unwrap().starts_with("c:"), "{theirs}");
+        assert!(
+            theirs["partition"].as_str().unwrap().starts_with("c:"),
+            "{theirs}"
+        );
         let file = place.ok(&["export", "-q"]);
         assert!(!file.contains("canary"), "{file}");
         let expires = place.json(&["ls", "items"])[0]["expires_at"]
