@@ -14,7 +14,6 @@ use clap::{Args, Subcommand};
 /// the file declares them.
 #[derive(Debug, Args)]
 #[command(
-    args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     after_help = "Examples:
   restow import items.ndjson
@@ -37,6 +36,11 @@ enum Foreign {
 
 impl Import {
     pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
+        if self.foreign.is_some() && self.own.is_used() {
+            return Err(Failure::usage(
+                "a file stands before the name of another program, or an option of `restow import FILE`; write them behind the name",
+            ));
+        }
         match self.foreign {
             None => self.own.run(global, out).await,
             Some(Foreign::Aiorequestful(c)) => c.run(global, out).await,

@@ -38,6 +38,11 @@ pub(super) struct Own {
 }
 
 impl Own {
+    /// Tells whether anything of it is on the command line.
+    pub(super) fn is_used(&self) -> bool {
+        self.file.is_some() || self.skip_bad || self.without_digests || self.dry_run
+    }
+
     pub(super) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
         let name = self.file.as_deref().unwrap_or("-");
         let read: Box<dyn BufRead + Send> = match name {
