@@ -7,7 +7,7 @@ use std::{error::Error as StdError, fmt, io, iter, process::ExitCode};
 pub(crate) const HELP: &str = "\
 Exit codes:
   0  done
-  1  some of the URLs failed
+  1  some of the URLs failed, or lines were left out
   2  the command line, the configuration or a name in it is wrong
   3  the store (or the output) failed
   4  not held: no such cache, repository, endpoint or entry, also in offline mode
@@ -67,6 +67,11 @@ impl Failure {
     pub(crate) fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Says what it is about, before the message.
+    pub(crate) fn name(&mut self, what: &str) {
+        self.message = format!("{what}: {}", self.message);
     }
 
     /// Returns the message with its causes, in one line.

@@ -7,12 +7,14 @@ mod entries;
 mod exit;
 mod http;
 mod output;
+mod progress;
 mod ranges;
 mod rate;
 mod redact;
 mod sample;
 mod select;
 mod session;
+mod tally;
 mod target;
 
 use clap::Parser as _;

@@ -9,8 +9,35 @@ use crate::{
 use http::HeaderMap;
 use restow::{
     AnyRepository, Clock as _, FieldKind, FieldValue, Millis, RawKey, SystemClock,
+    moving::Portion,
     repository::{Select, Untyped},
+    store::TableName,
 };
+
+/// What a selection covers, as it is in the store; of these repositories, or of all that it fits.
+pub(crate) async fn portions(
+    session: &Session,
+    repositories: &[String],
+    args: &SelectArgs,
+) -> Result<Vec<Portion>, Failure> {
+    let names: Vec<Option<&str>> = match repositories {
+        [] => vec![None],
+        names => names.iter().map(|name| Some(name.as_str())).collect(),
+    };
+    let mut portions: Vec<Portion> = Vec::new();
+    for name in names {
+        for (repository, select) in select(session, name, args).await? {
+            let portion = Portion {
+                table: TableName::new(repository.name())?,
+                which: select.selection().clone(),
+            };
+            if !portions.contains(&portion) {
+                portions.push(portion);
+            }
+        }
+    }
+    Ok(portions)
+}
 
 /// A selection in each of some repositories.
 pub(crate) async fn select(

@@ -85,6 +85,29 @@ impl Session {
         Ok(session)
     }
 
+    /// Opens a store as it is, without a configuration: it is only read.
+    pub(crate) async fn over(url: &str, global: &Global) -> Result<Self, Failure> {
+        if let Some(path) = file(url).filter(|path| !path.exists()) {
+            return Err(no_cache(&path));
+        }
+        let mut builder = Cache::builder().url(url).mode(Mode::ReadOnly);
+        if let Some(name) = &global.principal {
+            builder = builder.principal(name);
+        }
+        let cache = builder.build().await?;
+        let all = cache.open_stored().await?;
+        let secrets = all
+            .iter()
+            .fold(Secrets::default(), |s, r| s.and(r.credentials()));
+        Ok(Self {
+            place: cache.store().to_string(),
+            cache,
+            config: None,
+            named: global.principal.is_some(),
+            secrets,
+        })
+    }
+
     async fn open_repositories(&self, access: Access) -> Result<(), Failure> {
         let stored = self.cache.store().tables().await?;
         for declaration in self.config.iter().flat_map(Config::endpoints) {

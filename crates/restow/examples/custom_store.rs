@@ -76,6 +76,10 @@ impl Store for Counted {
     fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
         self.0.secret()
     }
+    fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>> {
+        self.0.adopt_secret(secret)
+    }
+
     fn leases(&self) -> Option<Arc<dyn Leases>> {
         self.0.leases()
     }

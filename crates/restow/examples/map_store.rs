@@ -198,6 +198,15 @@ impl Store for MapStore {
         self.with(Shared::secret)
     }
 
+    fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>> {
+        self.with(|shared| {
+            if shared.tables.is_empty() {
+                shared.secret = Some(*secret);
+            }
+            Ok(shared.secret == Some(*secret))
+        })
+    }
+
     fn leases(&self) -> Option<Arc<dyn Leases>> {
         None
     }

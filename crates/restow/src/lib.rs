@@ -66,7 +66,7 @@
 //! - [Stores and URLs](#stores-and-urls): where entries live
 //! - [Features](#features) of this crate
 //!
-//! The modules: [`endpoint`], [`route`], [`key`], [`codec`] declare; [`repository`], [`entry`], [`client`], [`exchange`] work;
+//! Entries are copied between stores, exported and imported by [`moving`]. The modules: [`endpoint`], [`route`], [`key`], [`codec`] declare; [`repository`], [`entry`], [`client`], [`exchange`] work;
 //! [`store`] is the contract of a backend, and [`config`] reads all of it from a file. `examples/` has programs that run without internet.
 //!
 //! # Endpoints and routes
@@ -279,6 +279,7 @@ pub mod exchange;
 mod expiry;
 pub mod key;
 mod mode;
+pub mod moving;
 mod registry;
 pub mod repository;
 pub mod route;

@@ -47,6 +47,8 @@ enum Fault {
     CountsPartitionsOnce,
     ForgetsThatItClosed,
     ChangesItsSecret,
+    AdoptsNothing,
+    PretendsToAdopt,
     Panics,
 }
 
@@ -117,6 +119,14 @@ const NOTICED: &[(Fault, &str)] = &[
         "lifecycle::a_closed_store_says_so",
     ),
     (Fault::ChangesItsSecret, "lifecycle::the_secret_stays"),
+    (
+        Fault::AdoptsNothing,
+        "lifecycle::an_empty_store_adopts_a_secret",
+    ),
+    (
+        Fault::PretendsToAdopt,
+        "lifecycle::a_store_in_use_keeps_its_secret",
+    ),
     (Fault::Panics, "sweeping::numbers_are_of_what_is_retained"),
 ];
 
@@ -214,6 +224,19 @@ impl Store for FaultyStore {
             return Box::pin(async { MemoryStore::default().secret().await });
         }
         self.inner.secret()
+    }
+
+    fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            match self.fault {
+                Fault::AdoptsNothing => Ok(self.inner.secret().await? == *secret),
+                Fault::PretendsToAdopt => {
+                    self.inner.adopt_secret(secret).await?;
+                    Ok(true)
+                }
+                _ => self.inner.adopt_secret(secret).await,
+            }
+        })
     }
 
     fn leases(&self) -> Option<Arc<dyn Leases>> {

@@ -1,11 +1,14 @@
 //! The commands, one a file.
 
 mod completions;
+mod copy;
 mod demo;
 mod doctor;
 mod explain;
+mod export;
 mod fetch;
 mod get;
+mod import;
 mod ls;
 mod man;
 mod migrate;
@@ -14,6 +17,7 @@ mod purge;
 mod refresh;
 mod rm;
 mod routes;
+mod schema;
 mod show;
 mod sql;
 mod stats;
@@ -38,6 +42,10 @@ pub(crate) enum Command {
     Train(train::Train),
     Doctor(doctor::Doctor),
     Migrate(migrate::Migrate),
+    Copy(copy::Copy),
+    Export(export::Export),
+    Import(import::Import),
+    Schema(schema::Schema),
     Explain(explain::Explain),
     Proxy(proxy::Proxy),
     Routes(routes::Routes),
@@ -70,6 +78,10 @@ impl Command {
             Self::Train(c) => c.run(global, out).await,
             Self::Doctor(c) => c.run(global, out).await,
             Self::Migrate(c) => c.run(global, out).await,
+            Self::Copy(c) => c.run(global, out).await,
+            Self::Export(c) => c.run(global, out).await,
+            Self::Import(c) => c.run(global, out).await,
+            Self::Schema(c) => c.run(global, out).await,
             Self::Explain(c) => c.run(global, out).await,
             Self::Proxy(c) => c.run(global, out).await,
             Self::Routes(c) => c.run(global, out).await,

@@ -25,6 +25,10 @@ async fn every_key_of_the_json_is_documented() {
         &["explain", &other],
         &["routes", "test", &url],
         &["routes", "check"],
+        &["copy", "items.db", "copy.db"],
+        &["export", "-o", "all.ndjson"],
+        &["import", "all.ndjson"],
+        &["schema", "--print"],
         &["rm", "items", "--all"],
         &["demo", "--cache", "memory:"],
     ] {

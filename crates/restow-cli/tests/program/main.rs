@@ -9,6 +9,7 @@ mod held;
 #[cfg(target_os = "linux")]
 mod memory;
 mod migrate;
+mod moving;
 mod proxy;
 mod refresh;
 mod reload;

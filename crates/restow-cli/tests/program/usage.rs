@@ -2,7 +2,7 @@
 
 use crate::support::Place;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 18] = [
     "demo",
     "fetch",
     "get",
@@ -13,6 +13,10 @@ const COMMANDS: [&str; 14] = [
     "stats",
     "doctor",
     "migrate",
+    "copy",
+    "export",
+    "import",
+    "schema",
     "explain",
     "routes",
     "completions",

@@ -7,6 +7,7 @@ mod answers;
 mod config;
 mod entries;
 mod headers;
+mod import;
 mod input;
 mod key;
 mod mutate;
@@ -39,7 +40,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     key::TARGET,
     record::TARGET,
     template::TARGET,
@@ -47,6 +48,7 @@ pub const TARGETS: [Target; 7] = [
     answers::TARGET,
     config::TARGET,
     url::TARGET,
+    import::TARGET,
 ];
 
 /// Returns the target of this name.

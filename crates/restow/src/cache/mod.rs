@@ -6,6 +6,7 @@ mod requests;
 mod sweep;
 
 pub use builder::{CacheBuilder, connect};
+pub(crate) use open::declared_in;
 
 use crate::{
     Expiry, Mode, RequestHead, Result,

@@ -333,7 +333,7 @@ enum Routes {
 }
 
 /// The declaration of a table's endpoint, as it was when it was last opened.
-fn declared_in(spec: &TableSpec) -> Result<Declaration> {
+pub(crate) fn declared_in(spec: &TableSpec) -> Result<Declaration> {
     let text = Some(&*spec.declaration).filter(|text| !text.is_empty());
     let declaration = match text.map(Declaration::from_json) {
         Some(Ok(declaration)) if declaration.fields == spec.fields => Some(declaration),

@@ -14,6 +14,9 @@ promises! {
     the_secret_stays: "secret() gives the same every time, and is not all zeros.",
     the_secret_is_made_once: "Concurrent first calls of secret() all give the same.",
     secrets_differ: "Two fresh stores have different secrets.",
+    an_empty_store_adopts_a_secret: "adopt_secret() in a store without tables gives it that secret, asked for its own before or not; once more is the same.",
+    a_store_in_use_keeps_its_secret: "adopt_secret() in a store that has a table changes nothing, and is true only for the secret it has.",
+    a_secret_is_adopted_once: "Of concurrent calls of adopt_secret() and open(), one of those asked for stays, and everybody who opened a table sees it.",
     commit_waits_for_what_was_written: "commit() succeeds, with and without something to commit, and leaves what was written.",
     a_closed_store_says_so: "After close(), every call of the store is an error of kind Closed.",
     a_table_of_a_closed_store_says_so: "After close(), every call of a table is an error of kind Closed.",
@@ -22,6 +25,7 @@ promises! {
     entries_outlive_a_close: "Reopened, a durable store has its entries, whole, with their generations.",
     tables_outlive_a_close: "Reopened, a durable store lists its tables with their specs before any of them is opened.",
     the_secret_outlives_a_close: "Reopened, a durable store has the same secret.",
+    an_adopted_secret_outlives_a_close: "Reopened, a durable store has the secret that it adopted.",
     removals_outlive_a_close: "Reopened, a durable store does not have what was deleted, cleared, swept or removed.",
     renewals_outlive_a_close: "Reopened, a durable store has the renewed meta, and takes a renewal of the generation read before.",
     a_store_may_be_reopened_many_times: "A durable store that is reopened again and again keeps what each life wrote.",
@@ -94,6 +98,73 @@ async fn secrets_differ(subject: &dyn Subject) -> Kept {
     Ok(())
 }
 
+async fn an_empty_store_adopts_a_secret(subject: &dyn Subject) -> Kept {
+    let (asked, fresh) = (subject.fresh().await?, subject.fresh().await?);
+    asked.secret().await?;
+    for store in [asked, fresh] {
+        for secret in [[7; 32], [8; 32], [8; 32]] {
+            same!(store.adopt_secret(&secret).await?, true, "adopted");
+            ensure!(store.secret().await? == secret, "the secret is another");
+        }
+        store.open(&spec()?).await?;
+        ensure!(
+            store.secret().await? == [8; 32],
+            "with a table, the secret is another"
+        );
+    }
+    Ok(())
+}
+
+async fn a_store_in_use_keeps_its_secret(subject: &dyn Subject) -> Kept {
+    let t = Trial::start(subject).await?;
+    let secret = t.store.secret().await?;
+    same!(t.store.adopt_secret(&[7; 32]).await?, false, "adopted");
+    same!(
+        t.store.adopt_secret(&secret).await?,
+        true,
+        "its own, adopted"
+    );
+    ensure!(t.store.secret().await? == secret, "the secret is another");
+    t.store.remove(&spec()?.name).await?;
+    same!(
+        t.store.adopt_secret(&[7; 32]).await?,
+        true,
+        "adopted once the table is removed"
+    );
+    ensure!(t.store.secret().await? == [7; 32], "the secret is another");
+    Ok(())
+}
+
+async fn a_secret_is_adopted_once(subject: &dyn Subject) -> Kept {
+    let store = subject.fresh().await?;
+    let tasks = (1..=8_u8).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let adopted = store.adopt_secret(&[n; 32]).await?;
+            store.open(&spec()?).await?;
+            let secret = store.secret().await?;
+            Kept::Ok((adopted, secret))
+        })
+    });
+    let mut all = Vec::new();
+    for done in try_join_all(tasks.collect::<Vec<_>>()).await? {
+        all.push(done?);
+    }
+    let stays = store.secret().await?;
+    ensure!(
+        all.iter().all(|(_, secret)| *secret == stays),
+        "once there was a table, the secret was not the same for all"
+    );
+    ensure!(
+        all.iter().any(|(adopted, _)| *adopted)
+            && stays
+                .windows(2)
+                .all(|pair| matches!(pair, [a, b] if a == b)),
+        "nobody's secret was adopted"
+    );
+    Ok(())
+}
+
 async fn commit_waits_for_what_was_written(subject: &dyn Subject) -> Kept {
     let t = Trial::start(subject).await?;
     t.store.commit().await?;
@@ -115,6 +186,7 @@ async fn a_closed_store_says_so(subject: &dyn Subject) -> Kept {
         "remove",
     )?;
     fails(store.secret().await, closed, "secret")?;
+    fails(store.adopt_secret(&[7; 32]).await, closed, "adopt_secret")?;
     fails(store.commit().await, closed, "commit")?;
     Ok(())
 }
@@ -212,6 +284,18 @@ async fn the_secret_outlives_a_close(subject: &dyn Subject) -> Kept {
     let before = t.store.secret().await?;
     let after = t.reopen(subject).await?.store.secret().await?;
     ensure!(before == after, "the secret is another");
+    Ok(())
+}
+
+async fn an_adopted_secret_outlives_a_close(subject: &dyn Subject) -> Kept {
+    let store = subject.fresh().await?;
+    same!(store.adopt_secret(&[7; 32]).await?, true, "adopted");
+    let t = Trial {
+        table: store.open(&spec()?).await?,
+        store,
+    };
+    let after = t.reopen(subject).await?.store.secret().await?;
+    ensure!(after == [7; 32], "the secret is another");
     Ok(())
 }
 

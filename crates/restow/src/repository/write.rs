@@ -240,6 +240,22 @@ impl<E: Endpoint> Repository<E> {
         Head::new(StatusCode::OK, &headers, None, now, now)
     }
 
+    /// Makes the entry of a value that was stored elsewhere, or says which rule refuses it.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn entry_at(
+        &self,
+        at: Address,
+        value: &ValueOf<E>,
+        stored_at: Millis,
+        expires_at: Millis,
+    ) -> Result<Result<Entry, Rejection>> {
+        let made = self.entry_of(at, value, &self.head(stored_at), stored_at)?;
+        Ok(made.map(|mut entry| {
+            entry.meta.expires_at = expires_at;
+            entry
+        }))
+    }
+
     /// Makes the entry of a value, or says which rule refuses it.
     fn entry_of(
         &self,

@@ -103,7 +103,7 @@ async fn sqlite(url: &str) -> Result<Arc<dyn Store>> {
 }
 
 /// The scheme of a URL; `None` for a path. One letter is the drive of a Windows path.
-fn scheme(url: &str) -> Option<&str> {
+pub(super) fn scheme(url: &str) -> Option<&str> {
     let (scheme, _) = url.split_once(':')?;
     let named = scheme.len() > 1
         && scheme

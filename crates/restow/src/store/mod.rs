@@ -11,6 +11,8 @@
 
 mod ages;
 mod connect;
+mod ddl;
+pub(crate) mod declared;
 mod lease;
 pub mod memory;
 mod schema;
@@ -22,6 +24,7 @@ mod tiered;
 pub use ages::{Ages, Share};
 pub use connect::connect;
 pub(crate) use connect::{connect_with, tiered as with_tier};
+pub use ddl::ddl;
 pub use lease::{Fence, Lease, Leases};
 pub use memory::{MemoryOptions, MemoryStore};
 pub use schema::{FieldSource, Migration, SchemaChange};
@@ -66,6 +69,12 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
 
     /// Returns the key of this cache's digests; made once, by whoever comes first.
     fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>>;
+
+    /// Takes over the key of another cache's digests, so that entries which hang on it can be moved here; tells whether [`secret`](Self::secret)
+    /// is this one now.
+    ///
+    /// A store that has a table, empty or not, keeps its own, for somebody may be using it; where its own is this one already, the answer is `true`.
+    fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>>;
 
     /// Returns how to agree on one fetch across processes, where the store can.
     fn leases(&self) -> Option<Arc<dyn Leases>>;

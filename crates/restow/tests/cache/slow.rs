@@ -103,6 +103,10 @@ impl Store for SlowStore {
     fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
         self.inner.secret()
     }
+    fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>> {
+        self.inner.adopt_secret(secret)
+    }
+
     fn leases(&self) -> Option<Arc<dyn Leases>> {
         self.inner.leases()
     }

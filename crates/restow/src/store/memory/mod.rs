@@ -156,6 +156,16 @@ impl Store for MemoryStore {
         Box::pin(async move { self.secret_now() })
     }
 
+    fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let mut registry = self.0.open_registry()?;
+            if registry.tables.is_empty() {
+                registry.secret = Some(*secret);
+            }
+            Ok(registry.secret == Some(*secret))
+        })
+    }
+
     fn leases(&self) -> Option<Arc<dyn Leases>> {
         None
     }

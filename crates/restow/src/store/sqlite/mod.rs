@@ -6,10 +6,10 @@ mod change;
 mod changes;
 mod coding;
 mod counts;
-mod declared;
 mod doctor;
 mod engine;
 mod error;
+pub(crate) mod foreign;
 mod ident;
 mod layout;
 mod options;
@@ -29,7 +29,9 @@ pub use options::{Durability, SqliteOptions};
 pub use query::{SqlRows, SqlValue};
 pub use salvage::{Salvage, Salvaged};
 
-use super::{Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed};
+use super::{
+    Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed, declared,
+};
 use crate::{BoxFuture, BoxStream, Error, ErrorKind, Millis, Result};
 use engine::{Engine, Pace};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -74,6 +76,25 @@ impl SqliteStore {
 
     /// The format of the files that this version makes, and that it brings older ones to when it opens them.
     pub const FORMAT: i32 = layout::FORMAT;
+
+    /// Returns the statements that make the tables of a file, and all that belongs to them.
+    ///
+    /// # Errors
+    /// [`Name`](crate::ErrorKind::Name) where a name is not one that SQLite can tell from the others.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing happens.
+    pub async fn ddl(tables: &[TableSpec]) -> Result<String> {
+        // A file in memory has what any file has.
+        let store = Self::open(SqliteOptions::memory()).await?;
+        for spec in tables {
+            store.open(spec).await?;
+        }
+        let statements = store.engine.read_later(Pace::Batch, schema::statements);
+        let statements = statements.await?;
+        store.close().await?;
+        Ok(statements)
+    }
 
     /// Returns the format of a file, and changes nothing.
     ///
@@ -291,6 +312,14 @@ impl Store for SqliteStore {
         Box::pin(
             self.engine
                 .read_later(Pace::Batch, move |conn| schema::secret(conn, &place)),
+        )
+    }
+
+    fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>> {
+        let (place, secret) = (self.to_string(), *secret);
+        Box::pin(
+            self.engine
+                .write(move |conn| schema::adopt_secret(conn, &place, secret)),
         )
     }
 

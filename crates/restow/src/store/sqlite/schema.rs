@@ -62,6 +62,21 @@ pub(super) fn format(conn: &Connection) -> Attempt<i32> {
     Ok(conn.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
+/// Returns the statements that made all there is in a file.
+pub(super) fn statements(conn: &Connection) -> Attempt<String> {
+    let mut select = conn.prepare(
+        "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY rowid",
+    )?;
+    let made = select.query_map([], |row| row.get::<_, String>(0))?;
+    let mut text =
+        format!("PRAGMA application_id = {APPLICATION};\nPRAGMA user_version = {FORMAT};\n");
+    for statement in made {
+        text.push_str(&statement?);
+        text.push_str(";\n");
+    }
+    Ok(text)
+}
+
 /// Tells whether these numbers of a file's header are ours, and of a format that this program reads.
 pub(super) fn is_known(application: i32, version: i32) -> bool {
     application == APPLICATION && (OLDEST..=FORMAT).contains(&version)
@@ -135,6 +150,19 @@ pub(super) fn secret(conn: &Connection, place: &str) -> Attempt<[u8; 32]> {
                 format!("{place} has lost its secret; restore the file, or begin a new one");
             Error::new(ErrorKind::Corrupt, message).into()
         })
+}
+
+/// Takes over the key of another cache's digests, unless there is a table; tells whether the file's key is this one now.
+pub(super) fn adopt_secret(conn: &Connection, place: &str, wanted: [u8; 32]) -> Attempt<bool> {
+    if secret(conn, place)? == wanted {
+        return Ok(true);
+    }
+    let adopted = conn.execute(
+        "UPDATE restow_meta SET value = ?1 WHERE key = 'secret' AND NOT EXISTS (
+             SELECT 1 FROM restow_meta WHERE key >= 'repository:' AND key < 'repository;')",
+        [wanted],
+    )?;
+    Ok(adopted == 1)
 }
 
 /// Returns the specs of all tables, ordered by name.
