@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod ident;
 mod layout;
+mod leases;
 mod options;
 mod query;
 mod questions;
@@ -29,10 +30,13 @@ pub use options::{Durability, SqliteOptions};
 pub use query::{SqlRows, SqlValue};
 pub use salvage::{Salvage, Salvaged};
 
-use super::{Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed};
+use super::{
+    Budget, Capabilities, Change, Health, Leases, Store, Table, TableName, TableSpec, Trimmed,
+};
 use crate::{BoxFuture, BoxStream, Error, ErrorKind, Millis, Result};
 use engine::{Engine, Pace};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use leases::SqliteLeases;
 use rows::Rows;
 use std::{fmt, path::PathBuf, sync::Arc};
 use table::SqliteTable;
@@ -295,7 +299,8 @@ impl Store for SqliteStore {
     }
 
     fn leases(&self) -> Option<Arc<dyn Leases>> {
-        None
+        let may = !self.engine.source().is_read_only();
+        may.then(|| Arc::new(SqliteLeases(self.engine.clone())) as Arc<dyn Leases>)
     }
 
     fn changes(&self) -> Option<BoxStream<'static, Change>> {
@@ -308,6 +313,10 @@ impl Store for SqliteStore {
 
     fn commit(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(self.engine.commit())
+    }
+
+    fn health(&self) -> Option<Health> {
+        None
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
