@@ -377,7 +377,9 @@ fn json(status: StatusCode, value: &Value) -> Response<Full<Bytes>> {
 
 fn failure(error: &Error) -> Response<Full<Bytes>> {
     let status = match error.kind() {
-        ErrorKind::Store | ErrorKind::Busy | ErrorKind::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Store | ErrorKind::Down | ErrorKind::Busy | ErrorKind::Closed => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         _ => StatusCode::BAD_REQUEST,
     };
     json(status, &json!({ "error": error.to_string() }))

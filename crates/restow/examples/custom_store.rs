@@ -92,6 +92,9 @@ impl Store for Counted {
     fn commit(&self) -> BoxFuture<'_, Result<()>> {
         self.0.commit()
     }
+    fn health(&self) -> Option<restow::store::Health> {
+        self.0.health()
+    }
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         self.0.close()
     }

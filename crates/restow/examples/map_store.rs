@@ -223,6 +223,9 @@ impl Store for MapStore {
         self.with(|_| Ok(()))
     }
 
+    fn health(&self) -> Option<restow::store::Health> {
+        None
+    }
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *shared = Shared {

@@ -17,7 +17,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     ops::Range,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
@@ -41,6 +41,8 @@ pub(crate) struct Defaults {
     pub(crate) budget: Budget,
     /// How long a request waits for another's fetch before it makes its own.
     pub(crate) wait_at_most: Duration,
+    /// How long it is at first, and at most, from one look for what another process fetches to the next.
+    pub(crate) look_again: (Duration, Duration),
     /// How long an uncacheable answer keeps requests from waiting for each other.
     pub(crate) solo_for: Duration,
 }
@@ -58,6 +60,7 @@ impl Default for Defaults {
             credentials: Credentials::default(),
             budget: Budget::default(),
             wait_at_most: Duration::from_secs(30),
+            look_again: (Duration::from_millis(2), Duration::from_millis(100)),
             solo_for: Duration::from_secs(5),
         }
     }
@@ -80,11 +83,54 @@ pub(crate) struct Context {
     pub(crate) name: Arc<str>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) secret: [u8; 32],
+    pub(crate) secret: Arc<StoreSecret>,
     pub(crate) defaults: Defaults,
     pub(crate) flights: Arc<Flights<FlightKey, Arc<Entry>>>,
     pub(crate) upkeep: Arc<Upkeep>,
     life: Arc<Life>,
+}
+
+/// How long it is from one question for a store's secret to the next.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The key of a store's digests. Where the store was down at the start it is not known at first: what is computed with the stand-in finds nothing,
+/// and is never stored.
+pub(crate) struct StoreSecret {
+    told: OnceLock<[u8; 32]>,
+    stand_in: [u8; 32],
+}
+
+impl StoreSecret {
+    fn known(secret: [u8; 32]) -> Self {
+        Self {
+            told: OnceLock::from(secret),
+            stand_in: secret,
+        }
+    }
+
+    fn unknown() -> Result<Self> {
+        let mut stand_in = [0; 32];
+        getrandom::fill(&mut stand_in).map_err(|e| {
+            Error::new(ErrorKind::Store, "the system gave no random numbers").with_source(e)
+        })?;
+        Ok(Self {
+            told: OnceLock::new(),
+            stand_in,
+        })
+    }
+
+    /// Tells whether digests made with it are those of the store.
+    pub(crate) fn is_known(&self) -> bool {
+        self.told.get().is_some()
+    }
+
+    pub(crate) fn get(&self) -> &[u8; 32] {
+        self.told.get().unwrap_or(&self.stand_in)
+    }
+
+    fn learn(&self, secret: [u8; 32]) {
+        _ = self.told.set(secret);
+    }
 }
 
 /// What caches over one store share whatever their settings are.
@@ -105,12 +151,15 @@ impl Context {
         mode: Mode,
         defaults: Defaults,
     ) -> Result<Arc<Self>> {
-        let secret = store.secret().await?;
-        Ok(Arc::new(Self {
+        let secret = match store.secret().await {
+            Err(error) if error.kind() == ErrorKind::Down => StoreSecret::unknown()?,
+            secret => StoreSecret::known(secret?),
+        };
+        let context = Arc::new(Self {
             name: name.into(),
             store,
             clock,
-            secret,
+            secret: Arc::new(secret),
             upkeep: Arc::new(Upkeep::new(defaults.budget)),
             defaults,
             flights: Arc::new(Flights::new()),
@@ -119,7 +168,32 @@ impl Context {
                 closed: AtomicBool::new(false),
                 resting: Mutex::default(),
             }),
-        }))
+        });
+        if !context.secret.is_known() {
+            context.learn_secret();
+        }
+        Ok(context)
+    }
+
+    /// Asks a store that is down again and again for its secret, until it has told it.
+    fn learn_secret(self: &Arc<Self>) {
+        let (secret, store) = (Arc::downgrade(&self.secret), self.store.clone());
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(ASK_AGAIN).await;
+                let asked = store.secret().await;
+                let Some(secret) = secret.upgrade() else {
+                    return;
+                };
+                match asked {
+                    Ok(told) => return secret.learn(told),
+                    Err(error) if error.kind() == ErrorKind::Closed => return,
+                    Err(error) => {
+                        tracing::debug!(target: "restow", %error, "the store cannot be used yet");
+                    }
+                }
+            }
+        });
     }
 
     /// The same with other settings: one with this one in everything that is under way.
@@ -128,7 +202,7 @@ impl Context {
             name,
             store: self.store.clone(),
             clock: self.clock.clone(),
-            secret: self.secret,
+            secret: self.secret.clone(),
             upkeep: Arc::new(Upkeep::new(defaults.budget)),
             defaults,
             flights: self.flights.clone(),
@@ -224,6 +298,8 @@ pub(crate) struct Mount {
     pub(crate) declared: u64,
     /// Whether somebody was told already that entries lie in another partition.
     pub(crate) warned: AtomicBool,
+    /// Whether somebody was told already that the store has no leases.
+    pub(crate) unleased: AtomicBool,
     /// Partitions that this process has stored into; a few are enough to explain a miss.
     seen: Mutex<Vec<Partition>>,
     /// What the repository's own budget still allows.
@@ -299,6 +375,7 @@ impl Mount {
             declared: digest(&spec.declaration),
             table,
             warned: AtomicBool::new(false),
+            unleased: AtomicBool::new(false),
             seen: Mutex::default(),
             room: Room::unknown(spec.budget),
             upkeep: ctx.upkeep.clone(),
@@ -326,6 +403,17 @@ impl Mount {
             .filter(|_| declaration.answers(head.method))
             .find_map(matched)?;
         declaration.complete(key, head)
+    }
+
+    /// Logs that the store failed a request. A store that is down, or whose table cannot be used, has been told of once.
+    pub(crate) fn complain(&self, error: &Error, what: &'static str) {
+        let repository = self.name();
+        match error.kind() {
+            ErrorKind::Down | ErrorKind::SchemaMismatch => {
+                tracing::debug!(target: "restow", repository, %error, "{what}");
+            }
+            _ => tracing::warn!(target: "restow", repository, %error, "{what}"),
+        }
     }
 
     pub(crate) fn rules(&self) -> &Rules {

@@ -68,6 +68,8 @@ pub enum ErrorKind {
     Corrupt,
     /// The store failed.
     Store,
+    /// The store failed or did not answer again and again, and is not asked for a while.
+    Down,
     /// The request to the API failed.
     Upstream,
     /// This build or backend does not have what was asked for.

@@ -259,6 +259,9 @@ impl Store for FaultyStore {
         self.inner.commit()
     }
 
+    fn health(&self) -> Option<restow::store::Health> {
+        self.inner.health()
+    }
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         if self.fault == Fault::ForgetsThatItClosed {
             return self.inner.commit();

@@ -13,11 +13,12 @@
 mod support;
 
 use restow::{
-    BoxFuture, BoxStream, Cache, Config, ErrorKind, Result, Selection,
+    Answer, BoxFuture, BoxStream, Cache, Config, ErrorKind, Millis, Result, Selection,
     conformance::{self, Subject},
+    entry::{Address, Entry, Found, Partition},
     store::{
         Budget, Capabilities, Change, Leases, MemoryStore, Parts, Renewal, SqliteOptions,
-        SqliteStore, Store, Table, TableName, TableSpec, TierOptions, TieredStore, Trimmed,
+        SqliteStore, Stats, Store, Table, TableName, TableSpec, TierOptions, TieredStore, Trimmed,
         connect,
     },
 };
@@ -388,8 +389,136 @@ impl Store for Told {
     fn commit(&self) -> BoxFuture<'_, Result<()>> {
         self.0.commit()
     }
+    fn health(&self) -> Option<restow::store::Health> {
+        None
+    }
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         self.0.close()
+    }
+}
+
+/// The same, where nobody knows whether others changed anything.
+#[derive(Debug)]
+struct Unwatched(Told);
+
+impl fmt::Display for Unwatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Store for Unwatched {
+    fn kind(&self) -> &'static str {
+        self.0.kind()
+    }
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+    fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
+        Box::pin(async move {
+            let inner = self.0.open(spec).await?;
+            Ok(Arc::new(UnwatchedTable(inner)) as Arc<dyn Table>)
+        })
+    }
+    fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>> {
+        self.0.tables()
+    }
+    fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
+        self.0.remove(table)
+    }
+    fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
+        self.0.secret()
+    }
+    fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>> {
+        self.0.adopt_secret(secret)
+    }
+    fn leases(&self) -> Option<Arc<dyn Leases>> {
+        self.0.0.leases()
+    }
+    fn changes(&self) -> Option<BoxStream<'static, Change>> {
+        self.0.changes()
+    }
+    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
+        self.0.trim(most, limit)
+    }
+    fn health(&self) -> Option<restow::store::Health> {
+        None
+    }
+    fn commit(&self) -> BoxFuture<'_, Result<()>> {
+        self.0.commit()
+    }
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        self.0.close()
+    }
+}
+
+#[derive(Debug)]
+struct UnwatchedTable(Arc<dyn Table>);
+
+impl Table for UnwatchedTable {
+    fn spec(&self) -> &TableSpec {
+        self.0.spec()
+    }
+    fn read<'a>(&'a self, at: &'a Address, parts: Parts, now: Millis) -> Answer<'a, Result<Found>> {
+        self.0.read(at, parts, now)
+    }
+    fn read_many<'a>(
+        &'a self,
+        at: &'a [Address],
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Vec<Found>>> {
+        self.0.read_many(at, parts, now)
+    }
+    fn write<'a>(
+        &'a self,
+        entries: &'a [restow::store::Write],
+        now: Millis,
+    ) -> Answer<'a, Result<()>> {
+        self.0.write(entries, now)
+    }
+    fn renew<'a>(&'a self, renewals: &'a [Renewal], now: Millis) -> Answer<'a, Result<u64>> {
+        self.0.renew(renewals, now)
+    }
+    fn delete<'a>(&'a self, at: &'a [Address], now: Millis) -> Answer<'a, Result<u64>> {
+        self.0.delete(at, now)
+    }
+    fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>> {
+        self.0.count(which, now)
+    }
+    fn clear<'a>(
+        &'a self,
+        which: &'a Selection,
+        limit: u64,
+        now: Millis,
+    ) -> Answer<'a, Result<u64>> {
+        self.0.clear(which, limit, now)
+    }
+    fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
+        self.0.sweep(limit, now)
+    }
+    fn scan<'a>(
+        &'a self,
+        which: &'a Selection,
+        parts: Parts,
+        now: Millis,
+    ) -> BoxStream<'a, Result<Arc<Entry>>> {
+        self.0.scan(which, parts, now)
+    }
+    fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
+        self.0.pending_columns()
+    }
+    fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
+        self.0.columns_filled(columns)
+    }
+    fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
+        self.0.stats(now)
+    }
+    fn partitions(&self, now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>> {
+        self.0.partitions(now)
+    }
+    fn foreign_changes(&self) -> Option<u64> {
+        None
     }
 }
 
@@ -414,6 +543,128 @@ async fn what_the_store_tells_of_others_is_believed_before_the_second_is_over() 
         while body(&*ours, &at("a")).await.is_some() {
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// While the store tells of others, what is held is believed for minutes; while it does not, for a second.
+#[tokio::test]
+async fn what_is_held_is_believed_for_as_long_as_the_store_tells_of_others() {
+    let spec = tracks();
+    let beneath = MemoryStore::default();
+    let theirs = beneath.open(&spec).await.unwrap();
+    let (tell, told) = unbounded_channel();
+    let beneath = Unwatched(Told(beneath, Mutex::new(Some(told))));
+    let store = tier(Arc::new(beneath)).unwrap();
+    let ours = store.open(&spec).await.unwrap();
+    let minute = Duration::from_secs(60);
+    // What is told is heard in order: once the last is, the others were.
+    let tells = async |changes: &[Change]| {
+        for id in ["mark", "mark2"] {
+            save(&*ours, at(id), "one").await;
+            body(&*ours, &at(id)).await.unwrap();
+            theirs.delete(&[at(id)], T0).await.unwrap();
+        }
+        for change in changes {
+            tell.send(change.clone()).unwrap();
+        }
+        tell.send(Change::Address(spec.name.clone(), at("mark")))
+            .unwrap();
+        while body(&*ours, &at("mark")).await.is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let hold = async || {
+        save(&*ours, at("a"), "one").await;
+        assert_eq!(body(&*ours, &at("a")).await.unwrap(), "one");
+        save(&*theirs, at("a"), "two").await;
+    };
+    // It has not said that it listens.
+    hold().await;
+    assert_eq!(body_at(&*ours, "a", SECOND).await.unwrap(), "two");
+    tells(&[Change::Everything]).await;
+    hold().await;
+    assert_eq!(body_at(&*ours, "a", minute).await.unwrap(), "one");
+    tells(&[Change::Address(spec.name.clone(), at("a"))]).await;
+    assert_eq!(body_at(&*ours, "a", minute).await.unwrap(), "two");
+    hold().await;
+    tells(&[Change::Silence]).await;
+    assert_eq!(body_at(&*ours, "a", SECOND / 2).await.unwrap(), "one");
+    assert_eq!(body_at(&*ours, "a", minute).await.unwrap(), "two");
+    tells(&[Change::Everything]).await;
+    hold().await;
+    assert_eq!(body_at(&*ours, "a", minute).await.unwrap(), "one");
+    // A change of ours that failed may still happen, and nobody tells us of it.
+    let fenced = restow::store::Write {
+        fence: Some(restow::store::Fence(0)),
+        ..write(entry(at("a"), "three"))
+    };
+    let leases = store.leases().unwrap();
+    leases
+        .acquire(&spec.name, &at("a"), minute, T0)
+        .await
+        .unwrap();
+    ours.write(&[fenced], T0).await.unwrap_err();
+    hold().await;
+    assert_eq!(body_at(&*ours, "a", SECOND).await.unwrap(), "two");
+    // It tells no more.
+    tells(&[Change::Everything]).await;
+    save(&*ours, at("b"), "one").await;
+    assert_eq!(body(&*ours, &at("b")).await.unwrap(), "one");
+    save(&*theirs, at("b"), "two").await;
+    assert_eq!(body_at(&*ours, "b", minute).await.unwrap(), "one");
+    drop(tell);
+    while body_at(&*ours, "b", minute).await.unwrap() == "one" {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Between a read and what it brings others change the entry, and tell: what is held afterwards is never the older state.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_read_that_races_with_what_others_tell_never_holds_the_older_state() {
+    let spec = tracks();
+    let beneath = MemoryStore::default();
+    let theirs = beneath.open(&spec).await.unwrap();
+    let (tell, told) = unbounded_channel();
+    tell.send(Change::Everything).unwrap();
+    let beneath = Unwatched(Told(beneath, Mutex::new(Some(told))));
+    let store = tier(Arc::new(beneath)).unwrap();
+    let ours = store.open(&spec).await.unwrap();
+    save(&*theirs, at("a"), "0").await;
+    let over = Arc::new(AtomicUsize::new(0));
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (ours, over) = (ours.clone(), over.clone());
+            tokio::spawn(async move {
+                while over.load(Ordering::SeqCst) == 0 {
+                    body(&*ours, &at("a")).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for n in 1..=2_000 {
+        save(&*theirs, at("a"), &n.to_string()).await;
+        tell.send(Change::Address(spec.name.clone(), at("a")))
+            .unwrap();
+        if n % 50 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    // All was told; from here on nothing changes.
+    let last = async {
+        while body(&*ours, &at("a")).await.unwrap() != "2000" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), last)
+        .await
+        .unwrap();
+    over.store(1, Ordering::SeqCst);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    for _ in 0..100 {
+        assert_eq!(body(&*ours, &at("a")).await.unwrap(), "2000");
     }
 }
 

@@ -567,8 +567,25 @@ async fn rows_go_to_no_principal_that_was_not_named_for_them() {
         "REPOSITORY:COLUMN=FIELD",
     );
     // Options of every command stand where one likes, others behind what they are of.
-    place.ok(&[&["--cache", "b.db"][..], &run[..1], &["--cache", "b.db"], &run[1..]].concat());
-    place.fails(&["import", "--dry-run", "aiorequestful", "music.sqlite", "--timezone", "UTC"], 2, "behind the name");
+    place.ok(&[
+        &["--cache", "b.db"][..],
+        &run[..1],
+        &["--cache", "b.db"],
+        &run[1..],
+    ]
+    .concat());
+    place.fails(
+        &[
+            "import",
+            "--dry-run",
+            "aiorequestful",
+            "music.sqlite",
+            "--timezone",
+            "UTC",
+        ],
+        2,
+        "behind the name",
+    );
     // Of `pages` nothing is declared.
     place.fails(
         &[

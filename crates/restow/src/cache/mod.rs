@@ -14,7 +14,7 @@ use crate::{
     exchange::Exchange,
     registry::Registry,
     repository::{AnyRepository, Whose},
-    store::Store,
+    store::{Health, Store},
 };
 use std::{fmt, sync::Arc};
 
@@ -90,6 +90,11 @@ impl Cache {
     #[doc(alias = "type")]
     pub fn kind(&self) -> &'static str {
         self.shared.ctx.store.kind()
+    }
+
+    /// Returns how its store does, where that is watched: one on a network is, by a [circuit breaker](crate::store::GuardedStore).
+    pub fn health(&self) -> Option<Health> {
+        self.shared.ctx.store.health()
     }
 
     /// Returns how long an answer is fresh where its endpoint does not say.

@@ -187,7 +187,7 @@ async fn rest(time: Duration) {
 }
 
 fn complain(ctx: &Context, repository: Option<&str>, error: &crate::Error) {
-    if !ctx.is_closed() {
+    if !ctx.is_closed() && error.kind() != crate::ErrorKind::Down {
         tracing::warn!(target: "restow", repository, %error, "the cache could not be tidied up; the next try is in a few minutes");
     }
 }

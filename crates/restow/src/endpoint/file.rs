@@ -7,7 +7,7 @@ use super::{
         DefaultValue, FieldText, Many, Origin, Pairs, Pointer, RouteText, Size, Status, Text,
         Whole, is_false,
     },
-    rules::{Coding, Freshness, Rules},
+    rules::{Coalesce, Coding, Freshness, Rules},
 };
 use crate::{
     Error, ErrorKind, Expiry, Field, FieldKind, Result,
@@ -85,6 +85,10 @@ pub(crate) struct EndpointFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     compression: Option<Text<Compression>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    coalesce: Option<Text<Coalesce>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<Text<Duration>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     upstream_encoding: Option<Text<Option<Coding>>>,
 }
 
@@ -158,6 +162,8 @@ impl EndpointFile {
                 },
                 compression: self.compression.map(|t| t.0).unwrap_or_default(),
                 max_variants: self.max_variants.map_or(defaults.max_variants, |n| n.0),
+                coalesce: self.coalesce.map(|t| t.0).unwrap_or_default(),
+                lease: self.lease.map_or(defaults.lease, |t| t.0),
                 upstream_encoding: self
                     .upstream_encoding
                     .map_or(defaults.upstream_encoding, |t| t.0),
@@ -262,6 +268,8 @@ impl From<&Declaration> for EndpointFile {
             max_variants: (rules.max_variants != Rules::default().max_variants)
                 .then_some(Whole(rules.max_variants)),
             compression: unless_default(rules.compression),
+            coalesce: unless_default(rules.coalesce),
+            lease: (rules.lease != Rules::LEASE).then_some(Text(rules.lease)),
             upstream_encoding: (rules.upstream_encoding != Rules::default().upstream_encoding)
                 .then_some(Text(rules.upstream_encoding)),
         }

@@ -26,5 +26,5 @@ pub use declaration::Declaration;
 pub use inspect::{Inspection, Rejection};
 pub use request::RequestHead;
 pub use route_endpoint::{DeclaredEndpoint, RouteEndpoint};
-pub use rules::{Coding, Freshness, Rules};
+pub use rules::{Coalesce, Coding, Freshness, Rules};
 pub use typed::{Endpoint, ValueOf};

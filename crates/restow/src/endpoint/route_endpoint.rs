@@ -4,7 +4,7 @@ use super::{
     credentials::Credentials,
     declaration::Declaration,
     request::RequestHead,
-    rules::{Freshness, Rules},
+    rules::{Coalesce, Freshness, Rules},
     typed::{Endpoint, ValueOf},
 };
 use crate::{
@@ -269,6 +269,12 @@ impl<K: Key, C: Codec> RouteEndpoint<K, C> {
     #[must_use]
     pub fn compression(self, compression: Compression) -> Self {
         self.rules(|r| r.compression = compression)
+    }
+
+    /// Sets who waits for whose fetch: the requests of this process, or those of all processes that share the store.
+    #[must_use]
+    pub fn coalesce(self, coalesce: Coalesce) -> Self {
+        self.rules(|r| r.coalesce = coalesce)
     }
 
     /// Changes the rules.

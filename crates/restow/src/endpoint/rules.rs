@@ -46,6 +46,18 @@ impl Coding {
     }
 }
 
+/// Who waits for whose fetch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Coalesce {
+    /// The requests of one process wait for one fetch; each process makes its own.
+    #[default]
+    Local,
+    /// The processes that share the store wait for one fetch, as far as it has leases: SQLite, PostgreSQL and Redis do. A process that ends or hangs
+    /// within its fetch holds the others up for [`Rules::lease`] at most.
+    Shared,
+}
+
 /// How an endpoint's answers are kept. What is `None` is the cache's.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -90,6 +102,11 @@ pub struct Rules {
     pub compression: Compression,
     /// The most variants at one address.
     pub max_variants: u16,
+    /// Who waits for whose fetch.
+    pub coalesce: Coalesce,
+    /// How long one process may fetch while others wait for it, with [`Coalesce::Shared`]; default 10 seconds. What it brings later is given to
+    /// its caller, and stored unless another process has fetched meanwhile.
+    pub lease: Duration,
     /// The encoding that a proxy asks the API for, whatever its clients accept, so that all of them share one answer; what comes is decoded
     /// before it is inspected and stored. `None`: each client's own goes through, and answers are stored as they come. Default: identity.
     ///
@@ -102,6 +119,8 @@ impl Rules {
     pub const MAX_BODY: u64 = 16 * 1024 * 1024;
     /// How long after its expiry an answer may stand in for a failing API unless told otherwise: 7 days.
     pub const STALE_IF_ERROR: Duration = Duration::from_secs(7 * 86_400);
+    /// How long one process may fetch while others wait for it unless told otherwise: 10 seconds.
+    pub const LEASE: Duration = Duration::from_secs(10);
     /// The statuses that count as a failure unless told otherwise.
     pub const ERROR_STATUSES: [StatusCode; 5] = [
         StatusCode::TOO_MANY_REQUESTS,
@@ -158,6 +177,8 @@ impl Default for Rules {
             budget: Budget::default(),
             compression: Compression::default(),
             max_variants: TableSpec::MAX_VARIANTS,
+            coalesce: Coalesce::default(),
+            lease: Self::LEASE,
             upstream_encoding: Some(Coding::Identity),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{
     invalidate::{Invalidation, What},
+    lease::{self, HeldLease, Wish},
     outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Staleness},
     part::Part,
     partition::{self, Owner},
@@ -12,7 +13,7 @@ use crate::{
     Millis, Mode, RawKey,
     coalesce::{Flight, Passenger, Seat},
     context::{Context, FlightKey, Mount},
-    endpoint::{Coding, RequestHead},
+    endpoint::{Coalesce, Coding, RequestHead},
     entry::{Address, Entry, Found, Partition, Variant},
     registry::{Mounts, Registry, Routed, Unfit},
     store::Parts,
@@ -20,6 +21,7 @@ use crate::{
 use http::{Extensions, Method, header::RANGE};
 use restow_policy::{Limits, OnRequest, Options, Request, rule};
 use std::sync::{Arc, atomic::Ordering};
+use tokio::time::Instant;
 
 /// Decides what a request is answered with. Clones share everything; it touches no client.
 #[derive(Clone, Debug)]
@@ -177,6 +179,8 @@ impl Exchange {
         head: RequestHead<'_>,
         background: Background,
     ) -> Begin {
+        // Asked before the digests are made: they may be those of the stand-in.
+        let keyed = self.ctx.secret.is_known();
         let owner = partition::owner(&self.ctx, &mount, &head, self.view.as_ref());
         let address = Address {
             key,
@@ -186,6 +190,7 @@ impl Exchange {
         Inquiry {
             ctx: &self.ctx,
             coding: coding.filter(|_| self.negotiates),
+            keyed,
             mount,
             address,
             owner,
@@ -229,11 +234,23 @@ struct Inquiry<'a> {
     mount: Arc<Mount>,
     /// What the API is asked for in place of what the client accepts.
     coding: Option<Coding>,
+    /// Whether the address is made with the store's own secret.
+    keyed: bool,
     address: Address,
     owner: Owner,
     mode: Mode,
     head: RequestHead<'a>,
     background: Background,
+}
+
+/// What a leader may do where processes wait for each other.
+enum Leased {
+    /// Fetch for all processes.
+    Held(HeldLease),
+    /// Fetch for this process.
+    Alone,
+    /// Look again: something was stored.
+    Changed,
 }
 
 /// What the policy says, with the entries it speaks of.
@@ -288,17 +305,25 @@ impl Inquiry<'_> {
             tries += 1;
             match self.ctx.flights.join(&flight) {
                 Seat::Leader(leader) => {
-                    // The flight before may have landed between the look-up and the seat.
-                    let again = self.look_up(now).await.0;
-                    if again.iter().any(|e| {
-                        !found
-                            .iter()
-                            .any(|f| f.id == e.id && f.generation == e.generation)
-                    }) {
-                        drop(leader);
-                        continue;
-                    }
-                    return Begin::Fetch(self.ticket(Some(leader), validates, held, outcome));
+                    // The flight before may have landed between the look-up and the seat. A store that is down is not waited for twice.
+                    let shared = self.mount.rules().coalesce == Coalesce::Shared;
+                    let lease = match store_down {
+                        true => Leased::Alone,
+                        false if shared => self.lease(&found).await,
+                        false if self.has_changed(&found).await => Leased::Changed,
+                        false => Leased::Alone,
+                    };
+                    let lease = match lease {
+                        Leased::Changed => {
+                            drop(leader);
+                            continue;
+                        }
+                        Leased::Alone => None,
+                        Leased::Held(lease) => Some(lease),
+                    };
+                    let mut ticket = self.ticket(Some(leader), validates, held, outcome);
+                    ticket.lease = lease;
+                    return Begin::Fetch(ticket);
                 }
                 Seat::Passenger(passenger) => match self.wait(passenger).await {
                     Flight::Landed(entry) if self.selects(&entry) => return self.coalesced(entry),
@@ -315,6 +340,9 @@ impl Inquiry<'_> {
 
     /// Reads what is retained; a store that fails is a miss.
     async fn look_up(&self, now: Millis) -> (Found, bool) {
+        if !self.keyed {
+            return (Found::default(), true);
+        }
         match self
             .mount
             .table
@@ -323,8 +351,56 @@ impl Inquiry<'_> {
         {
             Ok(found) => (found, false),
             Err(error) => {
-                tracing::warn!(target: "restow", repository = self.mount.name(), %error, "the store could not be read; the request goes to the API");
+                self.mount.complain(
+                    &error,
+                    "the store could not be read; the request goes to the API",
+                );
                 (Found::default(), true)
+            }
+        }
+    }
+
+    /// Tells whether something is stored that was not found before.
+    async fn has_changed(&self, found: &Found) -> bool {
+        let again = self.look_up(self.ctx.now()).await.0;
+        again.iter().any(|e| {
+            !found
+                .iter()
+                .any(|f| f.id == e.id && f.generation == e.generation)
+        })
+    }
+
+    /// Waits until this process may fetch, or another one has.
+    async fn lease(&self, found: &Found) -> Leased {
+        let begun = Instant::now();
+        let (mut pause, most) = self.ctx.defaults.look_again;
+        let mut theirs: Option<Millis> = None;
+        loop {
+            let wish = lease::ask(self.ctx, &self.mount, &self.address).await;
+            // In this order: what was stored before the lease was given back is seen.
+            if self.has_changed(found).await {
+                return Leased::Changed;
+            }
+            match wish {
+                Wish::Alone => return Leased::Alone,
+                // Who held it gave it back and stored nothing: its answer was for itself alone, and so will the next one be.
+                Wish::Held(_) if theirs.is_some_and(|until| self.ctx.now() < until) => {
+                    return Leased::Alone;
+                }
+                Wish::Held(lease) => {
+                    if theirs.is_some() {
+                        tracing::debug!(target: "restow", repository = self.mount.name(), "the lease of another process has ended; this one fetches");
+                    }
+                    return Leased::Held(lease);
+                }
+                Wish::Busy(_) if begun.elapsed() >= self.ctx.defaults.wait_at_most => {
+                    return Leased::Alone;
+                }
+                Wish::Busy(until) => {
+                    theirs = Some(until);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(most);
+                }
             }
         }
     }
@@ -546,6 +622,7 @@ impl Inquiry<'_> {
             known: self.owner.known,
             shared: self.owner.shared,
             coding: self.coding,
+            keyed: self.keyed,
             at: self.ctx.now(),
         }
     }
@@ -566,6 +643,7 @@ impl Inquiry<'_> {
             held,
             outcome,
             leader,
+            lease: None,
         })
     }
 }

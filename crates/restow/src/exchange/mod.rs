@@ -16,6 +16,7 @@
 mod flow;
 mod gather;
 mod invalidate;
+mod lease;
 mod outcome;
 mod part;
 pub(crate) mod partition;

@@ -109,7 +109,10 @@ pub enum Saved {
     NoKey,
     /// A rule kept it out.
     Rejected(Rejection),
-    /// The store failed; it has been logged.
+    /// Another process took over the fetch, which had taken too long: what it stored or will store is newer. See
+    /// [`Coalesce::Shared`](crate::endpoint::Coalesce::Shared).
+    Superseded,
+    /// The store failed; it has been logged. Where it could not even be read, the answer may be stored yet, but nobody waits for that.
     StoreDown,
 }
 

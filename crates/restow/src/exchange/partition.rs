@@ -43,7 +43,7 @@ pub(crate) fn owner(
     let digest = if named.is_some() {
         None
     } else {
-        digest(head, &mount.credentials, &ctx.secret)
+        digest(head, &mount.credentials, ctx.secret.get())
     };
     let known = named.is_some() || digest.is_some();
     let shared = shared && !share && named.is_none();

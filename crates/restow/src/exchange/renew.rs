@@ -91,8 +91,6 @@ pub(super) async fn write(
         let at = std::slice::from_ref(&read.id.address);
         mount.table.delete(at, now).await.map(|_| 1)
     };
-    done.inspect_err(|error| {
-        tracing::warn!(target: "restow", repository = mount.name(), %error, "a confirmed answer could not be renewed");
-    })
-    .ok()
+    done.inspect_err(|error| mount.complain(error, "a confirmed answer could not be renewed"))
+        .ok()
 }

@@ -7,12 +7,12 @@ use super::{
     ticket::{Asked, origin},
 };
 use crate::{
-    Millis,
+    ErrorKind, Millis,
     context::{Context, Mount},
     endpoint::{Coding, Rejection},
     entry::{Address, Entry, EntryId, Head, Variant},
     route::Target,
-    store::Write,
+    store::{Fence, Write},
 };
 use bytes::Bytes;
 use http::{
@@ -193,17 +193,22 @@ pub(crate) fn variant(
         "accept-encoding" if coding.is_some() => Role::Settled,
         _ => partition::role(name, &mount.credentials),
     };
-    restow_policy::variant(vary, headers, &role, &ctx.secret).map(Variant)
+    restow_policy::variant(vary, headers, &role, ctx.secret.get()).map(Variant)
 }
 
 /// Writes an entry. A store that fails is logged and loses nothing but the entry.
-pub(crate) async fn write(mount: &Mount, entry: &Arc<Entry>, now: Millis) -> Saved {
+pub(crate) async fn write(
+    mount: &Mount,
+    entry: &Arc<Entry>,
+    fence: Option<Fence>,
+    now: Millis,
+) -> Saved {
     match mount
         .table
         .write(
             &[Write {
                 entry: entry.clone(),
-                fence: None,
+                fence,
             }],
             now,
         )
@@ -213,8 +218,12 @@ pub(crate) async fn write(mount: &Mount, entry: &Arc<Entry>, now: Millis) -> Sav
             mount.stored([&**entry]);
             Saved::Stored
         }
+        Err(error) if error.kind() == ErrorKind::Fenced => {
+            tracing::debug!(target: "restow", repository = mount.name(), %error);
+            Saved::Superseded
+        }
         Err(error) => {
-            tracing::warn!(target: "restow", repository = mount.name(), %error, "an answer could not be stored");
+            mount.complain(&error, "an answer could not be stored");
             Saved::StoreDown
         }
     }

@@ -2,7 +2,8 @@
 
 use super::{
     gather::{Gathering, Reader},
-    outcome::{Answered, Bypassed, Outcome, OutcomeKind, Saved, Staleness},
+    lease::HeldLease,
+    outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Saved, Staleness},
     part::Part,
     renew,
     save::{self, Arrived},
@@ -38,6 +39,8 @@ pub(crate) struct Asked {
     pub(crate) shared: bool,
     /// What the API is asked for in place of what the client accepts.
     pub(crate) coding: Option<Coding>,
+    /// Whether the address is made with the store's own secret: else nothing is stored there.
+    pub(crate) keyed: bool,
     pub(crate) at: Millis,
 }
 
@@ -58,6 +61,8 @@ pub struct Ticket {
     pub(crate) outcome: Outcome,
     /// Those who wait; `None` where nobody can.
     pub(crate) leader: Option<Leader<FlightKey, Arc<Entry>>>,
+    /// Those who wait in other processes.
+    pub(crate) lease: Option<HeldLease>,
 }
 
 /// What to do once the API has answered with a head.
@@ -291,6 +296,21 @@ impl Ticket {
             .map(|e| (**e).clone())
     }
 
+    fn is_store_down(&self) -> bool {
+        self.outcome.kind == OutcomeKind::Miss(Missed::StoreDown)
+    }
+
+    /// Tries to store an entry while nobody waits for it: the store did not answer this request once.
+    fn store_behind(&self, entry: &Arc<Entry>, now: Millis) -> Saved {
+        if self.asked.keyed
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let (mount, entry) = (self.mount.clone(), entry.clone());
+            runtime.spawn(async move { save::write(&mount, &entry, None, now).await });
+        }
+        Saved::StoreDown
+    }
+
     fn alone(self) {
         if let Some(key) = self.leader.as_ref().and_then(Leader::key) {
             let now = self.ctx.now();
@@ -384,10 +404,13 @@ impl Collector {
             Ok(entry) => {
                 let entry = Arc::new(entry);
                 // Before the flight ends: no gap in which a request sees neither the flight nor the entry.
-                let end = if ticket.asked.mode.stores() {
-                    save::write(&ticket.mount, &entry, arrived.at).await
-                } else {
-                    Saved::Rejected(Rejection::Mode)
+                let end = match ticket.asked.mode.stores() {
+                    true if ticket.is_store_down() => ticket.store_behind(&entry, arrived.at),
+                    true => {
+                        let fence = ticket.lease.as_ref().map(HeldLease::fence);
+                        save::write(&ticket.mount, &entry, fence, arrived.at).await
+                    }
+                    false => Saved::Rejected(Rejection::Mode),
                 };
                 _ = saved.set(end.clone());
                 ticket.land(Flight::Landed(entry));

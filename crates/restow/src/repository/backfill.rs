@@ -1,7 +1,7 @@
 //! Opening a table, and filling in what its older entries lack.
 
 use crate::{
-    Millis, Result,
+    ErrorKind, Millis, Result,
     context::{Context, Mount},
     endpoint::AnyEndpoint,
     repository::keeps_out,
@@ -43,7 +43,11 @@ async fn filled(ctx: &Context, mount: Arc<Mount>) -> Result<Arc<Mount>> {
 
 /// Fills the columns that the store says are pending. Cut short, they stay pending and are filled at the next opening.
 async fn fill(mount: &Mount, now: Millis) -> Result<()> {
-    let pending = mount.table.pending_columns().await?;
+    let pending = match mount.table.pending_columns().await {
+        // They stay pending until the table is opened while the store is there.
+        Err(error) if error.kind() == ErrorKind::Down => return Ok(()),
+        pending => pending?,
+    };
     if pending.is_empty() {
         return Ok(());
     }

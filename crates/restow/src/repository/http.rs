@@ -47,6 +47,7 @@ impl Offer<'_> {
             return Ok(Err(Rejection::Mode));
         }
         let asked = Asked {
+            keyed: true,
             method: request.method.clone(),
             headers: request.headers.clone(),
             origin: origin(&head.target),

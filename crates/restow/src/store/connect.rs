@@ -1,6 +1,9 @@
 //! From a URL to a store.
 
-use super::{MemoryOptions, MemoryStore, Store, TierOptions, TieredStore};
+use super::{
+    BreakerOptions, Capabilities, GuardedStore, MemoryOptions, MemoryStore, Store, TierOptions,
+    TieredStore,
+};
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
@@ -15,6 +18,9 @@ use std::sync::Arc;
 ///
 /// `damaged=quarantine` behind the URL of a SQLite file moves one that is too damaged to be opened out of the way: see
 /// `SqliteOptions::quarantine`.
+///
+/// A store on a network is behind a circuit breaker: see [`GuardedStore`]. `timeout=50ms` behind its URL says how long a call may take, and
+/// `breaker=off` leaves the breaker out; where one of them is behind the URL of another store, that has a breaker too.
 ///
 /// `memory=64MiB` behind any of them but the last puts that much memory before the store: see [`TieredStore`].
 ///
@@ -67,6 +73,43 @@ pub(crate) fn tiered(store: Arc<dyn Store>, options: TierOptions) -> Result<Arc<
 }
 
 async fn connect_plain(url: &str) -> Result<Arc<dyn Store>> {
+    let Some(scheme) = scheme(url) else {
+        return open(url).await;
+    };
+    let (inner, asked) = BreakerOptions::split(url)?;
+    match (scheme, asked) {
+        // A store on a network: networked("postgres", place, asked, move || ..).await
+        (_, None) => open(url).await,
+        (_, Some(options)) => Ok(Arc::new(GuardedStore::new(open(&inner).await?, options))),
+    }
+}
+
+/// Opens a store on a network, behind a breaker. Where it is down, it is opened later.
+#[allow(
+    dead_code,
+    reason = "used where a store on a network is among the features"
+)]
+async fn networked<F, Opening>(
+    kind: &'static str,
+    place: &str,
+    asked: Option<BreakerOptions>,
+    open: F,
+) -> Result<Arc<dyn Store>>
+where
+    F: Fn() -> Opening + Send + Sync + 'static,
+    Opening: Future<Output = Result<Arc<dyn Store>>> + Send + 'static,
+{
+    let capabilities = Capabilities {
+        durable: true,
+        shared: true,
+        ..Capabilities::default()
+    };
+    let options = asked.unwrap_or_default();
+    let store = GuardedStore::connect(kind, place, capabilities, options, open).await?;
+    Ok(Arc::new(store))
+}
+
+async fn open(url: &str) -> Result<Arc<dyn Store>> {
     match scheme(url) {
         Some("memory") => Ok(Arc::new(MemoryStore::new(MemoryOptions::parse(url)?))),
         Some("sqlite") | None => sqlite(url).await,

@@ -10,6 +10,7 @@
 //! - **Futures can be dropped** at any point, and leave no half of anything behind.
 
 mod ages;
+mod breaker;
 mod connect;
 mod ddl;
 pub(crate) mod declared;
@@ -22,6 +23,7 @@ pub mod sqlite;
 mod tiered;
 
 pub use ages::{Ages, Share};
+pub use breaker::{BreakerOptions, BreakerState, GuardedStore, Health, SideHealth};
 pub use connect::connect;
 pub(crate) use connect::{connect_with, tiered as with_tier};
 pub use ddl::ddl;
@@ -80,6 +82,9 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
     fn leases(&self) -> Option<Arc<dyn Leases>>;
 
     /// Returns what other processes change, where the store can tell.
+    ///
+    /// It says [`Change::Everything`] whenever it has begun to listen, and [`Change::Silence`] where it listens no more until then, such as at the
+    /// loss of a connection. Its end means that it never will again.
     fn changes(&self) -> Option<BoxStream<'static, Change>>;
 
     /// Removes up to `limit` entries, whichever tables they are in, the least recently used first, until all tables together are
@@ -90,6 +95,9 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
 
     /// Waits until all accepted writes are as durable as the store makes them.
     fn commit(&self) -> BoxFuture<'_, Result<()>>;
+
+    /// Returns how it does, where somebody watches: a [`GuardedStore`] does. A wrapper asks what it wraps; a store by itself answers `None`.
+    fn health(&self) -> Option<Health>;
 
     /// Commits, then lets go of everything; a second call does nothing.
     fn close(&self) -> BoxFuture<'_, Result<()>>;
@@ -259,6 +267,8 @@ pub enum Change {
     Address(TableName, Address),
     /// A whole table.
     Table(TableName),
-    /// Nobody knows what.
+    /// Nobody knows what; from now on changes are told.
     Everything,
+    /// From now on changes may go untold, until the next [`Everything`](Self::Everything).
+    Silence,
 }

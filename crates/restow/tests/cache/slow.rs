@@ -119,6 +119,9 @@ impl Store for SlowStore {
     fn commit(&self) -> BoxFuture<'_, Result<()>> {
         self.inner.commit()
     }
+    fn health(&self) -> Option<restow::store::Health> {
+        None
+    }
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         self.inner.close()
     }

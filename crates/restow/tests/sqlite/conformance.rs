@@ -159,6 +159,9 @@ impl Store for Compressed {
         self.inner.commit()
     }
 
+    fn health(&self) -> Option<restow::store::Health> {
+        self.inner.health()
+    }
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         self.inner.close()
     }

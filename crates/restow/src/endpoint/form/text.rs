@@ -3,7 +3,7 @@
 use super::{Written, wrong};
 use crate::{
     Expiry, Result,
-    endpoint::Coding,
+    endpoint::{Coalesce, Coding},
     expiry::{format_duration, parse_duration},
     mode::Mode,
     route::{Template, Undeclared},
@@ -215,6 +215,20 @@ impl Written for Compression {
 
 const COMPRESSIONS: [(&str, Compression); 2] =
     [("none", Compression::None), ("zstd", Compression::Zstd)];
+
+impl Written for Coalesce {
+    const EXPECTED: &'static str = "\"local\" or \"shared\"";
+
+    fn read(text: &str) -> Result<Self> {
+        choice(&COALESCE, text)
+    }
+
+    fn write(&self) -> String {
+        named(&COALESCE, self)
+    }
+}
+
+const COALESCE: [(&str, Coalesce); 2] = [("local", Coalesce::Local), ("shared", Coalesce::Shared)];
 
 impl Written for Undeclared {
     const EXPECTED: &'static str = "\"key\", \"ignore\" or \"bypass\"";

@@ -1,5 +1,6 @@
 //! A store in this process's memory, bounded over all its tables.
 
+mod leases;
 mod options;
 mod shelf;
 mod table;
@@ -8,7 +9,8 @@ pub use options::MemoryOptions;
 pub(super) use shelf::cost;
 
 use super::{
-    Budget, Capabilities, Change, Leases, SchemaChange, Store, Table, TableName, TableSpec, Trimmed,
+    Budget, Capabilities, Change, Health, Leases, SchemaChange, Store, Table, TableName, TableSpec,
+    Trimmed,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -48,6 +50,7 @@ struct Inner {
     options: MemoryOptions,
     totals: Totals,
     registry: Mutex<Registry>,
+    leases: Mutex<leases::Held>,
 }
 
 #[derive(Default)]
@@ -64,6 +67,7 @@ impl MemoryStore {
             options,
             totals: Totals::default(),
             registry: Mutex::default(),
+            leases: Mutex::default(),
         }))
     }
 
@@ -167,7 +171,7 @@ impl Store for MemoryStore {
     }
 
     fn leases(&self) -> Option<Arc<dyn Leases>> {
-        None
+        Some(Arc::new(leases::MemoryLeases(self.0.clone())))
     }
 
     fn changes(&self) -> Option<BoxStream<'static, Change>> {
@@ -185,6 +189,10 @@ impl Store for MemoryStore {
         Box::pin(async move { self.0.open_registry().map(drop) })
     }
 
+    fn health(&self) -> Option<Health> {
+        None
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         let mut registry = self.0.lock();
         registry.closed = true;
@@ -192,6 +200,14 @@ impl Store for MemoryStore {
             shelf.close(&self.0.totals);
         }
         Box::pin(ready(Ok(())))
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 

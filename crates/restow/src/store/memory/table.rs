@@ -11,7 +11,11 @@ use crate::{
     store::{Parts, Renewal, Stats, Table, TableSpec, Write},
 };
 use futures_util::stream;
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, PoisonError},
+};
 
 /// A handle to a table in memory: what it was opened with, and the entries that all handles share.
 pub(super) struct MemoryTable {
@@ -50,11 +54,21 @@ impl MemoryTable {
                 .max(1),
             bytes: options.max_bytes,
         };
+        // Held until the end: nobody takes a lease between the look and the write.
+        let leases = entries.iter().any(|write| write.fence.is_some()).then(|| {
+            let leases = self.store.leases.lock();
+            leases.unwrap_or_else(PoisonError::into_inner)
+        });
+        let named = |e: Error| e.in_repository(self.spec.name.shared());
+        if let Some(leases) = &leases {
+            leases.check(&self.spec.name, entries).map_err(named)?;
+        }
         let mut shelf = self.open()?;
         for write in entries {
             shelf.put(&write.entry, most, now, &self.store.totals);
         }
         drop(shelf);
+        drop(leases);
         self.store.evict();
         Ok(())
     }

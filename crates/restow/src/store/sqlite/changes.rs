@@ -5,6 +5,7 @@ use super::{
     counts::{self, Counter},
     engine::Uses,
     error::Attempt,
+    leases,
     rows::{Binder, Rows, seal, variant, variant_bytes},
     select::Filter,
 };
@@ -31,6 +32,7 @@ struct Held {
 
 /// Writes entries; of several with one identity the last stays.
 pub(super) fn write(conn: &Connection, rows: &Rows, entries: &[Write], now: Millis) -> Attempt<()> {
+    leases::check(conn, &rows.spec.name, entries)?;
     let mut putter = Putter {
         conn,
         rows,

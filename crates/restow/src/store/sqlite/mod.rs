@@ -12,6 +12,7 @@ mod error;
 pub(crate) mod foreign;
 mod ident;
 mod layout;
+mod leases;
 mod options;
 mod query;
 mod questions;
@@ -30,11 +31,13 @@ pub use query::{SqlRows, SqlValue};
 pub use salvage::{Salvage, Salvaged};
 
 use super::{
-    Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed, declared,
+    Budget, Capabilities, Change, Health, Leases, Store, Table, TableName, TableSpec, Trimmed,
+    declared,
 };
 use crate::{BoxFuture, BoxStream, Error, ErrorKind, Millis, Result};
 use engine::{Engine, Pace};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use leases::SqliteLeases;
 use rows::Rows;
 use std::{fmt, path::PathBuf, sync::Arc};
 use table::SqliteTable;
@@ -324,7 +327,8 @@ impl Store for SqliteStore {
     }
 
     fn leases(&self) -> Option<Arc<dyn Leases>> {
-        None
+        let may = !self.engine.source().is_read_only();
+        may.then(|| Arc::new(SqliteLeases(self.engine.clone())) as Arc<dyn Leases>)
     }
 
     fn changes(&self) -> Option<BoxStream<'static, Change>> {
@@ -337,6 +341,10 @@ impl Store for SqliteStore {
 
     fn commit(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(self.engine.commit())
+    }
+
+    fn health(&self) -> Option<Health> {
+        None
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -13,7 +13,7 @@ use std::{
     hash::{BuildHasher, Hash},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -61,10 +61,12 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Tells whether nothing in this process changed it since, and another process did not or had no time to.
+    /// Tells whether nothing in this process changed it since, and another process did not or had no time to. `hears` says whether the store
+    /// tells of others' changes as they come, and of all of ours.
     pub(super) fn is_current(
         &self,
         ticket: Ticket,
+        hears: impl FnOnce() -> bool,
         foreign: impl FnOnce() -> Foreign,
         options: &TierOptions,
         now: Millis,
@@ -73,9 +75,8 @@ impl Held {
             return false;
         }
         within(options.recheck, self.checked, now)
-            || (self.foreign != UNTOLD
-                && within(TELL.max(options.recheck), self.checked, now)
-                && self.foreign == foreign())
+            || (within(TELL.max(options.recheck), self.checked, now)
+                && (hears() || (self.foreign != UNTOLD && self.foreign == foreign())))
     }
 }
 
@@ -99,10 +100,38 @@ fn weight(at: &Address, found: &Found) -> u64 {
     at.key.as_bytes().len() as u64 + MemoryOptions::OVERHEAD + entries.sum::<u64>()
 }
 
+/// How often some addresses may have changed, and when a change of them was last begun that may still happen.
+#[derive(Debug, Default)]
+struct Stripe {
+    changes: AtomicU64,
+    doubted: Doubt,
+}
+
+/// When a change failed, or nobody waited for its end: it may happen yet, and no store tells us of what we do ourselves.
+#[derive(Debug)]
+struct Doubt(AtomicI64);
+
+impl Default for Doubt {
+    fn default() -> Self {
+        Self(AtomicI64::new(i64::MIN))
+    }
+}
+
+impl Doubt {
+    fn begin(&self, now: Millis) {
+        self.0.fetch_max(now.0, Ordering::AcqRel);
+    }
+
+    fn is_over(&self, now: Millis) -> bool {
+        !within(TELL, Millis(self.0.load(Ordering::Acquire)), now)
+    }
+}
+
 /// One table's number, and how often all of it may have changed.
 #[derive(Debug)]
 pub(super) struct Line {
     number: u64,
+    doubted: Doubt,
     changes: AtomicU64,
     foreign: AtomicU64,
     /// When the store was asked for it.
@@ -134,6 +163,11 @@ impl Line {
     pub(super) fn change(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
+
+    /// Lets nothing of this table be believed for long for a while: a change of all of it may still happen.
+    pub(super) fn doubt(&self, now: Millis) {
+        self.doubted.begin(now);
+    }
 }
 
 /// All that a tier holds, over all tables.
@@ -141,7 +175,9 @@ pub(super) struct Tier {
     pub(super) options: TierOptions,
     cache: sync::Cache<Place, Held, Weight, DefaultHashBuilder>,
     hasher: DefaultHashBuilder,
-    stripes: Box<[AtomicU64]>,
+    stripes: Box<[Stripe]>,
+    /// Whether the store tells what others change.
+    hears: AtomicBool,
     lines: Mutex<HashMap<TableName, Arc<Line>>>,
 }
 
@@ -165,7 +201,8 @@ impl Tier {
             options,
             cache,
             hasher,
-            stripes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
+            stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
+            hears: AtomicBool::new(false),
             lines: Mutex::default(),
         })
     }
@@ -177,6 +214,7 @@ impl Tier {
         let line = lines.entry(table.clone()).or_insert_with(|| {
             Arc::new(Line {
                 number,
+                doubted: Doubt::default(),
                 changes: AtomicU64::new(0),
                 foreign: AtomicU64::new(UNTOLD),
                 asked: AtomicI64::new(i64::MIN),
@@ -190,7 +228,7 @@ impl Tier {
         let stripe = self.stripes.get(self.stripe(line, at));
         Ticket {
             table: line.changes.load(Ordering::Acquire),
-            stripe: stripe.map_or(0, |s| s.load(Ordering::Acquire)),
+            stripe: stripe.map_or(0, |s| s.changes.load(Ordering::Acquire)),
         }
     }
 
@@ -232,8 +270,32 @@ impl Tier {
     /// Lets nothing be believed that was read of these stripes until now.
     pub(super) fn change(&self, stripes: &[usize]) {
         for stripe in stripes.iter().filter_map(|i| self.stripes.get(*i)) {
-            stripe.fetch_add(1, Ordering::AcqRel);
+            stripe.changes.fetch_add(1, Ordering::AcqRel);
         }
+    }
+
+    /// Lets nothing of these stripes be believed for long for a while: a change of them may still happen.
+    pub(super) fn doubt(&self, stripes: &[usize], now: Millis) {
+        let stripes = stripes.iter().filter_map(|i| self.stripes.get(*i));
+        stripes.for_each(|stripe| stripe.doubted.begin(now));
+    }
+
+    /// Tells whether a change of an address would have been heard of.
+    pub(super) fn hears_of(&self, line: &Line, at: &Address, now: Millis) -> bool {
+        self.hears.load(Ordering::Acquire)
+            && line.doubted.is_over(now)
+            && self
+                .stripes
+                .get(self.stripe(line, at))
+                .is_some_and(|stripe| stripe.doubted.is_over(now))
+    }
+
+    /// Notes whether the store tells what others change from now on. Before it does, nothing is believed that was read until now.
+    pub(super) fn hear(&self, hears: bool) {
+        if hears {
+            self.forget_all();
+        }
+        self.hears.store(hears, Ordering::Release);
     }
 
     /// Forgets a table's entries.

@@ -6,7 +6,9 @@ mod table;
 
 pub use options::TierOptions;
 
-use super::{Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed};
+use super::{
+    Budget, Capabilities, Change, Health, Leases, Store, Table, TableName, TableSpec, Trimmed,
+};
 use crate::{
     Result,
     answer::{BoxFuture, BoxStream},
@@ -19,10 +21,11 @@ use tokio::task::JoinHandle;
 
 /// A store with a memory tier before it, bounded by bytes. Entries are shared, never copied.
 ///
-/// What this process writes, renews, deletes, clears, sweeps or removes through it is seen at once. What another process does is seen
-/// within [`TierOptions::recheck`]: a store that can tell whether others changed anything (SQLite) is asked that twice in this time; where
-/// they did, or it cannot tell, an entry held longer is compared with the store's by its generation. A write whose future was dropped may
-/// still happen, and is seen within that time where others write too. Absence is never held. Once in five minutes
+/// What this process writes, renews, deletes, clears, sweeps or removes through it is seen at once. What another process does is seen as soon
+/// as the store [tells it](Store::changes), and within [`TierOptions::recheck`] where it tells nothing: a store that knows whether others changed
+/// anything (SQLite) is asked that twice in this time; where they did, or it does not know, an entry held longer is compared with the store's by its
+/// generation. A write that failed, or whose future was dropped, may still happen: for five minutes what is held of its address is believed for
+/// no longer than that time where the store tells of others' changes; and with SQLite it is seen where others write too. Absence is never held. Once in five minutes
 /// an entry is compared in any case: so the store hears of its use. Whoever changes the inner store by another
 /// handle of the same store object goes behind the tier's back.
 ///
@@ -74,6 +77,7 @@ impl TieredStore {
 
 /// Lets the tier forget what others change, until the store tells no more.
 async fn listen(mut changes: BoxStream<'static, Change>, tier: Arc<Tier>) {
+    let _deaf = Deaf(&tier);
     while let Some(change) = changes.next().await {
         match change {
             Change::Address(table, at) => {
@@ -81,8 +85,18 @@ async fn listen(mut changes: BoxStream<'static, Change>, tier: Arc<Tier>) {
                 tier.change(&[tier.stripe(&line, &at)]);
             }
             Change::Table(table) => tier.line(&table).change(),
-            Change::Everything => tier.forget_all(),
+            Change::Everything => tier.hear(true),
+            Change::Silence => tier.hear(false),
         }
+    }
+}
+
+/// Lets the tier ask the store again, when nobody listens any more.
+struct Deaf<'a>(&'a Tier);
+
+impl Drop for Deaf<'_> {
+    fn drop(&mut self) {
+        self.0.hear(false);
     }
 }
 
@@ -154,6 +168,10 @@ impl Store for TieredStore {
 
     fn commit(&self) -> BoxFuture<'_, Result<()>> {
         self.inner.commit()
+    }
+
+    fn health(&self) -> Option<Health> {
+        self.inner.health()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -21,7 +21,7 @@ pub struct TierOptions {
     /// The most bytes that the answers at one address may have to be held; default 1 MiB.
     pub max_entry: u64,
     /// How long an entry is believed before the store is asked whether it is still the one: what another process
-    /// changes is seen within this time. Default 1 second.
+    /// changes is seen within this time, or sooner where the store tells it. Default 1 second.
     pub recheck: Duration,
 }
 

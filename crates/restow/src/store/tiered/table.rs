@@ -24,9 +24,10 @@ impl TieredTable {
     }
 
     /// Tells whether what is held may be answered.
-    fn is_good(&self, held: &Held, ticket: Ticket, now: Millis) -> bool {
+    fn is_good(&self, held: &Held, at: &Address, ticket: Ticket, now: Millis) -> bool {
         let keep = self.inner.spec().keep;
-        held.is_current(ticket, || self.foreign(now), &self.tier.options, now)
+        let hears = || self.tier.hears_of(&self.line, at, now);
+        held.is_current(ticket, hears, || self.foreign(now), &self.tier.options, now)
             && held.found.iter().all(|e| e.meta.is_retained(keep, now))
     }
 
@@ -102,25 +103,39 @@ impl TieredTable {
     fn changing<'a, 'e, T: Send + 'a>(
         &'a self,
         at: impl Iterator<Item = &'e Address>,
-        change: impl FnOnce() -> Answer<'a, T>,
-    ) -> Answer<'a, T> {
-        let stripes = at.map(|at| self.tier.stripe(&self.line, at)).collect();
-        guarded(
-            Changing {
-                table: self,
-                stripes,
-            },
-            change,
-        )
+        now: Millis,
+        change: impl FnOnce() -> Answer<'a, Result<T>>,
+    ) -> Answer<'a, Result<T>> {
+        let guard = Changing {
+            table: self,
+            stripes: at.map(|at| self.tier.stripe(&self.line, at)).collect(),
+            now,
+            done: false,
+        };
+        match change() {
+            // The guard goes here, after the work.
+            Answer::Ready(done) => {
+                guard.end(matches!(done, Some(Ok(_))));
+                Answer::Ready(done)
+            }
+            waiting => Answer::later(async move {
+                let done = waiting.await;
+                guard.end(done.is_ok());
+                done
+            }),
+        }
     }
 
     /// Does a change that may reach any address.
     fn sweeping<'a>(
         &'a self,
+        now: Millis,
         change: impl FnOnce() -> Answer<'a, Result<u64>>,
     ) -> Answer<'a, Result<u64>> {
         let guard = Sweeping {
             table: self,
+            now,
+            done: false,
             harmless: false,
         };
         match change() {
@@ -137,28 +152,26 @@ impl TieredTable {
     }
 }
 
-fn guarded<'a, T: Send + 'a>(
-    guard: Changing<'a>,
-    change: impl FnOnce() -> Answer<'a, T>,
-) -> Answer<'a, T> {
-    match change() {
-        // The guard goes here, after the work.
-        ready @ Answer::Ready(_) => ready,
-        waiting => Answer::later(async move {
-            let _guard = guard;
-            waiting.await
-        }),
-    }
-}
-
 /// Lets the tier forget some addresses when it goes.
 struct Changing<'a> {
     table: &'a TieredTable,
     stripes: SmallVec<[usize; 4]>,
+    now: Millis,
+    /// Whether it is known what came of it.
+    done: bool,
+}
+
+impl Changing<'_> {
+    fn end(mut self, done: bool) {
+        self.done = done;
+    }
 }
 
 impl Drop for Changing<'_> {
     fn drop(&mut self) {
+        if !self.done {
+            self.table.tier.doubt(&self.stripes, self.now);
+        }
         self.table.tier.change(&self.stripes);
     }
 }
@@ -166,17 +179,23 @@ impl Drop for Changing<'_> {
 /// Lets the tier forget the table when it goes, unless nothing was removed.
 struct Sweeping<'a> {
     table: &'a TieredTable,
+    now: Millis,
+    done: bool,
     harmless: bool,
 }
 
 impl Sweeping<'_> {
     fn end(mut self, removed: Option<&Result<u64>>) {
+        self.done = matches!(removed, Some(Ok(_)));
         self.harmless = matches!(removed, Some(Ok(0)));
     }
 }
 
 impl Drop for Sweeping<'_> {
     fn drop(&mut self) {
+        if !self.done {
+            self.table.line.doubt(self.now);
+        }
         if !self.harmless {
             self.table.line.change();
         }
@@ -205,7 +224,9 @@ impl Table for TieredTable {
         }
         let ticket = self.tier.ticket(&self.line, at);
         match (self.tier.get(&self.line, at), parts) {
-            (Some(held), _) if self.is_good(&held, ticket, now) => Answer::ready(Ok(held.found)),
+            (Some(held), _) if self.is_good(&held, at, ticket, now) => {
+                Answer::ready(Ok(held.found))
+            }
             (Some(held), _) => self.recheck(at, held.found, ticket, now),
             // Who lists does not want the bodies read.
             (None, Parts::Meta) => self.inner.read(at, parts, now),
@@ -233,7 +254,7 @@ impl Table for TieredTable {
             .zip(&tickets)
             .map(|(at, ticket)| {
                 let held = self.tier.get(&self.line, at);
-                held.filter(|held| self.is_good(held, *ticket, now))
+                held.filter(|held| self.is_good(held, at, *ticket, now))
                     .map(|held| held.found)
             })
             .collect();
@@ -268,16 +289,16 @@ impl Table for TieredTable {
 
     fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>> {
         let at = entries.iter().map(|write| &write.entry.id.address);
-        self.changing(at, || self.inner.write(entries, now))
+        self.changing(at, now, || self.inner.write(entries, now))
     }
 
     fn renew<'a>(&'a self, renewals: &'a [Renewal], now: Millis) -> Answer<'a, Result<u64>> {
         let at = renewals.iter().map(|renewal| &renewal.id.address);
-        self.changing(at, || self.inner.renew(renewals, now))
+        self.changing(at, now, || self.inner.renew(renewals, now))
     }
 
     fn delete<'a>(&'a self, at: &'a [Address], now: Millis) -> Answer<'a, Result<u64>> {
-        self.changing(at.iter(), || self.inner.delete(at, now))
+        self.changing(at.iter(), now, || self.inner.delete(at, now))
     }
 
     fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>> {
@@ -290,11 +311,11 @@ impl Table for TieredTable {
         limit: u64,
         now: Millis,
     ) -> Answer<'a, Result<u64>> {
-        self.sweeping(|| self.inner.clear(which, limit, now))
+        self.sweeping(now, || self.inner.clear(which, limit, now))
     }
 
     fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
-        self.sweeping(|| self.inner.sweep(limit, now))
+        self.sweeping(now, || self.inner.sweep(limit, now))
     }
 
     fn scan<'a>(

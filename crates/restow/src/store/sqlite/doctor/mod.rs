@@ -5,8 +5,8 @@ mod finding;
 pub use finding::{Depth, Finding, Report};
 
 use super::{
-    counts, engine::Source, error::Attempt, layout::Layout, options::SqliteOptions, rows::Rows,
-    schema,
+    counts, engine::Source, error::Attempt, layout::Layout, leases, options::SqliteOptions,
+    rows::Rows, schema,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -50,7 +50,9 @@ fn examine(conn: &Connection, depth: Depth) -> Attempt<Report> {
     report.repositories = specs.len() as u64;
     let parts = Schema::of(conn)?;
     for name in parts.tables() {
-        let known = schema::TABLES.contains(&name) || specs.iter().any(|s| s.name.as_str() == name);
+        let known = schema::TABLES.contains(&name)
+            || name == leases::TABLE
+            || specs.iter().any(|s| s.name.as_str() == name);
         if !known {
             report
                 .findings

@@ -1,0 +1,69 @@
+//! Leases of a store that may be slow or down.
+
+use super::{
+    gate::{Entry, Pass, Side},
+    shared::Shared,
+};
+use crate::{
+    BoxFuture, Error, ErrorKind, Millis, Result,
+    entry::Address,
+    store::{Fence, Lease, Leases, TableName},
+};
+use std::{sync::Arc, time::Duration};
+
+/// The leases of the store beneath, as far as it has any.
+#[derive(Debug)]
+pub(super) struct GuardedLeases(pub(super) Arc<Shared>);
+
+impl GuardedLeases {
+    fn enter(&self) -> Result<(Arc<dyn Leases>, Pass)> {
+        let shared = &self.0;
+        shared.check_open()?;
+        let Some(store) = shared.get() else {
+            return Err(shared.gate.refuse(Side::Changes));
+        };
+        let leases = store.leases().ok_or_else(|| {
+            let message = format!("{} has no leases", shared.gate.place());
+            Error::new(ErrorKind::Unsupported, message)
+        })?;
+        // Nobody would hold the lease of a probe.
+        match shared.gate.enter(Side::Changes, false) {
+            Entry::Pass(pass) | Entry::Probe(pass) => Ok((leases, pass)),
+            Entry::Refused(error) => Err(error),
+        }
+    }
+
+    fn bound(&self) -> Duration {
+        self.0.gate.options.bound(1, 0)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Leases for GuardedLeases {
+    fn acquire<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        hold: Duration,
+        now: Millis,
+    ) -> BoxFuture<'a, Result<Lease>> {
+        Box::pin(async move {
+            let (leases, pass) = self.enter()?;
+            let asked = leases.acquire(table, at, hold, now);
+            pass.within(self.bound(), asked).await
+        })
+    }
+
+    fn release<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        fence: Fence,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let (leases, pass) = self.enter()?;
+            pass.within(self.bound(), leases.release(table, at, fence))
+                .await
+        })
+    }
+}

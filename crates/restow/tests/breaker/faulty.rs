@@ -1,0 +1,218 @@
+//! A store in memory that answers, fails or hangs as a test wants it.
+
+use restow::{
+    Answer, BoxFuture, BoxStream, Error, ErrorKind, Millis, Result, Selection,
+    entry::{Address, Entry, Found, Partition},
+    store::{
+        Budget, Capabilities, Change, Health, Leases, MemoryStore, Parts, Renewal, Stats, Store,
+        Table, TableName, TableSpec, Trimmed, Write,
+    },
+};
+use std::{
+    fmt,
+    future::pending,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+/// What it does with the next calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    Well,
+    /// Answers after so long.
+    Slow(Duration),
+    Hangs,
+    /// Fails at once with an error of this kind.
+    Fails(ErrorKind),
+    /// Fails changes alone.
+    FailsChanges,
+}
+
+#[derive(Clone, Debug)]
+pub struct Faulty {
+    pub inner: MemoryStore,
+    mood: Arc<Mutex<Mood>>,
+    calls: Arc<AtomicU64>,
+}
+
+impl Faulty {
+    pub fn new(mood: Mood) -> Self {
+        Self {
+            inner: MemoryStore::default(),
+            mood: Arc::new(Mutex::new(mood)),
+            calls: Arc::default(),
+        }
+    }
+
+    pub fn set(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    /// How many calls reached it.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(SeqCst)
+    }
+
+    pub async fn answer(&self, changes: bool) -> Result<()> {
+        self.calls.fetch_add(1, SeqCst);
+        let mood = *self.mood.lock().unwrap();
+        let kind = match mood {
+            Mood::Well => return Ok(()),
+            Mood::Slow(time) => {
+                tokio::time::sleep(time).await;
+                return Ok(());
+            }
+            Mood::Hangs => pending().await,
+            Mood::FailsChanges if !changes => return Ok(()),
+            Mood::FailsChanges => ErrorKind::Store,
+            Mood::Fails(kind) => kind,
+        };
+        Err(Error::new(kind, "as the test wants it"))
+    }
+}
+
+impl fmt::Display for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("faulty:")
+    }
+}
+
+impl Store for Faulty {
+    fn kind(&self) -> &'static str {
+        "faulty"
+    }
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+    fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
+        Box::pin(async move {
+            self.answer(false).await?;
+            let inner = self.inner.open(spec).await?;
+            Ok(Arc::new(FaultyTable(self.clone(), inner)) as Arc<dyn Table>)
+        })
+    }
+    fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>> {
+        Box::pin(async move {
+            self.answer(false).await?;
+            self.inner.tables().await
+        })
+    }
+    fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            self.answer(true).await?;
+            self.inner.remove(table).await
+        })
+    }
+    fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
+        Box::pin(async move {
+            self.answer(false).await?;
+            self.inner.secret().await
+        })
+    }
+    fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            self.answer(true).await?;
+            self.inner.adopt_secret(secret).await
+        })
+    }
+    fn leases(&self) -> Option<Arc<dyn Leases>> {
+        None
+    }
+    fn changes(&self) -> Option<BoxStream<'static, Change>> {
+        None
+    }
+    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
+        self.inner.trim(most, limit)
+    }
+    fn health(&self) -> Option<Health> {
+        None
+    }
+    fn commit(&self) -> BoxFuture<'_, Result<()>> {
+        self.inner.commit()
+    }
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        self.inner.close()
+    }
+}
+
+#[derive(Debug)]
+struct FaultyTable(Faulty, Arc<dyn Table>);
+
+impl FaultyTable {
+    fn after<'a, T: Send + 'a>(
+        &'a self,
+        changes: bool,
+        call: impl FnOnce() -> Answer<'a, Result<T>> + Send + 'a,
+    ) -> Answer<'a, Result<T>> {
+        Answer::later(async move {
+            self.0.answer(changes).await?;
+            call().await
+        })
+    }
+}
+
+impl Table for FaultyTable {
+    fn spec(&self) -> &TableSpec {
+        self.1.spec()
+    }
+    fn read<'a>(&'a self, at: &'a Address, parts: Parts, now: Millis) -> Answer<'a, Result<Found>> {
+        self.after(false, move || self.1.read(at, parts, now))
+    }
+    fn read_many<'a>(
+        &'a self,
+        at: &'a [Address],
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Vec<Found>>> {
+        self.after(false, move || self.1.read_many(at, parts, now))
+    }
+    fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>> {
+        self.after(true, move || self.1.write(entries, now))
+    }
+    fn renew<'a>(&'a self, renewals: &'a [Renewal], now: Millis) -> Answer<'a, Result<u64>> {
+        self.after(true, move || self.1.renew(renewals, now))
+    }
+    fn delete<'a>(&'a self, at: &'a [Address], now: Millis) -> Answer<'a, Result<u64>> {
+        self.after(true, move || self.1.delete(at, now))
+    }
+    fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>> {
+        self.after(false, move || self.1.count(which, now))
+    }
+    fn clear<'a>(
+        &'a self,
+        which: &'a Selection,
+        limit: u64,
+        now: Millis,
+    ) -> Answer<'a, Result<u64>> {
+        self.after(true, move || self.1.clear(which, limit, now))
+    }
+    fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
+        self.after(true, move || self.1.sweep(limit, now))
+    }
+    fn scan<'a>(
+        &'a self,
+        which: &'a Selection,
+        parts: Parts,
+        now: Millis,
+    ) -> BoxStream<'a, Result<Arc<Entry>>> {
+        self.1.scan(which, parts, now)
+    }
+    fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
+        self.1.pending_columns()
+    }
+    fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
+        self.1.columns_filled(columns)
+    }
+    fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
+        self.after(false, move || self.1.stats(now))
+    }
+    fn partitions(&self, now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>> {
+        self.1.partitions(now)
+    }
+    fn foreign_changes(&self) -> Option<u64> {
+        None
+    }
+}

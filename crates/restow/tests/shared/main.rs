@@ -1,0 +1,168 @@
+//! One fetch across processes that share a store.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "what tests share is no test to clippy"
+)]
+
+mod processes;
+
+use restow::{
+    Cache, Millis, RouteEndpoint, TestClock, Text,
+    endpoint::Coalesce,
+    exchange::{Answered, Missed, OutcomeKind, Saved},
+    store::{MemoryStore, Store},
+};
+use restow_testkit::{Gate, Origin, Reply, http_client};
+use std::{sync::Arc, time::Duration};
+
+fn file() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("cache.db").display());
+    (folder, url)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_processes_make_one_request() {
+    if tokio::task::spawn_blocking(processes::run_child)
+        .await
+        .unwrap()
+    {
+        return;
+    }
+    let (_folder, url) = file();
+    processes::one_request("four_processes_make_one_request", &url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_killed_is_followed_by_one_other() {
+    if tokio::task::spawn_blocking(processes::run_child)
+        .await
+        .unwrap()
+    {
+        return;
+    }
+    let (_folder, url) = file();
+    processes::leader_killed("a_leader_that_is_killed_is_followed_by_one_other", &url).await;
+}
+
+/// A cache of its own over a store that others have too: as another process.
+async fn process(store: &Arc<dyn Store>, clock: &TestClock, origin: &Origin) -> Cache {
+    let cache = Cache::builder().store(store.clone()).clock(clock.clone());
+    let cache = cache.build().await.unwrap();
+    let pages = RouteEndpoint::<String, Text>::get("pages", &origin.url("/pages/{id}")).unwrap();
+    cache
+        .create_repository(pages.coalesce(Coalesce::Shared))
+        .await
+        .unwrap();
+    cache
+}
+
+async fn every_store() -> Vec<Arc<dyn Store>> {
+    let sqlite = restow::store::connect("sqlite::temp:").await.unwrap();
+    vec![Arc::new(MemoryStore::default()), sqlite]
+}
+
+type Asked = tokio::task::JoinHandle<(String, Answered)>;
+
+fn ask(cache: &Cache, url: &str) -> Asked {
+    let (client, url) = (cache.client(http_client().build().unwrap()), url.to_owned());
+    tokio::spawn(async move {
+        let answer = client.get(url).send().await.unwrap();
+        let answered = answer.extensions().get::<Answered>().unwrap().clone();
+        (answer.text().await.unwrap(), answered)
+    })
+}
+
+#[tokio::test]
+async fn a_stale_holder_answers_its_caller_and_overwrites_nothing() {
+    for store in every_store().await {
+        let (first, clock) = (Gate::closed(), TestClock::at(Millis(1_800_000_000_000)));
+        let gate = first.clone();
+        let origin = Origin::start(move |call| match call.nth {
+            0 => Reply::ok("first").behind(&gate),
+            n => Reply::ok(n.to_string()),
+        })
+        .await;
+        let one = process(&store, &clock, &origin).await;
+        let two = process(&store, &clock, &origin).await;
+        let url = origin.url("/pages/a");
+        let late = ask(&one, &url);
+        first.reached(1).await;
+        let waiting = ask(&two, &url);
+        clock.advance(Duration::from_secs(11));
+        let (text, answered) = waiting.await.unwrap();
+        assert_eq!((&*text, answered.saved()), ("1", Some(&Saved::Stored)));
+        first.open();
+        let (text, answered) = late.await.unwrap();
+        assert_eq!(text, "first");
+        assert_eq!(answered.saved(), Some(&Saved::Superseded));
+        for cache in [&one, &two] {
+            let (text, answered) = ask(cache, &url).await.unwrap();
+            assert_eq!((&*text, answered.outcome.kind), ("1", OutcomeKind::Hit));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_may_not_be_stored_is_fetched_by_all_at_the_same_time() {
+    for store in every_store().await {
+        let (first, rest) = (Gate::closed(), Gate::closed());
+        let gates = [first.clone(), rest.clone()];
+        let origin = Origin::start(move |call| {
+            let reply = Reply::ok(call.nth.to_string()).header("cache-control", "no-store");
+            reply.behind(&gates[call.nth.min(1)])
+        })
+        .await;
+        let clock = TestClock::at(Millis(1_800_000_000_000));
+        let url = origin.url("/pages/a");
+        let leader = ask(&process(&store, &clock, &origin).await, &url);
+        first.reached(1).await;
+        let mut others = Vec::new();
+        for _ in 0..5 {
+            others.push(ask(&process(&store, &clock, &origin).await, &url));
+        }
+        first.open();
+        leader.await.unwrap();
+        // None of them waits for another one's answer.
+        rest.reached(5).await;
+        rest.open();
+        for one in others {
+            one.await.unwrap();
+        }
+        assert_eq!(origin.asked(), 6);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_another_process_fetches_is_a_hit_for_whoever_waits() {
+    for store in every_store().await {
+        let gate = Gate::closed();
+        let closed = gate.clone();
+        let origin = Origin::start(move |_| Reply::ok("the answer").behind(&closed)).await;
+        let clock = TestClock::at(Millis(1_800_000_000_000));
+        let url = origin.url("/pages/a");
+        let leader = ask(&process(&store, &clock, &origin).await, &url);
+        gate.reached(1).await;
+        let mut others = Vec::new();
+        for _ in 0..5 {
+            others.push(ask(&process(&store, &clock, &origin).await, &url));
+        }
+        // Elsewhere nobody waits.
+        let other = origin.url("/pages/b");
+        let elsewhere = ask(&process(&store, &clock, &origin).await, &other);
+        gate.reached(2).await;
+        gate.open();
+        for one in others {
+            let (text, answered) = one.await.unwrap();
+            assert_eq!(text, "the answer");
+            assert_eq!(answered.outcome.kind, OutcomeKind::Hit);
+        }
+        let (_, answered) = leader.await.unwrap();
+        assert_eq!(answered.outcome.kind, OutcomeKind::Miss(Missed::Absent));
+        elsewhere.await.unwrap();
+        assert_eq!(origin.asked(), 2);
+    }
+}

@@ -1,0 +1,175 @@
+//! Several processes that ask for the same over one store, whichever it is.
+//!
+//! A test of another store includes this file, and gives its store's URL to [`one_request`] and [`leader_killed`] from tests that begin with
+//! `if processes::run_child() { return; }`.
+
+use restow::{Cache, RouteEndpoint, Text, endpoint::Coalesce, exchange::Answered};
+use restow_testkit::{Gate, Origin, Reply, http_client};
+use std::{
+    io::{BufRead, BufReader, Lines, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::Duration,
+};
+
+pub const PROCESSES: usize = 4;
+const WAITERS: usize = 2_500;
+const STORE: &str = "RESTOW_TEST_STORE";
+const API: &str = "RESTOW_TEST_API";
+const LEASE: &str = "RESTOW_TEST_LEASE";
+
+/// Opens a cache whose processes wait for each other.
+pub async fn open(store: &str, api: &str, lease: Duration) -> Cache {
+    let cache = Cache::builder().url(store).build().await.unwrap();
+    let pages = RouteEndpoint::<String, Text>::get("pages", &format!("{api}/pages/{{id}}"));
+    let pages = pages.unwrap().coalesce(Coalesce::Shared);
+    let pages = pages.rules(|rules| rules.lease = lease);
+    cache.create_repository(pages).await.unwrap();
+    cache
+}
+
+/// Does the part of a child, in a process that was started as one.
+pub fn run_child() -> bool {
+    let Ok(store) = std::env::var(STORE) else {
+        return false;
+    };
+    let (api, lease) = (std::env::var(API).unwrap(), std::env::var(LEASE).unwrap());
+    let lease = Duration::from_millis(lease.parse().unwrap());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(ask(&store, &api, lease));
+    true
+}
+
+async fn ask(store: &str, api: &str, lease: Duration) {
+    let cache = open(store, api, lease).await;
+    let client = cache.client(http_client().build().unwrap());
+    say("ready");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    let waiting: Vec<_> = (0..WAITERS)
+        .map(|_| {
+            let (client, url) = (client.clone(), format!("{api}/pages/a"));
+            tokio::spawn(async move {
+                let answer = client.get(url).send().await.unwrap();
+                answer.text().await.unwrap()
+            })
+        })
+        .collect();
+    say("asked");
+    for one in waiting {
+        assert_eq!(one.await.unwrap(), "the answer");
+    }
+    let answer = client.get(format!("{api}/pages/a")).send().await.unwrap();
+    let answered = answer.extensions().get::<Answered>().unwrap();
+    say(&format!("then {}", answered.outcome.kind.as_strs().0));
+    cache.close().await.unwrap();
+}
+
+fn say(what: &str) {
+    println!("\nchild: {what}");
+    std::io::stdout().flush().unwrap();
+}
+
+/// A child process, and what it says.
+pub struct Process {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    /// Starts the test of this name again, as a child.
+    pub fn start(test: &str, store: &str, api: &str, lease: Duration) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture", "--test-threads=1"])
+            .env(STORE, store)
+            .env(API, api)
+            .env(LEASE, lease.as_millis().to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let stdin = child.stdin.take();
+        let mut process = Self {
+            child,
+            stdin,
+            lines,
+        };
+        process.says("ready");
+        process
+    }
+
+    /// Waits until it says this.
+    pub fn says(&mut self, what: &str) {
+        let line = format!("child: {what}");
+        let mut said = Vec::new();
+        for next in self.lines.by_ref().map_while(Result::ok) {
+            if next == line {
+                return;
+            }
+            said.push(next);
+        }
+        panic!("it never said {what:?}:\n{}", said.join("\n"));
+    }
+
+    /// Lets it ask.
+    pub fn go(&mut self) {
+        self.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+        self.says("asked");
+    }
+
+    /// Waits until it ends well, after a hit.
+    pub fn ends(&mut self) {
+        self.says("then hit");
+        for _ in self.lines.by_ref() {}
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+async fn api(gate: &Gate) -> Origin {
+    let gate = gate.clone();
+    Origin::start(move |_| Reply::ok("the answer").behind(&gate)).await
+}
+
+/// Four processes ask 2,500 times each for what none of them has: the API is asked once.
+pub async fn one_request(test: &str, store: &str) {
+    let gate = Gate::closed();
+    let origin = api(&gate).await;
+    let lease = Duration::from_secs(60);
+    let mut processes: Vec<_> = (0..PROCESSES)
+        .map(|_| Process::start(test, store, &origin.url(""), lease))
+        .collect();
+    tokio::task::block_in_place(|| processes.iter_mut().for_each(Process::go));
+    gate.reached(1).await;
+    gate.open();
+    tokio::task::block_in_place(|| processes.iter_mut().for_each(Process::ends));
+    assert_eq!(origin.asked(), 1);
+}
+
+/// The process that fetches is killed: after its lease another one fetches, and no more than one.
+pub async fn leader_killed(test: &str, store: &str) {
+    let gate = Gate::closed();
+    let origin = api(&gate).await;
+    let lease = Duration::from_secs(3);
+    let mut processes: Vec<_> = (0..PROCESSES)
+        .map(|_| Process::start(test, store, &origin.url(""), lease))
+        .collect();
+    let mut leader = processes.pop().unwrap();
+    tokio::task::block_in_place(|| leader.go());
+    gate.reached(1).await;
+    tokio::task::block_in_place(|| processes.iter_mut().for_each(Process::go));
+    drop(leader);
+    gate.reached(2).await;
+    gate.open();
+    tokio::task::block_in_place(|| processes.iter_mut().for_each(Process::ends));
+    assert_eq!(origin.asked(), 2);
+}
