@@ -6,11 +6,9 @@ mod change;
 mod changes;
 mod coding;
 mod counts;
-mod declared;
 mod doctor;
 mod engine;
 mod error;
-mod ident;
 mod layout;
 mod options;
 mod query;
@@ -29,7 +27,9 @@ pub use options::{Durability, SqliteOptions};
 pub use query::{SqlRows, SqlValue};
 pub use salvage::{Salvage, Salvaged};
 
-use super::{Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed};
+use super::{
+    Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed, declared, ident,
+};
 use crate::{BoxFuture, BoxStream, Error, ErrorKind, Millis, Result};
 use engine::{Engine, Pace};
 use futures_util::{StreamExt, TryStreamExt, stream};

@@ -76,7 +76,7 @@ enum StoredValue {
 }
 
 /// Writes a spec.
-pub(super) fn write(spec: &TableSpec) -> String {
+pub(crate) fn write(spec: &TableSpec) -> String {
     let stored = Stored {
         name: spec.name.as_str().to_owned(),
         method: spec.method.as_str().to_owned(),
@@ -119,7 +119,7 @@ pub(super) fn write(spec: &TableSpec) -> String {
 ///
 /// # Errors
 /// [`ErrorKind::Corrupt`] where it is not one.
-pub(super) fn read(json: &str) -> Result<TableSpec> {
+pub(crate) fn read(json: &str) -> Result<TableSpec> {
     let corrupt = || {
         Error::new(
             ErrorKind::Corrupt,
