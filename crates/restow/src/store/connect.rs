@@ -110,7 +110,9 @@ async fn sqlite(url: &str) -> Result<Arc<dyn Store>> {
 #[cfg(feature = "postgres")]
 async fn postgres(url: &str) -> Result<Arc<dyn Store>> {
     use super::postgres::{PostgresOptions, PostgresStore};
-    Ok(Arc::new(PostgresStore::open(PostgresOptions::parse(url)?).await?))
+    Ok(Arc::new(
+        PostgresStore::open(PostgresOptions::parse(url)?).await?,
+    ))
 }
 
 /// The scheme of a URL; `None` for a path. One letter is the drive of a Windows path.

@@ -27,14 +27,18 @@ pub(super) async fn open(engine: &Engine, wanted: &TableSpec) -> Result<TableSpe
     let at = |fault: Fault| fault.at(engine.place());
     let mut lent = engine.lend().await?;
     // Most are as they were left, and nothing has to be written.
-    let stored = schema::spec(&engine.area, lent.client().map_err(at)?, &wanted.name).await.map_err(at)?;
+    let stored = schema::spec(&engine.area, lent.client().map_err(at)?, &wanted.name)
+        .await
+        .map_err(at)?;
     if let Some(stored) = stored
         && taking_over(wanted, &stored) == stored
     {
         return Ok(stored);
     }
     let transaction = lent.transaction().await.map_err(at)?;
-    schema::lock(&engine.area, &*transaction).await.map_err(at)?;
+    schema::lock(&engine.area, &*transaction)
+        .await
+        .map_err(at)?;
     let spec = change(engine, &*transaction, wanted).await.map_err(at)?;
     transaction.commit().await.map_err(|e| at(e.into()))?;
     Ok(spec)
@@ -51,7 +55,11 @@ fn taking_over(wanted: &TableSpec, stored: &TableSpec) -> TableSpec {
     spec
 }
 
-async fn change(engine: &Engine, conn: &impl GenericClient, wanted: &TableSpec) -> Attempt<TableSpec> {
+async fn change(
+    engine: &Engine,
+    conn: &impl GenericClient,
+    wanted: &TableSpec,
+) -> Attempt<TableSpec> {
     let area = &engine.area;
     // Somebody else may have come first.
     let Some(stored) = schema::spec(area, conn, &wanted.name).await? else {
@@ -63,7 +71,8 @@ async fn change(engine: &Engine, conn: &impl GenericClient, wanted: &TableSpec) 
         SchemaChange::None if stored == spec => return Ok(spec),
         SchemaChange::None => {
             schema::remember(area, conn, &spec).await?;
-            conn.batch_execute(&Layout::of(area, &spec).create_budget_index()).await?;
+            conn.batch_execute(&Layout::of(area, &spec).create_budget_index())
+                .await?;
             return Ok(spec);
         }
         SchemaChange::Migrate(migration) => migrate(area, conn, &stored, &spec, &migration).await?,
@@ -78,9 +87,15 @@ async fn change(engine: &Engine, conn: &impl GenericClient, wanted: &TableSpec) 
 }
 
 /// Returns the declared columns that older entries have no values for yet.
-pub(super) async fn pending(area: &Area, conn: &impl GenericClient, name: &TableName) -> Attempt<Vec<Box<str>>> {
+pub(super) async fn pending(
+    area: &Area,
+    conn: &impl GenericClient,
+    name: &TableName,
+) -> Attempt<Vec<Box<str>>> {
     let stored = schema::get(area, conn, &pending_key(name)).await?;
-    Ok(stored.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+    Ok(stored
+        .and_then(|json| serde_json::from_str(&json).ok())
+        .unwrap_or_default())
 }
 
 /// Remembers which declared columns older entries have no values for.
@@ -100,10 +115,16 @@ pub(super) async fn filled(engine: &Engine, name: &TableName, columns: &[Box<str
     let at = |fault: Fault| fault.at(engine.place());
     let mut lent = engine.lend().await?;
     let transaction = lent.transaction().await.map_err(at)?;
-    schema::lock(&engine.area, &*transaction).await.map_err(at)?;
-    let mut waiting = pending(&engine.area, &*transaction, name).await.map_err(at)?;
+    schema::lock(&engine.area, &*transaction)
+        .await
+        .map_err(at)?;
+    let mut waiting = pending(&engine.area, &*transaction, name)
+        .await
+        .map_err(at)?;
     waiting.retain(|name| !columns.contains(name));
-    set_pending(&engine.area, &*transaction, name, &waiting).await.map_err(at)?;
+    set_pending(&engine.area, &*transaction, name, &waiting)
+        .await
+        .map_err(at)?;
     transaction.commit().await.map_err(|e| at(e.into()))
 }
 
@@ -120,7 +141,8 @@ async fn migrate(
     conn.batch_execute(&old.drop_rest()).await?;
     for column in stored.columns.iter().filter(|c| !spec.columns.contains(c)) {
         let column = declared_column(&column.name);
-        conn.batch_execute(&format!("ALTER TABLE {table} DROP COLUMN {column}")).await?;
+        conn.batch_execute(&format!("ALTER TABLE {table} DROP COLUMN {column}"))
+            .await?;
     }
     for (field, source) in spec.fields.iter().zip(&migration.fields) {
         let FieldSource::Added(value) = source else {
@@ -143,12 +165,16 @@ async fn migrate(
     for (column, source) in spec.columns.iter().zip(&migration.columns) {
         if source.is_none() {
             let name = declared_column(&column.name);
-            conn.batch_execute(&format!("ALTER TABLE {table} ADD COLUMN {name} JSONB")).await?;
+            conn.batch_execute(&format!("ALTER TABLE {table} ADD COLUMN {name} JSONB"))
+                .await?;
             waiting.push(column.name.clone());
         }
     }
     if old.address != new.address {
-        let rename = format!("ALTER TABLE {table} RENAME COLUMN {} TO {}", old.address, new.address);
+        let rename = format!(
+            "ALTER TABLE {table} RENAME COLUMN {} TO {}",
+            old.address, new.address
+        );
         conn.batch_execute(&rename).await?;
         move_rows(area, conn, spec).await?;
     }
@@ -163,8 +189,16 @@ async fn migrate(
 /// Gives all rows the places of their new addresses.
 async fn move_rows(area: &Area, conn: &impl GenericClient, spec: &TableSpec) -> Attempt<()> {
     let rows = Rows::new(area, spec.clone())?;
-    let Layout { table, address, fields, .. } = &rows.layout;
-    let fields: String = fields.iter().map(|field: &Ident| format!("{field}, ")).collect();
+    let Layout {
+        table,
+        address,
+        fields,
+        ..
+    } = &rows.layout;
+    let fields: String = fields
+        .iter()
+        .map(|field: &Ident| format!("{field}, "))
+        .collect();
     schema::ask(
         conn,
         &format!(
@@ -190,7 +224,12 @@ async fn move_rows(area: &Area, conn: &impl GenericClient, spec: &TableSpec) -> 
         let sql = format!(
             "UPDATE {table} AS t SET {address} = n.place FROM unnest($1, $2) AS n(at, place) WHERE t.ctid = n.at::tid"
         );
-        schema::ask(conn, &sql, &[(&at, Type::TEXT_ARRAY), (&places, Type::BYTEA_ARRAY)]).await?;
+        schema::ask(
+            conn,
+            &sql,
+            &[(&at, Type::TEXT_ARRAY), (&places, Type::BYTEA_ARRAY)],
+        )
+        .await?;
     }
 }
 
@@ -199,13 +238,21 @@ pub(super) async fn remove(engine: &Engine, name: &TableName) -> Result<bool> {
     let at = |fault: Fault| fault.at(engine.place());
     let mut lent = engine.lend().await?;
     let transaction = lent.transaction().await.map_err(at)?;
-    schema::lock(&engine.area, &*transaction).await.map_err(at)?;
-    let removed = schema::remove(&engine.area, &*transaction, name).await.map_err(at)?;
+    schema::lock(&engine.area, &*transaction)
+        .await
+        .map_err(at)?;
+    let removed = schema::remove(&engine.area, &*transaction, name)
+        .await
+        .map_err(at)?;
     if removed {
-        set_pending(&engine.area, &*transaction, name, &[]).await.map_err(at)?;
+        set_pending(&engine.area, &*transaction, name, &[])
+            .await
+            .map_err(at)?;
         let told = notices::of_table(engine.instance, name);
         let channel = notices::channel(&engine.area);
-        schema::notify(&*transaction, &channel, &told).await.map_err(at)?;
+        schema::notify(&*transaction, &channel, &told)
+            .await
+            .map_err(at)?;
     }
     transaction.commit().await.map_err(|e| at(e.into()))?;
     Ok(removed)

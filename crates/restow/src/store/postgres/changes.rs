@@ -28,7 +28,12 @@ const MAX_BYTES: u64 = 32 << 20;
 const CHUNK: u64 = 1_000;
 
 /// Writes entries, all or none.
-pub(super) async fn write(engine: &Engine, rows: &Rows, writes: &[Write], now: Millis) -> Result<()> {
+pub(super) async fn write(
+    engine: &Engine,
+    rows: &Rows,
+    writes: &[Write],
+    now: Millis,
+) -> Result<()> {
     for write in writes {
         rows.spec.check_key(&write.entry.id.address.key)?;
         if write.entry.size() > MAX_ENTRY {
@@ -39,14 +44,16 @@ pub(super) async fn write(engine: &Engine, rows: &Rows, writes: &[Write], now: M
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
     }
-    let batch = Batch::new(rows, writes)?;
+    let batch = Batch::new(writes);
     match batch.chunks.as_slice() {
         [] => Ok(()),
         [one] => {
             let (query, values) = put(engine, rows, one, now);
             let answer = engine.run(Way::Change, query, &values).await?;
-            if others(&answer)? {
-                engine.run(Way::Change, &rows.crowd, &crowd(rows, &batch.last, now)).await?;
+            if others(&answer)? || batch.has_variants() {
+                engine
+                    .run(Way::Change, &rows.crowd, &crowd(rows, &batch.last, now))
+                    .await?;
             }
             Ok(())
         }
@@ -62,7 +69,7 @@ struct Batch<'w> {
 }
 
 impl<'w> Batch<'w> {
-    fn new(_: &Rows, writes: &'w [Write]) -> Result<Self> {
+    fn new(writes: &'w [Write]) -> Self {
         let (mut seen, mut last) = (HashSet::new(), HashMap::new());
         let mut batch = Vec::with_capacity(writes.len());
         // Of several with one identity the last stays.
@@ -74,13 +81,16 @@ impl<'w> Batch<'w> {
                 batch.push((place, write));
             }
         }
-        batch.sort_unstable_by_key(|(place, write)| (*place, variant_bytes(write.entry.id.variant)));
+        batch
+            .sort_unstable_by_key(|(place, write)| (*place, variant_bytes(write.entry.id.variant)));
         let mut chunks: Vec<Vec<_>> = Vec::new();
         let mut bytes = 0;
         for one in batch {
             let size = one.1.entry.size();
             match chunks.last_mut() {
-                Some(chunk) if chunk.len() < MAX_ROWS && bytes + size <= MAX_BYTES => chunk.push(one),
+                Some(chunk) if chunk.len() < MAX_ROWS && bytes + size <= MAX_BYTES => {
+                    chunk.push(one)
+                }
                 _ => {
                     chunks.push(vec![one]);
                     bytes = 0;
@@ -88,7 +98,12 @@ impl<'w> Batch<'w> {
             }
             bytes += size;
         }
-        Ok(Self { chunks, last })
+        Self { chunks, last }
+    }
+
+    /// Tells whether there are several entries at one address.
+    fn has_variants(&self) -> bool {
+        self.chunks.iter().map(Vec::len).sum::<usize>() > self.last.len()
     }
 
     /// Writes all chunks in one transaction.
@@ -112,7 +127,7 @@ impl<'w> Batch<'w> {
         now: Millis,
     ) -> Result<(), Fault> {
         let transaction = lent.transaction().await?;
-        let mut crowded = false;
+        let mut crowded = self.has_variants();
         for chunk in &self.chunks {
             let (query, values) = put(engine, rows, chunk, now);
             let typed: Vec<_> = query.typed(&values).collect();
@@ -134,7 +149,10 @@ fn put<'r>(
     chunk: &[(Place, &Write)],
     now: Millis,
 ) -> (&'r Arc<Query>, Values) {
-    let addresses: Vec<&Address> = chunk.iter().map(|(_, write)| &write.entry.id.address).collect();
+    let addresses: Vec<&Address> = chunk
+        .iter()
+        .map(|(_, write)| &write.entry.id.address)
+        .collect();
     let told = notices::of_addresses(engine.instance, &rows.spec.name, addresses.iter().copied());
     let mut values = beginning(rows, now, told);
     let fences: Vec<_> = chunk
@@ -158,10 +176,16 @@ fn put<'r>(
     for (nth, field) in rows.spec.fields.iter().enumerate() {
         values.push(rows.field_values(&addresses, nth, field.kind()));
     }
-    column(&mut values, &addresses, |at| escape(at.key.query()).into_owned());
-    column(&mut values, &addresses, |at| escape(at.partition.as_str()).into_owned());
+    column(&mut values, &addresses, |at| {
+        escape(at.key.query()).into_owned()
+    });
+    column(&mut values, &addresses, |at| {
+        escape(at.partition.as_str()).into_owned()
+    });
     column(&mut values, chunk, |_| Generation::start().0.cast_signed());
-    column(&mut values, chunk, |(_, write)| Blob(write.entry.body.clone()));
+    column(&mut values, chunk, |(_, write)| {
+        Blob(write.entry.body.clone())
+    });
     (query, values)
 }
 
@@ -190,7 +214,12 @@ fn crowd(rows: &Rows, last: &HashMap<Place, Variant>, now: Millis) -> Values {
 }
 
 /// Puts new metas on the entries that are still the ones read; returns how many.
-pub(super) async fn renew(engine: &Engine, rows: &Rows, renewals: &[Renewal], now: Millis) -> Result<u64> {
+pub(super) async fn renew(
+    engine: &Engine,
+    rows: &Rows,
+    renewals: &[Renewal],
+    now: Millis,
+) -> Result<u64> {
     let mut seen = HashSet::new();
     let mut puts = Vec::with_capacity(renewals.len());
     for Renewal { id, read, meta } in renewals {
@@ -210,13 +239,20 @@ pub(super) async fn renew(engine: &Engine, rows: &Rows, renewals: &[Renewal], no
     let told = notices::of_addresses(engine.instance, &rows.spec.name, addresses);
     let mut values = beginning(rows, now, told);
     push_rows(&mut values, &puts);
-    column(&mut values, &reads, |read: &Generation| read.0.cast_signed());
+    column(&mut values, &reads, |read: &Generation| {
+        read.0.cast_signed()
+    });
     push_meta(&mut values, rows, &mut puts);
     number(&engine.run(Way::Once, &rows.renew, &values).await?)
 }
 
 /// Deletes every variant at each address; returns at how many addresses one was retained.
-pub(super) async fn delete(engine: &Engine, rows: &Rows, at: &[Address], now: Millis) -> Result<u64> {
+pub(super) async fn delete(
+    engine: &Engine,
+    rows: &Rows,
+    at: &[Address],
+    now: Millis,
+) -> Result<u64> {
     for address in at {
         rows.spec.check_key(&address.key)?;
     }
@@ -243,7 +279,12 @@ pub(super) async fn delete(engine: &Engine, rows: &Rows, at: &[Address], now: Mi
 }
 
 /// Deletes up to `limit` of the entries that a filter covers.
-pub(super) async fn clear(engine: &Engine, rows: &Rows, filter: &Filter, limit: u64) -> Result<u64> {
+pub(super) async fn clear(
+    engine: &Engine,
+    rows: &Rows,
+    filter: &Filter,
+    limit: u64,
+) -> Result<u64> {
     let mut lent = engine.lend().await?;
     let mut removed = 0;
     // Who asks for it wants it gone, also what others have in hand: that is waited for in the end.
@@ -279,7 +320,10 @@ pub(super) async fn sweep(engine: &Engine, rows: &Rows, limit: u64, now: Millis)
             Box::new(rows.horizon(now).0),
             Box::new(i64::try_from(chunk).unwrap_or(i64::MAX)),
         ];
-        let n = lent.ask(&query, &values).await.map_err(|f| f.at(engine.place()))?;
+        let n = lent
+            .ask(&query, &values)
+            .await
+            .map_err(|f| f.at(engine.place()))?;
         let n = number(&n)?;
         removed += n;
         if n < chunk {
@@ -321,7 +365,11 @@ async fn remove(
         next + 2,
         table = rows.layout.table
     );
-    let types = filter.types.iter().cloned().chain([Type::INT8, Type::TEXT, Type::TEXT_ARRAY]);
+    let types = filter
+        .types
+        .iter()
+        .cloned()
+        .chain([Type::INT8, Type::TEXT, Type::TEXT_ARRAY]);
     let query = Query::new(sql, types.collect::<Vec<_>>());
     let mut values = filter.values();
     values.push(Box::new(i64::try_from(chunk).unwrap_or(i64::MAX)));
@@ -351,6 +399,9 @@ fn beginning(rows: &Rows, now: Millis, told: Vec<String>) -> Values {
 pub(super) fn number(answer: &[Row]) -> Result<u64> {
     let number = answer.first().and_then(|row| row.try_get::<_, i64>(0).ok());
     number.map(i64::cast_unsigned).ok_or_else(|| {
-        Error::new(ErrorKind::Store, "PostgreSQL gave another answer than was asked for")
+        Error::new(
+            ErrorKind::Store,
+            "PostgreSQL gave another answer than was asked for",
+        )
     })
 }

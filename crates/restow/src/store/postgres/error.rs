@@ -17,9 +17,12 @@ pub(super) type Attempt<T> = Result<T, Fault>;
 impl Fault {
     /// Tells whether it was the order of locks that failed, and the same may succeed now. Nothing of it was done.
     pub(super) fn is_conflict(&self) -> bool {
-        [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE]
-            .iter()
-            .any(|state| self.state() == Some(state))
+        [
+            SqlState::T_R_DEADLOCK_DETECTED,
+            SqlState::T_R_SERIALIZATION_FAILURE,
+        ]
+        .iter()
+        .any(|state| self.state() == Some(state))
     }
 
     /// Tells whether the connection is gone, so that another has to be made.
@@ -32,9 +35,12 @@ impl Fault {
 
     /// Tells whether the server does not know a statement that was prepared, or knows another by its name: there is a pooler between.
     pub(super) fn is_pooled(&self) -> bool {
-        [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT]
-            .iter()
-            .any(|state| self.state() == Some(state))
+        [
+            SqlState::INVALID_SQL_STATEMENT_NAME,
+            SqlState::DUPLICATE_PSTATEMENT,
+        ]
+        .iter()
+        .any(|state| self.state() == Some(state))
     }
 
     /// Tells whether a prepared statement no longer fits the table.
@@ -75,7 +81,9 @@ fn describe(state: Option<&SqlState>, place: &str) -> (ErrorKind, String) {
     let Some(state) = state else {
         return (
             ErrorKind::Store,
-            format!("{place} cannot be reached; check that the server runs and takes connections there"),
+            format!(
+                "{place} cannot be reached; check that the server runs and takes connections there"
+            ),
         );
     };
     let code = state.code();
@@ -90,7 +98,9 @@ fn describe(state: Option<&SqlState>, place: &str) -> (ErrorKind, String) {
         ),
         "53300" => (
             ErrorKind::Busy,
-            format!("{place} has no connection left; lower pool= or raise max_connections of the server"),
+            format!(
+                "{place} has no connection left; lower pool= or raise max_connections of the server"
+            ),
         ),
         "57P01" | "57P02" | "57P03" => (
             ErrorKind::Store,
@@ -98,11 +108,15 @@ fn describe(state: Option<&SqlState>, place: &str) -> (ErrorKind, String) {
         ),
         "25006" => (
             ErrorKind::ReadOnly,
-            format!("{place} is a replica that cannot be written to; name the primary server, or both with target_session_attrs=read-write"),
+            format!(
+                "{place} is a replica that cannot be written to; name the primary server, or both with target_session_attrs=read-write"
+            ),
         ),
         "42501" => (
             ErrorKind::ReadOnly,
-            format!("{place} does not let this role do that; grant it the right, or have a database administrator make the tables"),
+            format!(
+                "{place} does not let this role do that; grant it the right, or have a database administrator make the tables"
+            ),
         ),
         "53100" => (
             ErrorKind::Store,
@@ -114,11 +128,15 @@ fn describe(state: Option<&SqlState>, place: &str) -> (ErrorKind, String) {
         ),
         "42P07" => (
             ErrorKind::Name,
-            format!("{place} has a table or view of this name that is no repository's; choose another name, or another schema= or prefix="),
+            format!(
+                "{place} has a table or view of this name that is no repository's; choose another name, or another schema= or prefix="
+            ),
         ),
         "3D000" => (
             ErrorKind::Config,
-            format!("{place} names a database that is not there; make it with createdb, or name another"),
+            format!(
+                "{place} names a database that is not there; make it with createdb, or name another"
+            ),
         ),
         _ if code.starts_with("28") => (
             ErrorKind::Config,
@@ -134,7 +152,10 @@ fn describe(state: Option<&SqlState>, place: &str) -> (ErrorKind, String) {
 
 /// What a server says when it ends a connection.
 fn ends(state: &SqlState) -> bool {
-    matches!(state.code(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03") || state.code().starts_with("08")
+    matches!(
+        state.code(),
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03"
+    ) || state.code().starts_with("08")
 }
 
 fn is_io(e: &tokio_postgres::Error) -> bool {

@@ -101,7 +101,11 @@ impl Layout {
             name,
             address: address_column(&spec.fields),
             fields: spec.fields.iter().map(|f| field_column(f.name())).collect(),
-            columns: spec.columns.iter().map(|c| declared_column(&c.name)).collect(),
+            columns: spec
+                .columns
+                .iter()
+                .map(|c| declared_column(&c.name))
+                .collect(),
             kinds: spec.fields.iter().map(Field::kind).collect(),
             area: area.clone(),
         }
@@ -109,8 +113,14 @@ impl Layout {
 
     /// Checks that no name is so long that PostgreSQL would cut it.
     pub(super) fn check(&self) -> Result<()> {
-        let names = [&self.name, &self.view].into_iter().chain(&self.fields).chain(&self.columns);
-        match names.into_iter().find(|name| name.as_str().len() > MAX_NAME) {
+        let names = [&self.name, &self.view]
+            .into_iter()
+            .chain(&self.fields)
+            .chain(&self.columns);
+        match names
+            .into_iter()
+            .find(|name| name.as_str().len() > MAX_NAME)
+        {
             None => Ok(()),
             Some(long) => Err(Error::new(
                 ErrorKind::Name,
@@ -130,7 +140,11 @@ impl Layout {
             .map(|(name, kind)| format!("{name} {}, ", sql_type(*kind)))
             .collect();
         // Of one type that tells the integer 1 from the text "1".
-        let columns: String = self.columns.iter().map(|c| format!("{c} JSONB, ")).collect();
+        let columns: String = self
+            .columns
+            .iter()
+            .map(|c| format!("{c} JSONB, "))
+            .collect();
         let (table, address) = (&self.table, &self.address);
         format!(
             "CREATE TABLE {table} ({address} BYTEA NOT NULL, variant BYTEA NOT NULL, generation BIGINT NOT NULL, \
@@ -171,7 +185,10 @@ impl Layout {
     pub(super) fn create_budget_index(&self) -> String {
         let index = self.index("used_at");
         if self.budgeted {
-            format!("CREATE INDEX IF NOT EXISTS {index} ON {} (used_at, size);", self.table)
+            format!(
+                "CREATE INDEX IF NOT EXISTS {index} ON {} (used_at, size);",
+                self.table
+            )
         } else {
             format!("DROP INDEX IF EXISTS {}.{index};", self.area.schema)
         }
@@ -181,8 +198,15 @@ impl Layout {
     pub(super) fn drop_rest(&self) -> String {
         let mut sql = format!("DROP VIEW IF EXISTS {}.{};", self.area.schema, self.view);
         let names = ["key", "expires_at", "tags", "used_at"].map(str::to_owned);
-        for name in names.into_iter().chain(self.columns.iter().map(ToString::to_string)) {
-            sql += &format!("DROP INDEX IF EXISTS {}.{};", self.area.schema, self.index(&name));
+        for name in names
+            .into_iter()
+            .chain(self.columns.iter().map(ToString::to_string))
+        {
+            sql += &format!(
+                "DROP INDEX IF EXISTS {}.{};",
+                self.area.schema,
+                self.index(&name)
+            );
         }
         sql
     }
@@ -206,9 +230,25 @@ impl Layout {
         let mut shown: Vec<String> = self.fields.iter().map(ToString::to_string).collect();
         shown.push("nullif(query, '') AS query, nullif(partition, '') AS partition".to_owned());
         shown.push("nullif(encode(variant, 'hex'), '') AS variant, label, status, url".to_owned());
-        shown.extend(["stored_at", "checked_at", "changed_at", "expires_at", "used_at"].map(iso));
-        shown.extend(self.columns.iter().map(|c| format!("{c} #>> '{{}}' AS {c}")));
-        shown.push("size, tags, encode(headers, 'escape') AS headers, encode(body, 'escape') AS body".to_owned());
+        shown.extend(
+            [
+                "stored_at",
+                "checked_at",
+                "changed_at",
+                "expires_at",
+                "used_at",
+            ]
+            .map(iso),
+        );
+        shown.extend(
+            self.columns
+                .iter()
+                .map(|c| format!("{c} #>> '{{}}' AS {c}")),
+        );
+        shown.push(
+            "size, tags, encode(headers, 'escape') AS headers, encode(body, 'escape') AS body"
+                .to_owned(),
+        );
         format!(
             "CREATE VIEW {}.{} AS SELECT {} FROM {} WHERE expires_at > extract(epoch FROM now()) * 1000;",
             self.area.schema,
@@ -235,7 +275,10 @@ pub(super) fn indexed(column: &Ident) -> String {
 
 /// Returns the column that addresses of these fields are found by.
 pub(super) fn address_column(fields: &[Field]) -> Ident {
-    let names: Vec<_> = fields.iter().map(|f| format!("{:?} {}", f.name(), sql_type(f.kind()))).collect();
+    let names: Vec<_> = fields
+        .iter()
+        .map(|f| format!("{:?} {}", f.name(), sql_type(f.kind())))
+        .collect();
     let digest = xxh3_64(names.join(",").as_bytes());
     Ident::new(&format!("restow_key_{:08x}", digest >> 32))
 }
@@ -265,7 +308,9 @@ fn column_name(prefix: &str, name: &str) -> Ident {
     while let Some(rest) = without(bare, "field_").or_else(|| without(bare, "column_")) {
         bare = rest;
     }
-    if FIXED.iter().any(|fixed| bare.eq_ignore_ascii_case(fixed)) || without(bare, "restow_").is_some() {
+    if FIXED.iter().any(|fixed| bare.eq_ignore_ascii_case(fixed))
+        || without(bare, "restow_").is_some()
+    {
         Ident::new(&format!("{prefix}{name}"))
     } else {
         Ident::new(name)
@@ -303,15 +348,26 @@ mod tests {
             assert_eq!(field_column(name).as_str(), field);
             assert_eq!(declared_column(name).as_str(), column);
             assert!(seen.insert(field.to_lowercase()), "{field}");
-            assert!(field == column || seen.insert(column.to_lowercase()), "{column}");
+            assert!(
+                field == column || seen.insert(column.to_lowercase()),
+                "{column}"
+            );
         }
     }
 
     #[test]
     fn names_that_would_be_cut_are_refused() {
-        let spec = TableSpec::new(&"n".repeat(48), [Field::text(&"f".repeat(48))]).unwrap();
-        Layout::of(&Area::new("restow", "short_"), &spec).check().unwrap();
-        let error = Layout::of(&Area::new("restow", &"p".repeat(16)), &spec).check().unwrap_err();
+        let spec = TableSpec::new(
+            &"n".repeat(48),
+            [Field::new("f".repeat(48), FieldKind::Text)],
+        )
+        .unwrap();
+        Layout::of(&Area::new("restow", "short_"), &spec)
+            .check()
+            .unwrap();
+        let error = Layout::of(&Area::new("restow", &"p".repeat(16)), &spec)
+            .check()
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Name);
     }
 

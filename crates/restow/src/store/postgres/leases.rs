@@ -35,10 +35,15 @@ impl PostgresLeases {
              SELECT true, fence FROM taken UNION ALL \
              SELECT false, until FROM {leases} WHERE repository = $1 AND place = $2 AND NOT EXISTS (SELECT FROM taken)"
         );
-        let release = format!("UPDATE {leases} SET free = true WHERE repository = $1 AND place = $2 AND fence = $3");
+        let release = format!(
+            "UPDATE {leases} SET free = true WHERE repository = $1 AND place = $2 AND fence = $3"
+        );
         Self {
             acquire: Arc::new(Query::new(
-                acquire.replace("$5::regclass", &format!("'{}'::regclass", fences.replace('\'', "''"))),
+                acquire.replace(
+                    "$5::regclass",
+                    &format!("'{}'::regclass", fences.replace('\'', "''")),
+                ),
                 [Type::TEXT, Type::BYTEA, Type::INT8, Type::INT8],
             )),
             release: Arc::new(Query::new(release, [Type::TEXT, Type::BYTEA, Type::INT8])),
@@ -56,7 +61,10 @@ impl Leases for PostgresLeases {
         now: Millis,
     ) -> BoxFuture<'a, Result<Lease>> {
         let until = now.plus(hold);
-        let (query, key) = (self.acquire.clone(), (table.as_str().to_owned(), Place::of(at)));
+        let (query, key) = (
+            self.acquire.clone(),
+            (table.as_str().to_owned(), Place::of(at)),
+        );
         Box::pin(self.engine.change(move |engine| async move {
             loop {
                 let values: Values = vec![
@@ -66,10 +74,18 @@ impl Leases for PostgresLeases {
                     Box::new(until.0),
                 ];
                 let answer = engine.run(Way::Once, &query, &values).await?;
-                let answer = answer.first().map(|row| (row.try_get(0), row.try_get::<_, i64>(1)));
+                let answer = answer
+                    .first()
+                    .map(|row| (row.try_get(0), row.try_get::<_, i64>(1)));
                 match answer {
-                    Some((Ok(true), Ok(fence))) => return Ok(Lease::Held(Fence(fence.cast_unsigned()))),
-                    Some((Ok(false), Ok(until))) => return Ok(Lease::Busy { until: Millis(until) }),
+                    Some((Ok(true), Ok(fence))) => {
+                        return Ok(Lease::Held(Fence(fence.cast_unsigned())));
+                    }
+                    Some((Ok(false), Ok(until))) => {
+                        return Ok(Lease::Busy {
+                            until: Millis(until),
+                        });
+                    }
                     // Somebody took it for the first time between the two looks; it is there at the next.
                     _ => {}
                 }
@@ -77,7 +93,12 @@ impl Leases for PostgresLeases {
         }))
     }
 
-    fn release<'a>(&'a self, table: &'a TableName, at: &'a Address, fence: Fence) -> BoxFuture<'a, Result<()>> {
+    fn release<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        fence: Fence,
+    ) -> BoxFuture<'a, Result<()>> {
         let values: Values = vec![
             Box::new(table.as_str().to_owned()),
             Box::new(Place::of(at)),

@@ -84,7 +84,11 @@ impl PostgresStore {
     /// The rows that a store finds its tables by are not among them: whoever opens a repository for the first time writes those.
     pub fn ddl(options: &PostgresOptions, tables: &[TableSpec]) -> String {
         let area = Area::new(&options.schema, &options.prefix);
-        let mut sql = format!("CREATE SCHEMA IF NOT EXISTS {};{}", area.schema, schema::create_own(&area));
+        let mut sql = format!(
+            "CREATE SCHEMA IF NOT EXISTS {};{}",
+            area.schema,
+            schema::create_own(&area)
+        );
         for spec in tables {
             let layout = Layout::of(&area, spec);
             sql += &layout.create_table();
@@ -114,7 +118,9 @@ impl Store for PostgresStore {
             spec.check()?;
             let named = |e: crate::Error| e.in_repository(spec.name.shared());
             let wanted = spec.clone();
-            let opened = self.engine.change(move |engine| async move { change::open(&engine, &wanted).await });
+            let opened = self
+                .engine
+                .change(move |engine| async move { change::open(&engine, &wanted).await });
             let rows = Rows::new(&self.engine.area, opened.await.map_err(named)?).map_err(named)?;
             Ok(Arc::new(PostgresTable::new(self.engine.clone(), rows)) as Arc<dyn Table>)
         })
@@ -124,13 +130,18 @@ impl Store for PostgresStore {
         Box::pin(async move {
             let at = |fault: Fault| fault.at(self.engine.place());
             let lent = self.engine.lend().await?;
-            schema::specs(&self.engine.area, lent.client().map_err(at)?).await.map_err(at)
+            schema::specs(&self.engine.area, lent.client().map_err(at)?)
+                .await
+                .map_err(at)
         })
     }
 
     fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
         let table = table.clone();
-        Box::pin(self.engine.change(move |engine| async move { change::remove(&engine, &table).await }))
+        Box::pin(
+            self.engine
+                .change(move |engine| async move { change::remove(&engine, &table).await }),
+        )
     }
 
     fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
@@ -146,7 +157,10 @@ impl Store for PostgresStore {
     }
 
     fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
-        Box::pin(self.engine.change(move |engine| async move { trim::trim(&engine, most, limit).await }))
+        Box::pin(
+            self.engine
+                .change(move |engine| async move { trim::trim(&engine, most, limit).await }),
+        )
     }
 
     fn commit(&self) -> BoxFuture<'_, Result<()>> {

@@ -62,7 +62,9 @@ pub(super) fn of_table(instance: u64, table: &TableName) -> Vec<String> {
 /// Reads a notice: what others changed, and nothing for one's own.
 fn read(instance: u64, notice: &str) -> Vec<Change> {
     let mut lines = notice.split('\n');
-    let whose = lines.next().and_then(|hex| u64::from_str_radix(hex, 16).ok());
+    let whose = lines
+        .next()
+        .and_then(|hex| u64::from_str_radix(hex, 16).ok());
     if whose == Some(instance) {
         return Vec::new();
     }
@@ -72,9 +74,10 @@ fn read(instance: u64, notice: &str) -> Vec<Change> {
     };
     let read = |line: &str| address(&STANDARD_NO_PAD.decode(line).ok()?);
     match lines.map(read).collect::<Option<Vec<_>>>() {
-        Some(all) if !all.is_empty() => {
-            all.into_iter().map(|at| Change::Address(table.clone(), at)).collect()
-        }
+        Some(all) if !all.is_empty() => all
+            .into_iter()
+            .map(|at| Change::Address(table.clone(), at))
+            .collect(),
         _ => vec![Change::Table(table)],
     }
 }
@@ -158,7 +161,8 @@ fn bytes(at: &Address) -> Vec<u8> {
 
 fn address(bytes: &[u8]) -> Option<Address> {
     let (length, rest) = bytes.split_first_chunk()?;
-    let (key, partition) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+    let (key, partition) =
+        rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
     Some(Address {
         key: RawKey::from_bytes(key).ok()?,
         partition: Partition::parse(std::str::from_utf8(partition).ok()?).ok()?,
@@ -213,8 +217,14 @@ mod tests {
     #[test]
     fn what_cannot_be_read_means_everything() {
         for notice in ["", "x", "zz\ntracks", "0001", "0001\nrestow_x"] {
-            assert!(matches!(read(2, notice)[..], [Change::Everything]), "{notice:?}");
+            assert!(
+                matches!(read(2, notice)[..], [Change::Everything]),
+                "{notice:?}"
+            );
         }
-        assert!(matches!(read(2, "0001\ntracks\n***")[..], [Change::Table(_)]));
+        assert!(matches!(
+            read(2, "0001\ntracks\n***")[..],
+            [Change::Table(_)]
+        ));
     }
 }

@@ -148,10 +148,12 @@ impl PostgresOptions {
                 _ => options.set(name, value)?,
             }
         }
-        options.server.ssl_mode(ssl_mode.unwrap_or_else(|| match is_here(&options.server) {
-            true => SslMode::Disable,
-            false => SslMode::Prefer,
-        }));
+        options
+            .server
+            .ssl_mode(ssl_mode.unwrap_or_else(|| match is_here(&options.server) {
+                true => SslMode::Disable,
+                false => SslMode::Prefer,
+            }));
         for replica in replicas {
             let replica = options.replica_at(replica)?;
             options.replicas.push(replica);
@@ -164,9 +166,15 @@ impl PostgresOptions {
             ("schema", schema) => self.schema = name_part("schema", schema, 63)?,
             ("prefix", prefix) => self.prefix = name_part("prefix", prefix, 24)?,
             ("pool", number) => {
-                self.pool = number.parse().ok().filter(|n| (3..=1_000).contains(n)).ok_or_else(|| {
-                    config(format!("pool={number} is not a number of connections; write one from 3 to 1000"))
-                })?;
+                self.pool = number
+                    .parse()
+                    .ok()
+                    .filter(|n| (3..=1_000).contains(n))
+                    .ok_or_else(|| {
+                        config(format!(
+                            "pool={number} is not a number of connections; write one from 3 to 1000"
+                        ))
+                    })?;
             }
             ("timeout", text) => self.timeout = duration(text)?,
             ("pgbouncer", "true") => self.statements = Statements::Unnamed,
@@ -208,11 +216,19 @@ impl PostgresOptions {
 
     /// The server again, at another place.
     fn replica_at(&self, place: &str) -> Result<Config> {
-        let wrong = || config(format!("replica={place} is not a place; write replica=host:port"));
+        let wrong = || {
+            config(format!(
+                "replica={place} is not a place; write replica=host:port"
+            ))
+        };
         let (host, port) = place.rsplit_once(':').unwrap_or((place, "5432"));
         let mut replica = Config::new();
         replica
-            .host(if host.is_empty() { return Err(wrong()) } else { host })
+            .host(if host.is_empty() {
+                return Err(wrong());
+            } else {
+                host
+            })
             .port(port.parse().map_err(|_| wrong())?)
             .ssl_mode(self.server.get_ssl_mode());
         if let Some(user) = self.server.get_user() {
@@ -232,7 +248,9 @@ impl PostgresOptions {
         let password = match &self.password {
             Password::Usual => env::var("PGPASSWORD").ok(),
             Password::Env(name) => Some(env::var(&**name).map_err(|_| {
-                config(format!("the environment variable {name} is not set; set it to the password"))
+                config(format!(
+                    "the environment variable {name} is not set; set it to the password"
+                ))
             })?),
             Password::File(path) => {
                 let text = fs::read_to_string(path).map_err(|e| {
@@ -281,7 +299,10 @@ impl fmt::Display for PostgresOptions {
             write!(f, "/{}", encode(name))?;
         }
         let mut mark = '?';
-        for (name, value, usual) in [("schema", &self.schema, Self::SCHEMA), ("prefix", &self.prefix, "")] {
+        for (name, value, usual) in [
+            ("schema", &self.schema, Self::SCHEMA),
+            ("prefix", &self.prefix, ""),
+        ] {
             if **value != *usual {
                 write!(f, "{mark}{name}={}", encode(value))?;
                 mark = '&';
@@ -309,7 +330,9 @@ fn is_here(server: &Config) -> bool {
     server.get_hosts().iter().all(|host| match host {
         Host::Tcp(name) => {
             name == "localhost"
-                || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+                || name
+                    .parse::<std::net::IpAddr>()
+                    .is_ok_and(|ip| ip.is_loopback())
         }
         #[cfg(unix)]
         Host::Unix(_) => true,
@@ -335,14 +358,20 @@ fn name_part(what: &str, name: &str, most: usize) -> Result<Box<str>> {
     if !(least..=most).contains(&name.len()) || name.chars().any(char::is_control) || reserved {
         return Err(Error::new(
             ErrorKind::Name,
-            format!("{what}={name} cannot be used; use {least} to {most} bytes without control characters, not beginning with pg_"),
+            format!(
+                "{what}={name} cannot be used; use {least} to {most} bytes without control characters, not beginning with pg_"
+            ),
         ));
     }
     Ok(name.into())
 }
 
 fn duration(text: &str) -> Result<Duration> {
-    let wrong = || config(format!("timeout={text} is not a length of time; write it like timeout=250ms or timeout=5s"));
+    let wrong = || {
+        config(format!(
+            "timeout={text} is not a length of time; write it like timeout=250ms or timeout=5s"
+        ))
+    };
     let (number, unit) = match text.strip_suffix("ms") {
         Some(number) => (number, 1),
         None => (text.strip_suffix('s').ok_or_else(wrong)?, 1_000),
@@ -370,11 +399,26 @@ mod tests {
     fn urls_name_the_place_and_never_the_password() {
         for (url, shown) in [
             ("postgres://db", "postgres://db"),
-            ("postgresql://me:a%2Fb@db:6543/api", "postgres://me@db:6543/api"),
-            ("postgres://me@a:1,b:2/x?target_session_attrs=read-write", "postgres://me@a:1,b:2/x"),
-            ("postgres://me@%2Frun%2Fpg:5433/x", "postgres://me@%2Frun%2Fpg:5433/x"),
-            ("postgres://db/x?prefix=a%20b&schema=s", "postgres://db/x?schema=s&prefix=a%20b"),
-            ("postgres://db/x?replica=r1:1&replica=r2&pool=4&timeout=250ms&pgbouncer=true", "postgres://db/x"),
+            (
+                "postgresql://me:a%2Fb@db:6543/api",
+                "postgres://me@db:6543/api",
+            ),
+            (
+                "postgres://me@a:1,b:2/x?target_session_attrs=read-write",
+                "postgres://me@a:1,b:2/x",
+            ),
+            (
+                "postgres://me@%2Frun%2Fpg:5433/x",
+                "postgres://me@%2Frun%2Fpg:5433/x",
+            ),
+            (
+                "postgres://db/x?prefix=a%20b&schema=s",
+                "postgres://db/x?schema=s&prefix=a%20b",
+            ),
+            (
+                "postgres://db/x?replica=r1:1&replica=r2&pool=4&timeout=250ms&pgbouncer=true",
+                "postgres://db/x",
+            ),
         ] {
             let options = PostgresOptions::parse(url).unwrap();
             assert_eq!(options.to_string(), shown, "{url}");
@@ -386,23 +430,70 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_and_the_password_is_not() {
         for (url, kind, names) in [
-            ("postgres://me:hunter2@db/x?schemas=a", ErrorKind::Config, "did you mean \"schema\""),
-            ("postgres://me:hunter2@db:port/x", ErrorKind::Config, "cannot be read"),
-            ("postgres://me:hunter2@db/x?pool=2", ErrorKind::Config, "pool=2"),
-            ("postgres://me:hunter2@db/x?timeout=5", ErrorKind::Config, "timeout=5"),
-            ("postgres://me:hunter2@db/x?timeout=0s", ErrorKind::Config, "timeout=0s"),
-            ("postgres://me:hunter2@db/x?sslmode=allow", ErrorKind::Config, "sslmode=allow"),
-            ("postgres://me:hunter2@db/x?durability=no", ErrorKind::Config, "durability=no"),
-            ("postgres://me:hunter2@db/x?replica=:1", ErrorKind::Config, "host:port"),
-            ("postgres://me:hunter2@db/x?schema=pg_x", ErrorKind::Name, "pg_x"),
-            ("postgres://me:hunter2@db/x?schema=", ErrorKind::Name, "1 to 63"),
-            ("postgres://me:hunter2@db/x?memory=1MiB", ErrorKind::Unsupported, "memory tier"),
+            (
+                "postgres://me:hunter2@db/x?schemas=a",
+                ErrorKind::Config,
+                "did you mean \"schema\"",
+            ),
+            (
+                "postgres://me:hunter2@db:port/x",
+                ErrorKind::Config,
+                "cannot be read",
+            ),
+            (
+                "postgres://me:hunter2@db/x?pool=2",
+                ErrorKind::Config,
+                "pool=2",
+            ),
+            (
+                "postgres://me:hunter2@db/x?timeout=5",
+                ErrorKind::Config,
+                "timeout=5",
+            ),
+            (
+                "postgres://me:hunter2@db/x?timeout=0s",
+                ErrorKind::Config,
+                "timeout=0s",
+            ),
+            (
+                "postgres://me:hunter2@db/x?sslmode=allow",
+                ErrorKind::Config,
+                "sslmode=allow",
+            ),
+            (
+                "postgres://me:hunter2@db/x?durability=no",
+                ErrorKind::Config,
+                "durability=no",
+            ),
+            (
+                "postgres://me:hunter2@db/x?replica=:1",
+                ErrorKind::Config,
+                "host:port",
+            ),
+            (
+                "postgres://me:hunter2@db/x?schema=pg_x",
+                ErrorKind::Name,
+                "pg_x",
+            ),
+            (
+                "postgres://me:hunter2@db/x?schema=",
+                ErrorKind::Name,
+                "1 to 63",
+            ),
+            (
+                "postgres://me:hunter2@db/x?memory=1MiB",
+                ErrorKind::Unsupported,
+                "memory tier",
+            ),
             ("mysql://me:hunter2@db/x", ErrorKind::Config, "postgres://"),
         ] {
             let error = PostgresOptions::parse(url).unwrap_err();
             assert_eq!(error.kind(), kind, "{url}");
             assert!(error.to_string().contains(names), "{error}");
-            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+            assert!(
+                !format!("{error} {error:?}").contains("hunter2"),
+                "{error:?}"
+            );
         }
     }
 

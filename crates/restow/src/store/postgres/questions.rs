@@ -61,7 +61,10 @@ pub(super) async fn read_many(
     for chunk in places.chunks(MANY) {
         let values: Values = vec![Box::new(chunk.to_vec()), Box::new(rows.horizon(now).0)];
         for row in engine.ask(Way::Read, rows.read_many(parts), values).await? {
-            let place = row.len().checked_sub(1).and_then(|last| row.try_get(last).ok());
+            let place = row
+                .len()
+                .checked_sub(1)
+                .and_then(|last| row.try_get(last).ok());
             let Some(place) = place.and_then(Place::read) else {
                 continue;
             };
@@ -84,9 +87,17 @@ pub(super) async fn read_many(
 }
 
 /// Counts the entries selected.
-pub(super) async fn count(engine: &Engine, rows: &Rows, which: &Selection, now: Millis) -> Result<u64> {
+pub(super) async fn count(
+    engine: &Engine,
+    rows: &Rows,
+    which: &Selection,
+    now: Millis,
+) -> Result<u64> {
     let filter = Filter::new(rows, which, now);
-    let sql = format!("SELECT count(*) FROM {} WHERE {}", rows.layout.table, filter.sql);
+    let sql = format!(
+        "SELECT count(*) FROM {} WHERE {}",
+        rows.layout.table, filter.sql
+    );
     let query = Query::new(sql, filter.types.clone());
     number(&ask(engine, &query, &filter.values()).await?)
 }
@@ -114,7 +125,10 @@ pub(super) async fn partitions(engine: &Engine, rows: &Rows) -> Result<Vec<(Part
 pub(super) async fn stats(engine: &Engine, rows: &Rows, now: Millis) -> Result<Stats> {
     let mut lent = engine.lend().await?;
     let sample = Sample::of(engine, &mut lent, &rows.layout.table).await?;
-    let spans: Vec<_> = Ages::SPANS.iter().map(|span| span.as_millis().to_string()).collect();
+    let spans: Vec<_> = Ages::SPANS
+        .iter()
+        .map(|span| span.as_millis().to_string())
+        .collect();
     let spans = format!("ARRAY[{}]::float8[]", spans.join(", "));
     let sql = format!(
         "SELECT width_bucket(greatest($1::float8 - stored_at, 0), {spans}), \
@@ -131,11 +145,25 @@ pub(super) async fn stats(engine: &Engine, rows: &Rows, now: Millis) -> Result<S
         Box::new(now.0),
         Box::new(rows.horizon(now).0),
     ];
-    let groups = lent.ask(&query, &values).await.map_err(|f| f.at(engine.place()))?;
+    let groups = lent
+        .ask(&query, &values)
+        .await
+        .map_err(|f| f.at(engine.place()))?;
     let (mut stats, mut ages) = (Stats::default(), Ages::default());
     for group in &groups {
-        let time = |column| group.try_get::<_, Option<i64>>(column).ok().flatten().map(Millis);
-        let of = |column| group.try_get::<_, i64>(column).unwrap_or_default().cast_unsigned();
+        let time = |column| {
+            group
+                .try_get::<_, Option<i64>>(column)
+                .ok()
+                .flatten()
+                .map(Millis)
+        };
+        let of = |column| {
+            group
+                .try_get::<_, i64>(column)
+                .unwrap_or_default()
+                .cast_unsigned()
+        };
         let span = |column| {
             let span = group.try_get::<_, Option<i32>>(column).ok().flatten()?;
             usize::try_from(span).ok()
@@ -170,10 +198,18 @@ pub(super) async fn stats(engine: &Engine, rows: &Rows, now: Millis) -> Result<S
 pub(super) async fn held(engine: &Engine, table: &str) -> Result<(u64, u64)> {
     let mut lent = engine.lend().await?;
     let sample = Sample::of(engine, &mut lent, table).await?;
-    let sql = format!("SELECT count(*), coalesce(sum(size), 0)::int8 FROM {table} {}", sample.clause());
-    let answer = lent.ask(&Query::new(sql, []), &Values::new()).await.map_err(|f| f.at(engine.place()))?;
+    let sql = format!(
+        "SELECT count(*), coalesce(sum(size), 0)::int8 FROM {table} {}",
+        sample.clause()
+    );
+    let answer = lent
+        .ask(&Query::new(sql, []), &Values::new())
+        .await
+        .map_err(|f| f.at(engine.place()))?;
     let of = |column| {
-        let number = answer.first().and_then(|row| row.try_get::<_, i64>(column).ok());
+        let number = answer
+            .first()
+            .and_then(|row| row.try_get::<_, i64>(column).ok());
         sample.scale(number.unwrap_or_default().cast_unsigned())
     };
     Ok((of(0), of(1)))
@@ -186,10 +222,19 @@ struct Sample {
 
 impl Sample {
     async fn of(engine: &Engine, lent: &mut Lent, table: &str) -> Result<Self> {
-        let query = Query::new("SELECT pg_relation_size(to_regclass($1))".to_owned(), [Type::TEXT]);
+        let query = Query::new(
+            "SELECT pg_relation_size(to_regclass($1))".to_owned(),
+            [Type::TEXT],
+        );
         let values: Values = vec![Box::new(table.to_owned())];
-        let answer = lent.ask(&query, &values).await.map_err(|f| f.at(engine.place()))?;
-        let size = answer.first().and_then(|row| row.try_get::<_, Option<i64>>(0).ok()).flatten();
+        let answer = lent
+            .ask(&query, &values)
+            .await
+            .map_err(|f| f.at(engine.place()))?;
+        let size = answer
+            .first()
+            .and_then(|row| row.try_get::<_, Option<i64>>(0).ok())
+            .flatten();
         let size = size.unwrap_or_default();
         let percent = match size {
             ..=COUNTED => 100.0,
@@ -279,7 +324,9 @@ pub(super) fn scan<'a>(
 
 async fn ask(engine: &Engine, query: &Query, values: &Values) -> Result<Vec<Row>> {
     let mut lent = engine.lend().await?;
-    lent.ask(query, values).await.map_err(|f| f.at(engine.place()))
+    lent.ask(query, values)
+        .await
+        .map_err(|f| f.at(engine.place()))
 }
 
 fn add(shares: &mut [Share; 5], span: Option<usize>, more: Share) {

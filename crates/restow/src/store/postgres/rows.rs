@@ -112,7 +112,11 @@ impl Rows {
         // What is stored is nobody's business in a log.
         tracing::warn!(repository = %self.spec.name, "a stored entry is damaged; it counts as a miss and is removed");
         let variant: &[u8] = row.try_get(0).unwrap_or_default();
-        notices.damaged.push((place, variant.to_owned(), row.try_get(1).unwrap_or_default()));
+        notices.damaged.push((
+            place,
+            variant.to_owned(),
+            row.try_get(1).unwrap_or_default(),
+        ));
     }
 
     /// Makes the entry of a row, and tells when it was used; `None` where anything in it does not verify.
@@ -209,8 +213,18 @@ impl Rows {
     }
 
     /// The values of a field's column, of many entries.
-    pub(super) fn field_values(&self, keys: &[&Address], nth: usize, kind: FieldKind) -> Box<dyn ToSql + Sync + Send> {
-        let value = |at: &&Address| at.key.fields().nth(nth).map_or(FieldValue::Absent, FieldRef::to_value);
+    pub(super) fn field_values(
+        &self,
+        keys: &[&Address],
+        nth: usize,
+        kind: FieldKind,
+    ) -> Box<dyn ToSql + Sync + Send> {
+        let value = |at: &&Address| {
+            at.key
+                .fields()
+                .nth(nth)
+                .map_or(FieldValue::Absent, FieldRef::to_value)
+        };
         match kind {
             FieldKind::Integer => Box::new(
                 keys.iter()
@@ -264,16 +278,26 @@ pub(super) fn push_meta(values: &mut Values, rows: &Rows, puts: &mut [Put<'_>]) 
     column(values, puts, |p| p.meta.checked_at.0);
     column(values, puts, |p| p.meta.changed_at.0);
     column(values, puts, |p| p.meta.expires_at.0);
-    column(values, puts, |p| i64::try_from(p.meta.size()).unwrap_or(i64::MAX));
+    column(values, puts, |p| {
+        i64::try_from(p.meta.size()).unwrap_or(i64::MAX)
+    });
     column(values, puts, |p| i32::from(p.meta.head.status().as_u16()));
     column(values, puts, |p| p.meta.label.as_deref().map(text));
     column(values, puts, |p| p.meta.head.url().map(text));
     column(values, puts, |p| Json::of_tags(&p.meta.tags));
-    let facts: Vec<_> = puts.iter_mut().map(|p| std::mem::take(&mut p.facts)).collect();
+    let facts: Vec<_> = puts
+        .iter_mut()
+        .map(|p| std::mem::take(&mut p.facts))
+        .collect();
     values.push(Box::new(facts));
     column(values, puts, |p| Blob(p.meta.head.lines().clone()));
     for nth in 0..rows.layout.columns.len() {
-        column(values, puts, |p| p.meta.columns.get(nth).and_then(|v| Json::of_value(v.as_ref())));
+        column(values, puts, |p| {
+            p.meta
+                .columns
+                .get(nth)
+                .and_then(|v| Json::of_value(v.as_ref()))
+        });
     }
 }
 
@@ -299,7 +323,10 @@ impl<'r> Reader<'r> {
 
     /// `None` where it is no text.
     fn text(&mut self) -> Option<Option<Arc<str>>> {
-        Some(self.take::<Option<&str>>()?.map(|text| unescape(text).into()))
+        Some(
+            self.take::<Option<&str>>()?
+                .map(|text| unescape(text).into()),
+        )
     }
 
     fn columns(&mut self, number: usize) -> Option<Arc<[FieldValue]>> {

@@ -32,14 +32,19 @@ pub(super) fn create_own(area: &Area) -> String {
 pub(super) async fn initialise(engine: &Engine) -> Result<()> {
     let at = |fault: Fault| fault.at(engine.place());
     let mut lent = engine.lend().await?;
-    if let Some(format) = format(&engine.area, lent.client().map_err(at)?).await.map_err(at)? {
+    if let Some(format) = format(&engine.area, lent.client().map_err(at)?)
+        .await
+        .map_err(at)?
+    {
         return check_format(engine.place(), format);
     }
     let transaction = lent.transaction().await.map_err(at)?;
     lock(&engine.area, &*transaction).await.map_err(at)?;
     create(&engine.area, &*transaction).await.map_err(at)?;
     transaction.commit().await.map_err(|e| at(e.into()))?;
-    let made = format(&engine.area, lent.client().map_err(at)?).await.map_err(at)?;
+    let made = format(&engine.area, lent.client().map_err(at)?)
+        .await
+        .map_err(at)?;
     check_format(engine.place(), made.unwrap_or_default())
 }
 
@@ -71,7 +76,8 @@ async fn create(area: &Area, conn: &impl GenericClient) -> Attempt<()> {
     .await?;
     // Who may not make a schema may not say "if it is not there" either.
     if schema.first().and_then(|row| row.try_get::<_, i64>(0).ok()) == Some(0) {
-        conn.batch_execute(&format!("CREATE SCHEMA {}", area.schema)).await?;
+        conn.batch_execute(&format!("CREATE SCHEMA {}", area.schema))
+            .await?;
     }
     conn.batch_execute(&create_own(area)).await?;
     let mut secret = [0_u8; 32];
@@ -80,7 +86,10 @@ async fn create(area: &Area, conn: &impl GenericClient) -> Attempt<()> {
             .with_source(std::io::Error::other(e.to_string()))
     })?;
     for (key, value) in [("format", FORMAT.to_string()), ("secret", hex(&secret))] {
-        let sql = format!("INSERT INTO {} VALUES ($1, $2) ON CONFLICT DO NOTHING", area.own("meta"));
+        let sql = format!(
+            "INSERT INTO {} VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            area.own("meta")
+        );
         ask(conn, &sql, &[(&key, Type::TEXT), (&value, Type::TEXT)]).await?;
     }
     Ok(())
@@ -89,7 +98,12 @@ async fn create(area: &Area, conn: &impl GenericClient) -> Attempt<()> {
 /// Waits until nobody else changes what tables there are, until the end of the transaction.
 pub(super) async fn lock(area: &Area, conn: &impl GenericClient) -> Attempt<()> {
     let number = area.number().cast_signed();
-    ask(conn, "SELECT pg_advisory_xact_lock($1)", &[(&number, Type::INT8)]).await?;
+    ask(
+        conn,
+        "SELECT pg_advisory_xact_lock($1)",
+        &[(&number, Type::INT8)],
+    )
+    .await?;
     Ok(())
 }
 
@@ -97,9 +111,14 @@ pub(super) async fn lock(area: &Area, conn: &impl GenericClient) -> Attempt<()> 
 pub(super) async fn secret(engine: &Engine) -> Result<[u8; 32]> {
     let at = |fault: Fault| fault.at(engine.place());
     let lent = engine.lend().await?;
-    let stored = get(&engine.area, lent.client().map_err(at)?, "secret").await.map_err(at)?;
+    let stored = get(&engine.area, lent.client().map_err(at)?, "secret")
+        .await
+        .map_err(at)?;
     stored.as_deref().and_then(unhex).ok_or_else(|| {
-        let message = format!("{} has lost its secret; restore the database, or begin a new schema", engine.place());
+        let message = format!(
+            "{} has lost its secret; restore the database, or begin a new schema",
+            engine.place()
+        );
         Error::new(ErrorKind::Corrupt, message)
     })
 }
@@ -116,23 +135,39 @@ pub(super) async fn specs(area: &Area, conn: &impl GenericClient) -> Attempt<Vec
 }
 
 /// Returns the spec of a table.
-pub(super) async fn spec(area: &Area, conn: &impl GenericClient, name: &TableName) -> Attempt<Option<TableSpec>> {
+pub(super) async fn spec(
+    area: &Area,
+    conn: &impl GenericClient,
+    name: &TableName,
+) -> Attempt<Option<TableSpec>> {
     let stored = get(area, conn, &key(name)).await?;
     Ok(stored.map(|json| declared::read(&json)).transpose()?)
 }
 
 /// Remembers the spec of a table.
-pub(super) async fn remember(area: &Area, conn: &impl GenericClient, spec: &TableSpec) -> Attempt<()> {
+pub(super) async fn remember(
+    area: &Area,
+    conn: &impl GenericClient,
+    spec: &TableSpec,
+) -> Attempt<()> {
     set(area, conn, &key(&spec.name), Some(&declared::write(spec))).await
 }
 
 /// Forgets the spec of a table.
-pub(super) async fn forget(area: &Area, conn: &impl GenericClient, name: &TableName) -> Attempt<()> {
+pub(super) async fn forget(
+    area: &Area,
+    conn: &impl GenericClient,
+    name: &TableName,
+) -> Attempt<()> {
     set(area, conn, &key(name), None).await
 }
 
 /// Makes the table of a spec, with all that belongs to it.
-pub(super) async fn create_table(area: &Area, conn: &impl GenericClient, spec: &TableSpec) -> Attempt<()> {
+pub(super) async fn create_table(
+    area: &Area,
+    conn: &impl GenericClient,
+    spec: &TableSpec,
+) -> Attempt<()> {
     let layout = Layout::of(area, spec);
     conn.batch_execute(&layout.create_table()).await?;
     conn.batch_execute(&layout.create_rest()).await?;
@@ -140,24 +175,38 @@ pub(super) async fn create_table(area: &Area, conn: &impl GenericClient, spec: &
 }
 
 /// Removes a table with all that belongs to it.
-pub(super) async fn remove(area: &Area, conn: &impl GenericClient, name: &TableName) -> Attempt<bool> {
+pub(super) async fn remove(
+    area: &Area,
+    conn: &impl GenericClient,
+    name: &TableName,
+) -> Attempt<bool> {
     let Some(spec) = spec(area, conn, name).await? else {
         return Ok(false);
     };
-    conn.batch_execute(&Layout::of(area, &spec).drop_all()).await?;
+    conn.batch_execute(&Layout::of(area, &spec).drop_all())
+        .await?;
     forget(area, conn, name).await?;
     Ok(true)
 }
 
 /// Returns what is remembered under a key.
-pub(super) async fn get(area: &Area, conn: &impl GenericClient, key: &str) -> Attempt<Option<String>> {
+pub(super) async fn get(
+    area: &Area,
+    conn: &impl GenericClient,
+    key: &str,
+) -> Attempt<Option<String>> {
     let sql = format!("SELECT value FROM {} WHERE key = $1", area.own("meta"));
     let rows = ask(conn, &sql, &[(&key, Type::TEXT)]).await?;
     Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
 }
 
 /// Remembers a value under a key, or forgets it.
-pub(super) async fn set(area: &Area, conn: &impl GenericClient, key: &str, value: Option<&str>) -> Attempt<()> {
+pub(super) async fn set(
+    area: &Area,
+    conn: &impl GenericClient,
+    key: &str,
+    value: Option<&str>,
+) -> Attempt<()> {
     let meta = area.own("meta");
     match value {
         None => {
@@ -165,7 +214,9 @@ pub(super) async fn set(area: &Area, conn: &impl GenericClient, key: &str, value
             ask(conn, &sql, &[(&key, Type::TEXT)]).await?;
         }
         Some(value) => {
-            let sql = format!("INSERT INTO {meta} VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+            let sql = format!(
+                "INSERT INTO {meta} VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+            );
             ask(conn, &sql, &[(&key, Type::TEXT), (&value, Type::TEXT)]).await?;
         }
     }
@@ -174,8 +225,15 @@ pub(super) async fn set(area: &Area, conn: &impl GenericClient, key: &str, value
 
 /// Tells whether there is a table, view or index of this quoted name.
 pub(super) async fn exists(conn: &impl GenericClient, name: &str) -> Attempt<bool> {
-    let rows = ask(conn, "SELECT to_regclass($1) IS NOT NULL", &[(&name, Type::TEXT)]).await?;
-    Ok(rows.first().is_some_and(|row| row.try_get(0).unwrap_or_default()))
+    let rows = ask(
+        conn,
+        "SELECT to_regclass($1) IS NOT NULL",
+        &[(&name, Type::TEXT)],
+    )
+    .await?;
+    Ok(rows
+        .first()
+        .is_some_and(|row| row.try_get(0).unwrap_or_default()))
 }
 
 /// Tells others of the end of the transaction.
@@ -185,7 +243,12 @@ pub(super) async fn notify(
     notices: &[String],
 ) -> Attempt<()> {
     let sql = "SELECT count(pg_notify($1, p)) FROM unnest($2) AS p";
-    ask(conn, sql, &[(&channel, Type::TEXT), (&notices, Type::TEXT_ARRAY)]).await?;
+    ask(
+        conn,
+        sql,
+        &[(&channel, Type::TEXT), (&notices, Type::TEXT_ARRAY)],
+    )
+    .await?;
     Ok(())
 }
 
@@ -209,7 +272,10 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<_> = text.chars().map(|c| c.to_digit(16)).collect::<Option<_>>()?;
+    let digits: Vec<_> = text
+        .chars()
+        .map(|c| c.to_digit(16))
+        .collect::<Option<_>>()?;
     let byte = |pair: &[u32]| match pair {
         [high, low] => u8::try_from(high * 16 + low).ok(),
         _ => None,

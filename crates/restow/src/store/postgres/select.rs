@@ -87,7 +87,12 @@ impl Filter {
 
     fn condition(&mut self, rows: &Rows, condition: &Condition) {
         let (name, value) = (&*condition.name, condition.value.as_ref());
-        if let Some(nth) = rows.spec.fields.iter().position(|field| field.name() == name) {
+        if let Some(nth) = rows
+            .spec
+            .fields
+            .iter()
+            .position(|field| field.name() == name)
+        {
             self.field(rows, nth, value);
             return;
         }
@@ -99,7 +104,8 @@ impl Filter {
     }
 
     fn field(&mut self, rows: &Rows, nth: usize, value: FieldRef<'_>) {
-        let (Some(field), Some(column)) = (rows.spec.fields.get(nth), rows.layout.fields.get(nth)) else {
+        let (Some(field), Some(column)) = (rows.spec.fields.get(nth), rows.layout.fields.get(nth))
+        else {
             return self.never();
         };
         if value.kind().is_some_and(|kind| kind != field.kind()) {

@@ -60,14 +60,21 @@ pub(super) fn put(layout: &Layout, spec: &TableSpec, leases: Option<&str>) -> Qu
              JOIN {leases} AS l ON l.repository = $5 AND l.place = w.place ORDER BY l.place FOR SHARE OF l), "
         );
     }
-    let row = [(layout.address.to_string(), Type::BYTEA_ARRAY), ("variant".to_owned(), Type::BYTEA_ARRAY)];
-    let fields = layout.fields.iter().zip(spec.fields.iter()).map(|(column, field)| {
-        let ty = match field.kind() {
-            FieldKind::Text => Type::TEXT_ARRAY,
-            FieldKind::Integer => Type::INT8_ARRAY,
-        };
-        (column.to_string(), ty)
-    });
+    let row = [
+        (layout.address.to_string(), Type::BYTEA_ARRAY),
+        ("variant".to_owned(), Type::BYTEA_ARRAY),
+    ];
+    let fields = layout
+        .fields
+        .iter()
+        .zip(spec.fields.iter())
+        .map(|(column, field)| {
+            let ty = match field.kind() {
+                FieldKind::Text => Type::TEXT_ARRAY,
+                FieldKind::Integer => Type::INT8_ARRAY,
+            };
+            (column.to_string(), ty)
+        });
     let rest = [
         ("query", Type::TEXT_ARRAY),
         ("partition", Type::TEXT_ARRAY),
@@ -75,10 +82,18 @@ pub(super) fn put(layout: &Layout, spec: &TableSpec, leases: Option<&str>) -> Qu
         ("body", Type::BYTEA_ARRAY),
     ];
     let rest = rest.map(|(name, ty)| (name.to_owned(), ty));
-    let columns: Vec<_> = row.into_iter().chain(meta(layout)).chain(fields).chain(rest).collect();
+    let columns: Vec<_> = row
+        .into_iter()
+        .chain(meta(layout))
+        .chain(fields)
+        .chain(rest)
+        .collect();
     let names: Vec<_> = columns.iter().map(|(name, _)| name.as_str()).collect();
     let names = names.join(", ");
-    let arrays: Vec<_> = (types.len() + 1..).zip(&columns).map(|(n, _)| format!("${n}")).collect();
+    let arrays: Vec<_> = (types.len() + 1..)
+        .zip(&columns)
+        .map(|(n, _)| format!("${n}"))
+        .collect();
     types.extend(columns.iter().map(|(_, ty)| ty.clone()));
     let set: Vec<_> = meta(layout)
         .map(|(name, _)| name)
@@ -118,7 +133,10 @@ pub(super) fn crowd(layout: &Layout) -> Query {
          WHERE r.rank > 1 AND (r.rank > $4 OR r.expires_at <= $3) \
          AND t.{address} = r.place AND t.variant = r.variant AND t.generation = r.generation"
     );
-    Query::new(sql, [Type::BYTEA_ARRAY, Type::BYTEA_ARRAY, Type::INT8, Type::INT8])
+    Query::new(
+        sql,
+        [Type::BYTEA_ARRAY, Type::BYTEA_ARRAY, Type::INT8, Type::INT8],
+    )
 }
 
 /// Puts new metas on the entries that are still the ones read. Parameters: horizon, now, channel, notices; places, variants, generations
@@ -134,10 +152,15 @@ pub(super) fn renew(layout: &Layout) -> Query {
         Type::INT8_ARRAY,
     ];
     let columns: Vec<_> = meta(layout).collect();
-    let arrays: Vec<_> = (5..5 + 3 + columns.len()).map(|n| format!("${n}")).collect();
+    let arrays: Vec<_> = (5..5 + 3 + columns.len())
+        .map(|n| format!("${n}"))
+        .collect();
     types.extend(columns.iter().map(|(_, ty)| ty.clone()));
     let names: Vec<_> = columns.iter().map(|(name, _)| name.as_str()).collect();
-    let set: Vec<_> = names.iter().map(|name| format!("{name} = n.{name}")).collect();
+    let set: Vec<_> = names
+        .iter()
+        .map(|name| format!("{name} = n.{name}"))
+        .collect();
     let sql = format!(
         "WITH done AS (UPDATE {table} AS t SET {}, used_at = $2, generation = t.generation + 1 \
          FROM unnest({}) AS n(place, variant, read, {}) \
@@ -176,7 +199,10 @@ pub(super) fn delete_rows(layout: &Layout) -> Query {
          SELECT count(*) FROM gone",
         layout.table, layout.address
     );
-    Query::new(sql, [Type::BYTEA_ARRAY, Type::BYTEA_ARRAY, Type::INT8_ARRAY])
+    Query::new(
+        sql,
+        [Type::BYTEA_ARRAY, Type::BYTEA_ARRAY, Type::INT8_ARRAY],
+    )
 }
 
 /// Writes uses. Parameters: places, variants, moments. Rows that somebody else has in hand are left.
@@ -188,13 +214,17 @@ pub(super) fn used(layout: &Layout) -> Query {
          WHERE o.used_at < n.used FOR UPDATE OF o SKIP LOCKED) AS u \
          WHERE t.{address} = u.place AND t.variant = u.variant"
     );
-    Query::new(sql, [Type::BYTEA_ARRAY, Type::BYTEA_ARRAY, Type::INT8_ARRAY])
+    Query::new(
+        sql,
+        [Type::BYTEA_ARRAY, Type::BYTEA_ARRAY, Type::INT8_ARRAY],
+    )
 }
 
 /// The columns that an entry is made of, in the order in which they are read.
 pub(super) fn selected(layout: &Layout, parts: Parts) -> String {
     // Who wants a body alone pays for as few columns as can be.
-    let mut sql = "variant, generation, stored_at, checked_at, expires_at, used_at, facts".to_owned();
+    let mut sql =
+        "variant, generation, stored_at, checked_at, expires_at, used_at, facts".to_owned();
     if parts != Parts::Meta {
         sql += ", body";
     }
@@ -218,6 +248,11 @@ pub(super) fn selected_with_address(layout: &Layout, parts: Parts) -> String {
 
 /// The columns that a 304 may change.
 fn meta(layout: &Layout) -> impl Iterator<Item = (String, Type)> {
-    let declared = layout.columns.iter().map(|c| (c.to_string(), Type::JSONB_ARRAY));
-    META.into_iter().map(|(name, ty)| (name.to_owned(), ty)).chain(declared)
+    let declared = layout
+        .columns
+        .iter()
+        .map(|c| (c.to_string(), Type::JSONB_ARRAY));
+    META.into_iter()
+        .map(|(name, ty)| (name.to_owned(), ty))
+        .chain(declared)
 }

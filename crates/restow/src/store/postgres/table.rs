@@ -103,7 +103,8 @@ impl Table for PostgresTable {
         Answer::later(async move {
             self.engine.check_open()?;
             let mut notices = Notices::default();
-            let found = questions::read_many(&self.engine, &self.rows, at, parts, now, &mut notices).await;
+            let found =
+                questions::read_many(&self.engine, &self.rows, at, parts, now, &mut notices).await;
             self.heed(notices, now);
             found.map_err(|e| self.named(e))
         })
@@ -111,17 +112,23 @@ impl Table for PostgresTable {
 
     fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>> {
         let entries = entries.to_vec();
-        self.changing(move |engine, rows| async move { changes::write(&engine, &rows, &entries, now).await })
+        self.changing(move |engine, rows| async move {
+            changes::write(&engine, &rows, &entries, now).await
+        })
     }
 
     fn renew<'a>(&'a self, renewals: &'a [Renewal], now: Millis) -> Answer<'a, Result<u64>> {
         let renewals = renewals.to_vec();
-        self.changing(move |engine, rows| async move { changes::renew(&engine, &rows, &renewals, now).await })
+        self.changing(move |engine, rows| async move {
+            changes::renew(&engine, &rows, &renewals, now).await
+        })
     }
 
     fn delete<'a>(&'a self, at: &'a [Address], now: Millis) -> Answer<'a, Result<u64>> {
         let at = at.to_vec();
-        self.changing(move |engine, rows| async move { changes::delete(&engine, &rows, &at, now).await })
+        self.changing(
+            move |engine, rows| async move { changes::delete(&engine, &rows, &at, now).await },
+        )
     }
 
     fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>> {
@@ -138,13 +145,17 @@ impl Table for PostgresTable {
         now: Millis,
     ) -> Answer<'a, Result<u64>> {
         let filter = Filter::new(&self.rows, which, now);
-        self.changing(move |engine, rows| async move { changes::clear(&engine, &rows, &filter, limit).await })
+        self.changing(move |engine, rows| async move {
+            changes::clear(&engine, &rows, &filter, limit).await
+        })
     }
 
     fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
         self.changing(move |engine, rows| async move {
             let ended: Values = vec![Box::new(now.minus(leases::REMEMBERED).0)];
-            engine.run(Way::Once, &leases::forget(&engine.area), &ended).await?;
+            engine
+                .run(Way::Once, &leases::forget(&engine.area), &ended)
+                .await?;
             let past = changes::sweep(&engine, &rows, limit, now).await?;
             Ok(past + trim::sweep(&engine, &rows, limit - past).await?)
         })
@@ -167,13 +178,17 @@ impl Table for PostgresTable {
             let at = |fault: Fault| self.named(fault.at(self.engine.place()));
             let lent = self.engine.lend().await?;
             let client = lent.client().map_err(at)?;
-            change::pending(&self.engine.area, client, &self.rows.spec.name).await.map_err(at)
+            change::pending(&self.engine.area, client, &self.rows.spec.name)
+                .await
+                .map_err(at)
         })
     }
 
     fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
         let columns = columns.to_vec();
-        self.changing(move |engine, rows| async move { change::filled(&engine, &rows.spec.name, &columns).await })
+        self.changing(move |engine, rows| async move {
+            change::filled(&engine, &rows.spec.name, &columns).await
+        })
     }
 
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {

@@ -74,22 +74,40 @@ impl Ranked {
 async fn ranked(engine: &Engine, in_order: bool) -> Result<Vec<Ranked>> {
     let at = |fault: Fault| fault.at(engine.place());
     let mut lent = engine.lend().await?;
-    let specs = schema::specs(&engine.area, lent.client().map_err(at)?).await.map_err(at)?;
+    let specs = schema::specs(&engine.area, lent.client().map_err(at)?)
+        .await
+        .map_err(at)?;
     let mut tables = Vec::new();
     for spec in specs {
         let layout = Layout::of(&engine.area, &spec);
-        if !schema::exists(lent.client().map_err(at)?, &layout.table).await.map_err(at)? {
+        if !schema::exists(lent.client().map_err(at)?, &layout.table)
+            .await
+            .map_err(at)?
+        {
             continue;
         }
         if in_order && !spec.ranked {
             // Nobody who opened it since knew of a budget over all tables.
             let transaction = lent.transaction().await.map_err(at)?;
-            schema::lock(&engine.area, &*transaction).await.map_err(at)?;
-            if let Some(spec) = schema::spec(&engine.area, &*transaction, &spec.name).await.map_err(at)? {
-                let spec = TableSpec { ranked: true, ..spec };
+            schema::lock(&engine.area, &*transaction)
+                .await
+                .map_err(at)?;
+            if let Some(spec) = schema::spec(&engine.area, &*transaction, &spec.name)
+                .await
+                .map_err(at)?
+            {
+                let spec = TableSpec {
+                    ranked: true,
+                    ..spec
+                };
                 let index = Layout::of(&engine.area, &spec).create_budget_index();
-                transaction.batch_execute(&index).await.map_err(|e| at(e.into()))?;
-                schema::remember(&engine.area, &*transaction, &spec).await.map_err(at)?;
+                transaction
+                    .batch_execute(&index)
+                    .await
+                    .map_err(|e| at(e.into()))?;
+                schema::remember(&engine.area, &*transaction, &spec)
+                    .await
+                    .map_err(at)?;
             }
             transaction.commit().await.map_err(|e| at(e.into()))?;
         }
@@ -110,7 +128,12 @@ async fn remove(engine: &Engine, tables: &[Ranked], most: Budget, limit: u64) ->
         let chunk = CHUNK.min(limit - trimmed.removed);
         let mut next = BinaryHeap::new();
         for (number, table) in tables.iter().enumerate() {
-            next.extend(oldest(engine, number, table, chunk).await?.into_iter().map(Reverse));
+            next.extend(
+                oldest(engine, number, table, chunk)
+                    .await?
+                    .into_iter()
+                    .map(Reverse),
+            );
         }
         let mut gone: Vec<Vec<_>> = tables.iter().map(|_| Vec::new()).collect();
         let (mut entries, mut bytes) = (trimmed.entries, trimmed.bytes);
@@ -118,7 +141,9 @@ async fn remove(engine: &Engine, tables: &[Ranked], most: Budget, limit: u64) ->
             if most.allows(entries, bytes) {
                 break;
             }
-            let Some(Reverse(row)) = next.pop() else { break };
+            let Some(Reverse(row)) = next.pop() else {
+                break;
+            };
             entries = entries.saturating_sub(1);
             bytes = bytes.saturating_sub(row.size);
             if let Some(gone) = gone.get_mut(row.table) {
@@ -142,10 +167,18 @@ async fn remove(engine: &Engine, tables: &[Ranked], most: Budget, limit: u64) ->
     Ok(trimmed)
 }
 
-async fn oldest(engine: &Engine, number: usize, table: &Ranked, limit: u64) -> Result<Vec<Candidate>> {
+async fn oldest(
+    engine: &Engine,
+    number: usize,
+    table: &Ranked,
+    limit: u64,
+) -> Result<Vec<Candidate>> {
     let values: Values = vec![Box::new(i64::try_from(limit).unwrap_or(i64::MAX))];
     let mut lent = engine.lend().await?;
-    let rows = lent.ask(&table.oldest, &values).await.map_err(|f| f.at(engine.place()))?;
+    let rows = lent
+        .ask(&table.oldest, &values)
+        .await
+        .map_err(|f| f.at(engine.place()))?;
     let read = |row: &tokio_postgres::Row| {
         Some(Candidate {
             used_at: row.try_get(0).ok()?,

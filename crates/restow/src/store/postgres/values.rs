@@ -113,7 +113,9 @@ impl ToSql for Json {
 
 impl<'a> FromSql<'a> for Json {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Wrong> {
-        let text = raw.strip_prefix(&[1]).ok_or("an unknown version of jsonb")?;
+        let text = raw
+            .strip_prefix(&[1])
+            .ok_or("an unknown version of jsonb")?;
         Ok(Self(std::str::from_utf8(text)?.to_owned()))
     }
 

@@ -28,7 +28,8 @@ pub use query::{SqlRows, SqlValue};
 pub use salvage::{Salvage, Salvaged};
 
 use super::{
-    Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed, declared, ident,
+    Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed, declared,
+    ident,
 };
 use crate::{BoxFuture, BoxStream, Error, ErrorKind, Millis, Result};
 use engine::{Engine, Pace};

@@ -66,7 +66,11 @@ impl Accepted {
         let before = |orphans: &BTreeSet<u64>| orphans.first().is_some_and(|first| *first < number);
         if before(&self.orphans.borrow()) {
             // It is never closed: this holds it.
-            _ = self.orphans.subscribe().wait_for(|orphans| !before(orphans)).await;
+            _ = self
+                .orphans
+                .subscribe()
+                .wait_for(|orphans| !before(orphans))
+                .await;
         }
     }
 }
@@ -91,8 +95,8 @@ impl Drop for Ticket {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.accepted.orphans.send_if_modified(|orphans| {
-            !self.done.load(Relaxed) && orphans.insert(self.number)
-        });
+        self.accepted
+            .orphans
+            .send_if_modified(|orphans| !self.done.load(Relaxed) && orphans.insert(self.number));
     }
 }

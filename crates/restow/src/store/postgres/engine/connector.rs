@@ -5,8 +5,8 @@ use super::super::{
     options::{Durability, PostgresOptions, Statements},
 };
 use crate::{Error, ErrorKind, Result};
-use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
 use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use std::{
     fmt,
@@ -122,7 +122,9 @@ impl Connector {
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connector").field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("Connector")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
     }
 }
 
@@ -135,19 +137,27 @@ fn tls(server: &Config, roots: Option<&Path>) -> Result<MakeRustlsConnect> {
         .with_safe_default_protocol_versions()
         .map_err(wrong)?;
     let config = match roots {
-        Some(path) => builder.with_root_certificates(certificates(path)?).with_no_client_auth(),
+        Some(path) => builder
+            .with_root_certificates(certificates(path)?)
+            .with_no_client_auth(),
         // Nobody looks at them.
-        None if server.get_ssl_mode() == SslMode::Disable => {
-            builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-        }
-        None => builder.with_platform_verifier().map_err(wrong)?.with_no_client_auth(),
+        None if server.get_ssl_mode() == SslMode::Disable => builder
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth(),
+        None => builder
+            .with_platform_verifier()
+            .map_err(wrong)?
+            .with_no_client_auth(),
     };
     Ok(MakeRustlsConnect::new(config))
 }
 
 fn certificates(path: &Path) -> Result<RootCertStore> {
     let wrong = |e: Box<dyn std::error::Error + Send + Sync>| {
-        let message = format!("sslrootcert={} holds no certificates that can be read (PEM)", path.display());
+        let message = format!(
+            "sslrootcert={} holds no certificates that can be read (PEM)",
+            path.display()
+        );
         Error::new(ErrorKind::Config, message).with_source(e)
     };
     let mut roots = RootCertStore::empty();

@@ -32,7 +32,12 @@ struct Slot {
 }
 
 impl Lane {
-    pub(super) fn new(connector: Arc<Connector>, purpose: Use, connections: usize, patience: usize) -> Self {
+    pub(super) fn new(
+        connector: Arc<Connector>,
+        purpose: Use,
+        connections: usize,
+        patience: usize,
+    ) -> Self {
         Self {
             connector,
             purpose,
@@ -102,7 +107,11 @@ impl Lane {
         (best, free)
     }
 
-    async fn connect(&self, slot: &Slot, failed: &mut Option<(Instant, Error)>) -> Attempt<Arc<Link>> {
+    async fn connect(
+        &self,
+        slot: &Slot,
+        failed: &mut Option<(Instant, Error)>,
+    ) -> Attempt<Arc<Link>> {
         match self.connector.connect(self.purpose).await {
             Ok(client) => {
                 let link = Arc::new(Link::new(client));
@@ -112,7 +121,10 @@ impl Lane {
             }
             Err(fault) => {
                 let error = fault.at(self.connector.place());
-                *failed = Some((Instant::now(), Error::new(error.kind(), error.message().to_owned())));
+                *failed = Some((
+                    Instant::now(),
+                    Error::new(error.kind(), error.message().to_owned()),
+                ));
                 Err(error.into())
             }
         }
@@ -121,7 +133,10 @@ impl Lane {
     /// Lets go of all connections: each ends when the last question on it is answered.
     pub(super) fn close(&self) {
         for slot in &self.slots {
-            slot.link.write().unwrap_or_else(PoisonError::into_inner).take();
+            slot.link
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
         }
     }
 }

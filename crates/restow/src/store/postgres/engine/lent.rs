@@ -28,7 +28,11 @@ impl Lent {
     }
 
     /// Runs a statement and collects its rows.
-    pub(in super::super) async fn ask(&mut self, query: &Query, values: &Values) -> Attempt<Vec<Row>> {
+    pub(in super::super) async fn ask(
+        &mut self,
+        query: &Query,
+        values: &Values,
+    ) -> Attempt<Vec<Row>> {
         let typed: Vec<_> = query.typed(values).collect();
         self.busy = true;
         let rows = self.object()?.query_typed(&query.sql, &typed).await;

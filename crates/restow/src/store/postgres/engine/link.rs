@@ -90,7 +90,9 @@ impl Link {
             let statement = self.statement(query).await?;
             self.client.query_raw(&statement, plain(values)).await?
         } else {
-            self.client.query_typed_raw(&query.sql, query.typed(values)).await?
+            self.client
+                .query_typed_raw(&query.sql, query.typed(values))
+                .await?
         };
         let mut rows = pin!(rows);
         let mut all = Vec::new();
@@ -110,13 +112,17 @@ impl Link {
     }
 
     fn statements(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Statement>> {
-        self.statements.lock().unwrap_or_else(PoisonError::into_inner)
+        self.statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("open", &self.is_open()).finish_non_exhaustive()
+        f.debug_struct("Link")
+            .field("open", &self.is_open())
+            .finish_non_exhaustive()
     }
 }
 

@@ -23,12 +23,9 @@ use accepted::Accepted;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use lane::Lane;
 use link::Link;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
 use tokio::sync::watch;
 use tokio_postgres::Row;
@@ -44,8 +41,6 @@ const CHANGES: usize = 1;
 pub(super) enum Way {
     /// To a replica, where there is one.
     Read,
-    /// To the server, though it only reads.
-    Primary,
     /// To the server; done twice it does the same.
     Change,
     /// To the server; done twice it does something else.
@@ -80,7 +75,11 @@ impl Engine {
             let connector = Arc::new(Connector::new(&options, server)?);
             Ok(Lane::new(connector, Use::Keys, share, READS))
         };
-        let replicas = options.replicas.iter().map(replica).collect::<Result<_>>()?;
+        let replicas = options
+            .replicas
+            .iter()
+            .map(replica)
+            .collect::<Result<_>>()?;
         let manager = Manager::from_config(
             connector.config(Use::Any),
             connector.tls(),
@@ -96,7 +95,10 @@ impl Engine {
             .recycle_timeout(Some(options.timeout))
             .runtime(Runtime::Tokio1)
             .build()
-            .map_err(|e| Error::new(ErrorKind::Config, "the pool of connections cannot be made").with_source(e))?;
+            .map_err(|e| {
+                Error::new(ErrorKind::Config, "the pool of connections cannot be made")
+                    .with_source(e)
+            })?;
         let mut instance = [0; 8];
         getrandom::fill(&mut instance).map_err(|e| {
             Error::new(ErrorKind::Store, "the system has no random numbers")
@@ -125,10 +127,6 @@ impl Engine {
 
     pub(super) fn connector(&self) -> Arc<Connector> {
         self.connector.clone()
-    }
-
-    pub(super) fn timeout(&self) -> Duration {
-        self.options.timeout
     }
 
     /// Becomes true when the store is closed.
@@ -189,12 +187,13 @@ impl Engine {
         if way == Way::Read
             && let Some(replica) = self.replica()
             && let Ok(Ok(rows)) =
-                tokio::time::timeout_at(deadline, self.attempt(replica, query, values, &mut None)).await
+                tokio::time::timeout_at(deadline, self.attempt(replica, query, values, &mut None))
+                    .await
         {
             return Ok(rows);
         }
         let lane = match way {
-            Way::Read | Way::Primary => &self.reads,
+            Way::Read => &self.reads,
             Way::Change | Way::Once => &self.changes,
         };
         let (mut conflicts, mut losses) = (0, 0);
@@ -266,7 +265,11 @@ impl Engine {
     /// Lends a connection, for what takes long or several statements.
     pub(super) async fn lend(&self) -> Result<Lent> {
         self.check_open()?;
-        let object = self.pool.get().await.map_err(|e| Fault::from(e).at(&self.place))?;
+        let object = self
+            .pool
+            .get()
+            .await
+            .map_err(|e| Fault::from(e).at(&self.place))?;
         Ok(Lent::new(object, self.connector.clone()))
     }
 
@@ -277,13 +280,18 @@ impl Engine {
 
     /// Takes nothing more, and lets go of all connections. Returns whether it was open.
     pub(super) async fn close(self: &Arc<Self>) -> Result<()> {
-        let first = self.closed.send_if_modified(|closed| !std::mem::replace(closed, true));
+        let first = self
+            .closed
+            .send_if_modified(|closed| !std::mem::replace(closed, true));
         if !first {
             return Ok(());
         }
         self.settle().await;
         let flushed = self.uses.flush(self).await;
-        for lane in [&self.reads, &self.changes].into_iter().chain(&self.replicas) {
+        for lane in [&self.reads, &self.changes]
+            .into_iter()
+            .chain(&self.replicas)
+        {
             lane.close();
         }
         self.pool.close();

@@ -32,7 +32,12 @@ impl Uses {
     }
 
     /// Notes uses; returns whether it is time to write them.
-    pub(in super::super) fn note(&self, statement: &Arc<Query>, used: &[(Place, Variant)], now: Millis) -> bool {
+    pub(in super::super) fn note(
+        &self,
+        statement: &Arc<Query>,
+        used: &[(Place, Variant)],
+        now: Millis,
+    ) -> bool {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let table = noted.entry(statement.number()).or_insert_with(|| Noted {
             statement: statement.clone(),
@@ -54,7 +59,11 @@ impl Uses {
                 .map(|((_, variant), _)| super::super::values::variant_bytes(*variant))
                 .collect();
             let times: Vec<_> = rows.iter().map(|(_, at)| at.0).collect();
-            let values = vec![Box::new(places) as _, Box::new(variants) as _, Box::new(times) as _];
+            let values = vec![
+                Box::new(places) as _,
+                Box::new(variants) as _,
+                Box::new(times) as _,
+            ];
             match engine.run(Way::Once, &statement, &values).await {
                 // The table was removed since.
                 Err(error) if error.kind() == ErrorKind::NoSuchRepository => {}
