@@ -18,6 +18,8 @@ mod gate;
 pub mod github;
 pub mod httpbin;
 mod origin;
+#[cfg(target_os = "linux")]
+mod postgres;
 mod raw;
 mod relay;
 
@@ -26,5 +28,7 @@ pub use environment::python;
 pub use files::allow_files;
 pub use gate::Gate;
 pub use origin::{Call, Origin, Reply};
+#[cfg(target_os = "linux")]
+pub use postgres::Postgres;
 pub use raw::RawOrigin;
 pub use relay::Relay;

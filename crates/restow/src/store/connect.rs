@@ -14,6 +14,7 @@ use std::sync::Arc;
 /// | `sqlite://relative.db`, `sqlite:///absolute.db`, a bare path | a SQLite file, made where there is none |
 /// | `sqlite::memory:` | SQLite in memory, of this connection alone |
 /// | `sqlite::temp:` | a SQLite file of its own, removed at the end |
+/// | `postgres://user@host:port/database` | a PostgreSQL server, with the feature `postgres`: see `PostgresOptions::parse` |
 /// | `memory:` | memory of this process, 256 MiB unless told otherwise: `memory:?max_bytes=1GiB` |
 ///
 /// `damaged=quarantine` behind the URL of a SQLite file moves one that is too damaged to be opened out of the way: see
@@ -113,6 +114,8 @@ async fn open(url: &str) -> Result<Arc<dyn Store>> {
     match scheme(url) {
         Some("memory") => Ok(Arc::new(MemoryStore::new(MemoryOptions::parse(url)?))),
         Some("sqlite") | None => sqlite(url).await,
+        #[cfg(feature = "postgres")]
+        Some("postgres" | "postgresql") => postgres(url).await,
         Some(other) => {
             let message = format!(
                 "there is no store for {other:?} URLs in this build; there are {}",
@@ -127,6 +130,8 @@ async fn open(url: &str) -> Result<Arc<dyn Store>> {
 const SCHEMES: &[&str] = &[
     #[cfg(feature = "sqlite")]
     "sqlite:",
+    #[cfg(feature = "postgres")]
+    "postgres:",
     "memory:",
 ];
 
@@ -143,6 +148,14 @@ async fn sqlite(url: &str) -> Result<Arc<dyn Store>> {
         SCHEMES.join(", ")
     );
     Err(Error::new(ErrorKind::Unsupported, message))
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(url: &str) -> Result<Arc<dyn Store>> {
+    use super::postgres::{PostgresOptions, PostgresStore};
+    Ok(Arc::new(
+        PostgresStore::open(PostgresOptions::parse(url)?).await?,
+    ))
 }
 
 /// The scheme of a URL; `None` for a path. One letter is the drive of a Windows path.

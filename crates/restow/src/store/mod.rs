@@ -14,8 +14,12 @@ mod breaker;
 mod connect;
 mod ddl;
 pub(crate) mod declared;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod ident;
 mod lease;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod schema;
 mod spec;
 #[cfg(feature = "sqlite")]
@@ -29,6 +33,8 @@ pub(crate) use connect::{connect_with, tiered as with_tier};
 pub use ddl::ddl;
 pub use lease::{Fence, Lease, Leases};
 pub use memory::{MemoryOptions, MemoryStore};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use schema::{FieldSource, Migration, SchemaChange};
 pub use spec::{Budget, Column, Compression, OnSchemaChange, TableName, TableSpec};
 #[cfg(feature = "sqlite")]
@@ -51,7 +57,7 @@ use std::{
 /// is cancel-safe: dropped at any await it leaves no half entry, no lost permit and no deadlock. After `close`, every
 /// call answers [`ErrorKind::Closed`](crate::ErrorKind::Closed).
 pub trait Store: Debug + Display + Send + Sync + 'static {
-    /// Returns the kind of store, as in its URL's scheme: `memory`, `sqlite`.
+    /// Returns the kind of store, as in its URL's scheme: `memory`, `sqlite`, `postgres`.
     fn kind(&self) -> &'static str;
 
     /// Returns what it can do.

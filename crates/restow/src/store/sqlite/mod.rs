@@ -10,7 +10,6 @@ mod doctor;
 mod engine;
 mod error;
 pub(crate) mod foreign;
-mod ident;
 mod layout;
 mod leases;
 mod options;
@@ -32,7 +31,7 @@ pub use salvage::{Salvage, Salvaged};
 
 use super::{
     Budget, Capabilities, Change, Health, Leases, Store, Table, TableName, TableSpec, Trimmed,
-    declared,
+    declared, ident,
 };
 use crate::{BoxFuture, BoxStream, Error, ErrorKind, Millis, Result};
 use engine::{Engine, Pace};

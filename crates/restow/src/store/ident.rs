@@ -4,17 +4,17 @@ use std::fmt::{self, Write as _};
 
 /// An identifier of SQL; `Display` writes it quoted, so that no name can end the quotes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Ident(Box<str>);
+pub(crate) struct Ident(Box<str>);
 
 impl Ident {
     /// Holds any name without NUL: table names and the names of fields and columns hold no control characters.
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         debug_assert!(!name.contains('\0'), "SQL ends at NUL");
         Self(name.into())
     }
 
     /// Returns the name without quotes, to be bound as a value.
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -27,7 +27,7 @@ impl fmt::Display for Ident {
 
 /// A text literal, for the few statements that can bind nothing: triggers and views.
 #[derive(Debug)]
-pub(super) struct Literal<'a>(pub(super) &'a str);
+pub(crate) struct Literal<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Literal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,102 @@
+//! Changes that go on although nobody waits for them any more.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+use tokio::sync::watch;
+
+/// Changes whose callers are gone. A later change is answered after them, so that what was seen of one stays.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    next: AtomicU64,
+    orphans: watch::Sender<BTreeSet<u64>>,
+}
+
+/// Held by the task that makes a change.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    accepted: Arc<Accepted>,
+    number: u64,
+    done: Arc<AtomicBool>,
+}
+
+/// Held by who waits for it.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    accepted: Arc<Accepted>,
+    number: u64,
+    done: Arc<AtomicBool>,
+}
+
+impl Accepted {
+    pub(super) fn new() -> Self {
+        Self {
+            next: AtomicU64::new(0),
+            orphans: watch::Sender::new(BTreeSet::new()),
+        }
+    }
+
+    /// Begins a change.
+    pub(super) fn begin(self: &Arc<Self>) -> (Ticket, Waiter) {
+        let number = self.next.fetch_add(1, Relaxed);
+        let done = Arc::new(AtomicBool::new(false));
+        let ticket = Ticket {
+            accepted: self.clone(),
+            number,
+            done: done.clone(),
+        };
+        let waiter = Waiter {
+            accepted: self.clone(),
+            number,
+            done,
+        };
+        (ticket, waiter)
+    }
+
+    /// Waits for all changes without callers that were begun before now.
+    pub(super) async fn settle(&self) {
+        self.settle_before(self.next.load(Relaxed)).await;
+    }
+
+    async fn settle_before(&self, number: u64) {
+        let before = |orphans: &BTreeSet<u64>| orphans.first().is_some_and(|first| *first < number);
+        if before(&self.orphans.borrow()) {
+            // It is never closed: this holds it.
+            _ = self
+                .orphans
+                .subscribe()
+                .wait_for(|orphans| !before(orphans))
+                .await;
+        }
+    }
+}
+
+impl Waiter {
+    /// Waits for the changes without callers that were begun before this one.
+    pub(super) async fn settle(&self) {
+        self.accepted.settle_before(self.number).await;
+    }
+}
+
+// Both look and write within the lock of the set, so that a change is never taken for an orphan that has ended.
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.accepted.orphans.send_if_modified(|orphans| {
+            self.done.store(true, Relaxed);
+            orphans.remove(&self.number)
+        });
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.accepted
+            .orphans
+            .send_if_modified(|orphans| !self.done.load(Relaxed) && orphans.insert(self.number));
+    }
+}

@@ -1,0 +1,131 @@
+//! One connection, with the statements it has prepared.
+
+use super::super::values::Values;
+use futures_util::TryStreamExt;
+use std::{
+    collections::HashMap,
+    fmt,
+    pin::pin,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+use tokio_postgres::{
+    Client, Row, Statement,
+    types::{ToSql, Type},
+};
+
+/// A statement and the types of its parameters.
+#[derive(Debug)]
+pub(in super::super) struct Query {
+    number: u64,
+    pub(in super::super) sql: String,
+    pub(in super::super) types: Vec<Type>,
+}
+
+impl Query {
+    pub(in super::super) fn new(sql: String, types: impl Into<Vec<Type>>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            number: NEXT.fetch_add(1, Relaxed),
+            sql,
+            types: types.into(),
+        }
+    }
+
+    /// A number that no other statement has.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The values with their types.
+    pub(in super::super) fn typed<'v>(
+        &'v self,
+        values: &'v Values,
+    ) -> impl ExactSizeIterator<Item = (&'v (dyn ToSql + Sync), Type)> {
+        plain(values).zip(self.types.iter().cloned())
+    }
+}
+
+/// A connection that any number of tasks ask at once: their questions follow each other, and none waits for the answer of another.
+pub(in super::super) struct Link {
+    client: Client,
+    statements: Mutex<HashMap<u64, Statement>>,
+    /// It did not answer in time, and nobody should ask it any more.
+    stuck: AtomicBool,
+}
+
+impl Link {
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            client,
+            statements: Mutex::default(),
+            stuck: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        !self.client.is_closed() && !self.stuck.load(Relaxed)
+    }
+
+    /// Lets nobody ask it again.
+    pub(super) fn give_up(&self) {
+        self.stuck.store(true, Relaxed);
+    }
+
+    /// Forgets what it has prepared.
+    pub(super) fn forget(&self) {
+        self.statements().clear();
+    }
+
+    /// Runs a statement and collects its rows.
+    pub(super) async fn ask(
+        &self,
+        query: &Query,
+        values: &Values,
+        prepared: bool,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let rows = if prepared {
+            let statement = self.statement(query).await?;
+            self.client.query_raw(&statement, plain(values)).await?
+        } else {
+            self.client
+                .query_typed_raw(&query.sql, query.typed(values))
+                .await?
+        };
+        let mut rows = pin!(rows);
+        let mut all = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            all.push(row);
+        }
+        Ok(all)
+    }
+
+    async fn statement(&self, query: &Query) -> Result<Statement, tokio_postgres::Error> {
+        if let Some(statement) = self.statements().get(&query.number) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare_typed(&query.sql, &query.types).await?;
+        self.statements().insert(query.number, statement.clone());
+        Ok(statement)
+    }
+
+    fn statements(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Statement>> {
+        self.statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("open", &self.is_open())
+            .finish_non_exhaustive()
+    }
+}
+
+fn plain(values: &Values) -> impl ExactSizeIterator<Item = &(dyn ToSql + Sync)> {
+    values.iter().map(|value| &**value as &(dyn ToSql + Sync))
+}

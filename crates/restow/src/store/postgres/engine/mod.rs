@@ -1,0 +1,308 @@
+//! The connections of a store: those that are shared, those that are lent, and what goes on without a caller.
+
+mod accepted;
+mod connector;
+mod lane;
+mod lent;
+mod link;
+mod uses;
+
+pub(super) use connector::{Connector, Use};
+pub(super) use lent::Lent;
+pub(super) use link::Query;
+pub(super) use uses::Uses;
+
+use super::{
+    error::{Attempt, Fault, closed},
+    layout::Area,
+    options::PostgresOptions,
+    values::Values,
+};
+use crate::{Error, ErrorKind, Result};
+use accepted::Accepted;
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use lane::Lane;
+use link::Link;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+use tokio::sync::watch;
+use tokio_postgres::Row;
+
+/// A statement that met another's locks is tried so often.
+const TRIES: usize = 5;
+/// So many reads follow each other on a connection before another one is made; changes wait for the disk, and do not.
+const READS: usize = 4;
+const CHANGES: usize = 1;
+
+/// Where a statement goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To a replica, where there is one.
+    Read,
+    /// To the server; done twice it does the same.
+    Change,
+    /// To the server; done twice it does something else.
+    Once,
+}
+
+/// The connections of a store.
+#[derive(Debug)]
+pub(super) struct Engine {
+    options: PostgresOptions,
+    place: Box<str>,
+    pub(super) area: Area,
+    /// Tells this store's notices from those of others.
+    pub(super) instance: u64,
+    connector: Arc<Connector>,
+    reads: Lane,
+    changes: Lane,
+    replicas: Box<[Lane]>,
+    next_replica: AtomicUsize,
+    pool: Pool,
+    accepted: Arc<Accepted>,
+    pub(super) uses: Uses,
+    closed: watch::Sender<bool>,
+}
+
+impl Engine {
+    pub(super) fn new(mut options: PostgresOptions) -> Result<Self> {
+        options.resolve()?;
+        let connector = Arc::new(Connector::new(&options, &options.server)?);
+        let share = (options.pool / 4).max(1);
+        let replica = |server| {
+            let connector = Arc::new(Connector::new(&options, server)?);
+            Ok(Lane::new(connector, Use::Keys, share, READS))
+        };
+        let replicas = options
+            .replicas
+            .iter()
+            .map(replica)
+            .collect::<Result<_>>()?;
+        let manager = Manager::from_config(
+            connector.config(Use::Any),
+            connector.tls(),
+            ManagerConfig {
+                // It may have been lost while nobody had it.
+                recycling_method: RecyclingMethod::Verified,
+            },
+        );
+        let pool = Pool::builder(manager)
+            .max_size((options.pool - 2 * share).max(1))
+            .wait_timeout(Some(options.timeout))
+            .create_timeout(Some(options.timeout))
+            .recycle_timeout(Some(options.timeout))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|e| {
+                Error::new(ErrorKind::Config, "the pool of connections cannot be made")
+                    .with_source(e)
+            })?;
+        let mut instance = [0; 8];
+        getrandom::fill(&mut instance).map_err(|e| {
+            Error::new(ErrorKind::Store, "the system has no random numbers")
+                .with_source(std::io::Error::other(e.to_string()))
+        })?;
+        Ok(Self {
+            place: options.to_string().into(),
+            area: Area::new(&options.schema, &options.prefix),
+            instance: u64::from_be_bytes(instance),
+            reads: Lane::new(connector.clone(), Use::Keys, share, READS),
+            changes: Lane::new(connector.clone(), Use::Keys, share, CHANGES),
+            connector,
+            replicas,
+            next_replica: AtomicUsize::new(0),
+            pool,
+            accepted: Arc::new(Accepted::new()),
+            uses: Uses::default(),
+            closed: watch::Sender::new(false),
+            options,
+        })
+    }
+
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    pub(super) fn connector(&self) -> Arc<Connector> {
+        self.connector.clone()
+    }
+
+    /// Becomes true when the store is closed.
+    pub(super) fn closing(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
+        match *self.closed.borrow() {
+            true => Err(closed()),
+            false => Ok(()),
+        }
+    }
+
+    /// Asks something. A task of its own does so: an answer that nobody takes would hold up those behind it.
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        way: Way,
+        query: &Arc<Query>,
+        values: Values,
+    ) -> impl Future<Output = Result<Vec<Row>>> + Send + use<> {
+        let (engine, query) = (self.clone(), query.clone());
+        let asked = async move { engine.run(way, &query, &values).await };
+        let task = self.check_open().map(|()| tokio::spawn(asked));
+        async move { task?.await.map_err(lost)? }
+    }
+
+    /// Changes something, whoever waits for it; answers after all that was begun before and that nobody waits for.
+    pub(super) fn change<T, F, C>(
+        self: &Arc<Self>,
+        change: C,
+    ) -> impl Future<Output = Result<T>> + Send + use<T, F, C>
+    where
+        C: FnOnce(Arc<Self>) -> F,
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let task = self.check_open().map(|()| {
+            let change = change(self.clone());
+            let (ticket, waiter) = self.accepted.begin();
+            let task = tokio::spawn(async move {
+                let _ticket = ticket;
+                change.await
+            });
+            (task, waiter)
+        });
+        async move {
+            let (task, waiter) = task?;
+            let done = task.await.map_err(lost)?;
+            waiter.settle().await;
+            done
+        }
+    }
+
+    /// Runs a statement on a shared connection, again where that may help.
+    pub(super) async fn run(&self, way: Way, query: &Query, values: &Values) -> Result<Vec<Row>> {
+        let deadline = tokio::time::Instant::now() + self.options.timeout;
+        if way == Way::Read
+            && let Some(replica) = self.replica()
+            && let Ok(Ok(rows)) =
+                tokio::time::timeout_at(deadline, self.attempt(replica, query, values, &mut None))
+                    .await
+        {
+            return Ok(rows);
+        }
+        let lane = match way {
+            Way::Read => &self.reads,
+            Way::Change | Way::Once => &self.changes,
+        };
+        let (mut conflicts, mut losses) = (0, 0);
+        loop {
+            let mut used = None;
+            let attempt = self.attempt(lane, query, values, &mut used);
+            let fault = match tokio::time::timeout_at(deadline, attempt).await {
+                Ok(Ok(rows)) => return Ok(rows),
+                Ok(Err(fault)) => fault,
+                Err(_) => Fault::TimedOut,
+            };
+            let link = used.as_deref();
+            let again = match &fault {
+                Fault::TimedOut => {
+                    link.inspect(|link| link.give_up());
+                    false
+                }
+                fault if fault.is_conflict() => {
+                    conflicts += 1;
+                    conflicts < TRIES
+                }
+                fault if fault.is_pooled() => {
+                    lane.connector().prepare_no_more();
+                    link.inspect(|link| link.forget());
+                    conflicts += 1;
+                    conflicts < TRIES
+                }
+                fault if fault.is_outdated() => {
+                    link.inspect(|link| link.forget());
+                    conflicts += 1;
+                    conflicts < 2
+                }
+                fault if fault.is_replica() => {
+                    // Somebody else is the primary by now: the next connection finds it.
+                    link.inspect(|link| link.give_up());
+                    losses += 1;
+                    losses < 2
+                }
+                fault if fault.is_lost() => {
+                    link.inspect(|link| link.give_up());
+                    losses += 1;
+                    // Each of them may have been lost, and nobody knows until it is asked.
+                    way != Way::Once && link.is_some() && losses <= lane.len()
+                }
+                _ => false,
+            };
+            if !again {
+                return Err(fault.at(&self.place));
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        lane: &Lane,
+        query: &Query,
+        values: &Values,
+        used: &mut Option<Arc<Link>>,
+    ) -> Attempt<Vec<Row>> {
+        let link = used.insert(lane.link().await?);
+        Ok(link.ask(query, values, lane.connector().prepares()).await?)
+    }
+
+    fn replica(&self) -> Option<&Lane> {
+        let next = self.next_replica.fetch_add(1, Relaxed);
+        self.replicas.get(next.checked_rem(self.replicas.len())?)
+    }
+
+    /// Lends a connection, for what takes long or several statements.
+    pub(super) async fn lend(&self) -> Result<Lent> {
+        self.check_open()?;
+        let object = self
+            .pool
+            .get()
+            .await
+            .map_err(|e| Fault::from(e).at(&self.place))?;
+        Ok(Lent::new(object, self.connector.clone()))
+    }
+
+    /// Waits for what was accepted.
+    pub(super) async fn settle(&self) {
+        self.accepted.settle().await;
+    }
+
+    /// Takes nothing more, and lets go of all connections. Returns whether it was open.
+    pub(super) async fn close(self: &Arc<Self>) -> Result<()> {
+        let first = self
+            .closed
+            .send_if_modified(|closed| !std::mem::replace(closed, true));
+        if !first {
+            return Ok(());
+        }
+        self.settle().await;
+        let flushed = self.uses.flush(self).await;
+        for lane in [&self.reads, &self.changes]
+            .into_iter()
+            .chain(&self.replicas)
+        {
+            lane.close();
+        }
+        self.pool.close();
+        if let Err(error) = flushed {
+            tracing::debug!(%error, "what was used last was not noted");
+        }
+        Ok(())
+    }
+}
+
+/// The runtime ended, or a task panicked.
+fn lost(e: tokio::task::JoinError) -> Error {
+    Error::new(ErrorKind::Store, "the call was ended with its runtime").with_source(e)
+}

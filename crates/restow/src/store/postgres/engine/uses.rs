@@ -1,0 +1,75 @@
+//! When entries were last used: remembered in samples and written now and then, never by a write per read.
+
+use super::{super::values::Place, Engine, Query, Way};
+use crate::{ErrorKind, Millis, Result, entry::Variant};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// A use is noted where the last one noted is older than this, and what is used least is removed for a budget.
+const SAMPLE: Duration = Duration::from_secs(600);
+/// The same where nothing is removed for its use: only people ask for it.
+const SELDOM: Duration = Duration::from_secs(7 * 86_400);
+/// So many are written together.
+const ENOUGH: usize = 256;
+
+/// Uses not written yet, of each table by the statement that writes them.
+#[derive(Debug, Default)]
+pub(in super::super) struct Uses(Mutex<HashMap<u64, Noted>>);
+
+#[derive(Debug)]
+struct Noted {
+    statement: Arc<Query>,
+    uses: HashMap<(Place, Variant), Millis>,
+}
+
+impl Uses {
+    /// Tells whether a use now is worth a note.
+    pub(in super::super) fn is_due(last: Millis, now: Millis, budgeted: bool) -> bool {
+        now.since(last) >= if budgeted { SAMPLE } else { SELDOM }
+    }
+
+    /// Notes uses; returns whether it is time to write them.
+    pub(in super::super) fn note(
+        &self,
+        statement: &Arc<Query>,
+        used: &[(Place, Variant)],
+        now: Millis,
+    ) -> bool {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = noted.entry(statement.number()).or_insert_with(|| Noted {
+            statement: statement.clone(),
+            uses: HashMap::new(),
+        });
+        table.uses.extend(used.iter().map(|row| (*row, now)));
+        table.uses.len() >= ENOUGH
+    }
+
+    /// Writes what was noted.
+    pub(in super::super) async fn flush(&self, engine: &Engine) -> Result<()> {
+        let noted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for Noted { statement, uses } in noted.into_values() {
+            let mut rows: Vec<_> = uses.into_iter().collect();
+            rows.sort_unstable();
+            let places: Vec<_> = rows.iter().map(|((place, _), _)| *place).collect();
+            let variants: Vec<_> = rows
+                .iter()
+                .map(|((_, variant), _)| super::super::values::variant_bytes(*variant))
+                .collect();
+            let times: Vec<_> = rows.iter().map(|(_, at)| at.0).collect();
+            let values = vec![
+                Box::new(places) as _,
+                Box::new(variants) as _,
+                Box::new(times) as _,
+            ];
+            match engine.run(Way::Once, &statement, &values).await {
+                // The table was removed since.
+                Err(error) if error.kind() == ErrorKind::NoSuchRepository => {}
+                done => _ = done?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! Entries in a PostgreSQL database: one store for the programs of many machines.
+
+mod change;
+mod changes;
+mod engine;
+mod error;
+mod layout;
+mod leases;
+mod notices;
+mod options;
+mod questions;
+mod rows;
+mod schema;
+mod select;
+mod statements;
+mod table;
+mod trim;
+mod values;
+
+pub use options::{Durability, PostgresOptions};
+
+use super::{
+    Budget, Capabilities, Change, Health, Leases, Store, Table, TableName, TableSpec, Trimmed,
+};
+use crate::{BoxFuture, BoxStream, Result};
+use engine::Engine;
+use error::Fault;
+use layout::{Area, Layout};
+use leases::PostgresLeases;
+use rows::Rows;
+use std::{fmt, sync::Arc};
+use table::PostgresTable;
+
+/// A store in a PostgreSQL database (13 or newer), which any number of programs on any number of machines may use at once.
+///
+/// Each repository is a table, in a schema of the store's own. Every change is one statement or one transaction: all of it happens or
+/// nothing, also where its future is dropped, and it is as durable as [`Durability`] says when it returns. Connections are made when they are
+/// needed and made again where they were lost. What others change is told by `NOTIFY`.
+///
+/// The calls of a store need a Tokio runtime, with timers and I/O.
+///
+/// ```no_run
+/// # async fn run() -> restow::Result<()> {
+/// use restow::store::{Store, postgres::{PostgresOptions, PostgresStore}};
+/// let options = PostgresOptions::parse("postgres://me@db.example.com/api?password_env=DB_PASSWORD")?;
+/// let store = PostgresStore::open(options).await?;
+/// assert_eq!(store.kind(), "postgres");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct PostgresStore {
+    engine: Arc<Engine>,
+    leases: Arc<PostgresLeases>,
+    /// Whether the server tells this store of changes: not through a pooler.
+    listens: bool,
+}
+
+impl PostgresStore {
+    /// The format of the tables that this version reads and writes. `restow migrate` changes that of a store.
+    pub const FORMAT: i32 = layout::FORMAT;
+
+    /// Opens a store, making the schema and its own tables where they are not there. Many programs may do so at once.
+    ///
+    /// # Errors
+    /// [`Store`](crate::ErrorKind::Store) where the server cannot be reached, [`Busy`](crate::ErrorKind::Busy) where it does not answer
+    /// in time or has no connection left, [`Config`](crate::ErrorKind::Config) where it does not let this user in or there is no such
+    /// database, [`ReadOnly`](crate::ErrorKind::ReadOnly) where this role may not make tables,
+    /// [`Format`](crate::ErrorKind::Format) where the tables are of another format.
+    ///
+    /// # Cancel safety
+    /// Dropped, it leaves nothing but perhaps empty tables.
+    pub async fn open(options: PostgresOptions) -> Result<Self> {
+        let listens = options.statements == options::Statements::Prepared;
+        let engine = Arc::new(Engine::new(options)?);
+        schema::initialise(&engine).await?;
+        Ok(Self {
+            leases: Arc::new(PostgresLeases::new(engine.clone())),
+            engine,
+            listens,
+        })
+    }
+
+    /// Returns the statements that make the schema, the store's own tables and those of repositories, for who makes them by hand.
+    ///
+    /// The rows that a store finds its tables by are not among them: whoever opens a repository for the first time writes those.
+    pub fn ddl(options: &PostgresOptions, tables: &[TableSpec]) -> String {
+        let area = Area::new(&options.schema, &options.prefix);
+        let mut sql = format!(
+            "CREATE SCHEMA IF NOT EXISTS {};{}",
+            area.schema,
+            schema::create_own(&area)
+        );
+        for spec in tables {
+            let layout = Layout::of(&area, spec);
+            sql += &layout.create_table();
+            sql += &layout.create_rest();
+        }
+        sql
+    }
+}
+
+impl Store for PostgresStore {
+    fn kind(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            durable: true,
+            shared: true,
+            read_only: false,
+            native_expiry: false,
+        }
+    }
+
+    fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
+        Box::pin(async move {
+            self.engine.check_open()?;
+            spec.check()?;
+            let named = |e: crate::Error| e.in_repository(spec.name.shared());
+            let wanted = spec.clone();
+            let opened = self
+                .engine
+                .change(move |engine| async move { change::open(&engine, &wanted).await });
+            let rows = Rows::new(&self.engine.area, opened.await.map_err(named)?).map_err(named)?;
+            Ok(Arc::new(PostgresTable::new(self.engine.clone(), rows)) as Arc<dyn Table>)
+        })
+    }
+
+    fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>> {
+        Box::pin(async move {
+            let at = |fault: Fault| fault.at(self.engine.place());
+            let lent = self.engine.lend().await?;
+            schema::specs(&self.engine.area, lent.client().map_err(at)?)
+                .await
+                .map_err(at)
+        })
+    }
+
+    fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
+        let table = table.clone();
+        Box::pin(
+            self.engine
+                .change(move |engine| async move { change::remove(&engine, &table).await }),
+        )
+    }
+
+    fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
+        Box::pin(schema::secret(&self.engine))
+    }
+
+    fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>> {
+        let secret = *secret;
+        Box::pin(
+            self.engine
+                .change(move |engine| async move { schema::adopt_secret(&engine, &secret).await }),
+        )
+    }
+
+    fn leases(&self) -> Option<Arc<dyn Leases>> {
+        Some(self.leases.clone())
+    }
+
+    fn changes(&self) -> Option<BoxStream<'static, Change>> {
+        self.listens.then(|| notices::listen(&self.engine))
+    }
+
+    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
+        Box::pin(
+            self.engine
+                .change(move |engine| async move { trim::trim(&engine, most, limit).await }),
+        )
+    }
+
+    fn commit(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.engine.check_open()?;
+            self.engine.settle().await;
+            self.engine.uses.flush(&self.engine).await
+        })
+    }
+
+    fn health(&self) -> Option<Health> {
+        None
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.engine.close())
+    }
+}
+
+impl fmt::Display for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.engine.place())
+    }
+}

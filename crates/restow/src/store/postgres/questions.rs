@@ -1,0 +1,337 @@
+//! What is asked of a table.
+
+use super::{
+    changes::number,
+    engine::{Engine, Lent, Query, Way},
+    rows::{Notices, Rows},
+    select::Filter,
+    statements::selected_with_address,
+    values::{Place, Values, unescape},
+};
+use crate::{
+    Millis, Result, Selection,
+    entry::{Address, Entry, Found, Partition},
+    store::{Ages, Parts, Share, Stats},
+};
+use futures_core::Stream;
+use std::{collections::HashMap, sync::Arc};
+use tokio_postgres::{Row, types::Type};
+
+/// So many addresses are asked for by one statement.
+const MANY: usize = 4_096;
+/// A page of a scan ends at so many rows, and is meant to hold so many bytes.
+const PAGE_ROWS: u64 = 1_024;
+const PAGE_BYTES: u64 = 1 << 20;
+/// A table of so many bytes is counted; of a larger one, so many pages are taken as a sample.
+const COUNTED: i64 = 64 << 20;
+const SAMPLE: f64 = 2_000.0;
+const PAGE: f64 = 8_192.0;
+
+/// Asks for an address: its rows.
+pub(super) fn read(
+    engine: &Arc<Engine>,
+    rows: &Rows,
+    place: Place,
+    parts: Parts,
+    now: Millis,
+) -> impl Future<Output = Result<Vec<Row>>> + Send + use<> {
+    let values: Values = vec![Box::new(place), Box::new(rows.horizon(now).0)];
+    engine.ask(Way::Read, rows.read(parts), values)
+}
+
+/// Reads many addresses; answer `i` is for address `i`.
+pub(super) async fn read_many(
+    engine: &Arc<Engine>,
+    rows: &Rows,
+    at: &[Address],
+    parts: Parts,
+    now: Millis,
+    notices: &mut Notices,
+) -> Result<Vec<Found>> {
+    for address in at {
+        rows.spec.check_key(&address.key)?;
+    }
+    let mut asked: HashMap<Place, Vec<usize>> = HashMap::with_capacity(at.len());
+    for (nth, address) in at.iter().enumerate() {
+        asked.entry(Place::of(address)).or_default().push(nth);
+    }
+    let mut places: Vec<_> = asked.keys().copied().collect();
+    places.sort_unstable();
+    let mut found = vec![Found::default(); at.len()];
+    for chunk in places.chunks(MANY) {
+        let values: Values = vec![Box::new(chunk.to_vec()), Box::new(rows.horizon(now).0)];
+        for row in engine.ask(Way::Read, rows.read_many(parts), values).await? {
+            let place = row
+                .len()
+                .checked_sub(1)
+                .and_then(|last| row.try_get(last).ok());
+            let Some(place) = place.and_then(Place::read) else {
+                continue;
+            };
+            let Some(questions) = asked.get(&place) else {
+                continue;
+            };
+            let Some(address) = questions.first().and_then(|nth| at.get(*nth)) else {
+                continue;
+            };
+            if let Some(entry) = rows.entry(&row, parts, address, place, now, notices) {
+                for nth in questions {
+                    if let Some(found) = found.get_mut(*nth) {
+                        found.push(entry.clone());
+                    }
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Counts the entries selected.
+pub(super) async fn count(
+    engine: &Engine,
+    rows: &Rows,
+    which: &Selection,
+    now: Millis,
+) -> Result<u64> {
+    let filter = Filter::new(rows, which, now);
+    let sql = format!(
+        "SELECT count(*) FROM {} WHERE {}",
+        rows.layout.table, filter.sql
+    );
+    let query = Query::new(sql, filter.types.clone());
+    number(&ask(engine, &query, &filter.values()).await?)
+}
+
+/// Counts what is there of each partition, as long as it is not removed.
+pub(super) async fn partitions(engine: &Engine, rows: &Rows) -> Result<Vec<(Partition, u64)>> {
+    let sql = format!(
+        "SELECT partition, count(*) FROM {} WHERE (SELECT {} FROM {0} LIMIT 0) IS NULL GROUP BY partition",
+        rows.layout.table, rows.layout.address
+    );
+    let mut counts = Vec::new();
+    for row in ask(engine, &Query::new(sql, []), &Values::new()).await? {
+        let (Ok(text), Ok(entries)) = (row.try_get::<_, &str>(0), row.try_get::<_, i64>(1)) else {
+            continue;
+        };
+        // One whose text is damaged is left out.
+        if let Ok(partition) = Partition::parse(&unescape(text)) {
+            counts.push((partition, entries.cast_unsigned()));
+        }
+    }
+    Ok(counts)
+}
+
+/// Counts and adds up what is retained; of a large table, by a sample.
+pub(super) async fn stats(engine: &Engine, rows: &Rows, now: Millis) -> Result<Stats> {
+    let mut lent = engine.lend().await?;
+    let sample = Sample::of(engine, &mut lent, &rows.layout.table).await?;
+    let spans: Vec<_> = Ages::SPANS
+        .iter()
+        .map(|span| span.as_millis().to_string())
+        .collect();
+    let spans = format!("ARRAY[{}]::float8[]", spans.join(", "));
+    let sql = format!(
+        "SELECT width_bucket(greatest($1::float8 - stored_at, 0), {spans}), \
+         CASE WHEN expires_at > $2 THEN width_bucket(expires_at::float8 - $1, {spans}) END, \
+         count(*), sum(size)::int8, min(stored_at), max(stored_at) \
+         FROM {} {} WHERE expires_at > $3 AND (SELECT {} FROM {0} LIMIT 0) IS NULL GROUP BY 1, 2",
+        rows.layout.table,
+        sample.clause(),
+        rows.layout.address,
+    );
+    let query = Query::new(sql, [Type::FLOAT8, Type::INT8, Type::INT8]);
+    let values: Values = vec![
+        Box::new(now.0 as f64),
+        Box::new(now.0),
+        Box::new(rows.horizon(now).0),
+    ];
+    let groups = lent
+        .ask(&query, &values)
+        .await
+        .map_err(|f| f.at(engine.place()))?;
+    let (mut stats, mut ages) = (Stats::default(), Ages::default());
+    for group in &groups {
+        let time = |column| {
+            group
+                .try_get::<_, Option<i64>>(column)
+                .ok()
+                .flatten()
+                .map(Millis)
+        };
+        let of = |column| {
+            group
+                .try_get::<_, i64>(column)
+                .unwrap_or_default()
+                .cast_unsigned()
+        };
+        let span = |column| {
+            let span = group.try_get::<_, Option<i32>>(column).ok().flatten()?;
+            usize::try_from(span).ok()
+        };
+        let share = Share {
+            entries: of(2),
+            bytes: of(3),
+        };
+        stats.entries += share.entries;
+        stats.bytes += share.bytes;
+        add(&mut ages.stored, span(0), share);
+        match span(1) {
+            None => stats.expired += share.entries,
+            live => add(&mut ages.expires, live, share),
+        }
+        stats.oldest = stats.oldest.into_iter().chain(time(4)).min();
+        stats.newest = stats.newest.max(time(5));
+    }
+    stats.exact = sample.is_all();
+    ages.exact = stats.exact;
+    if !stats.exact {
+        stats.entries = sample.scale(stats.entries);
+        stats.expired = sample.scale(stats.expired);
+        stats.bytes = sample.scale(stats.bytes);
+        ages = ages.scaled(stats.entries, stats.bytes);
+    }
+    stats.ages = ages;
+    Ok(stats)
+}
+
+/// Returns how many rows a table has, and how many bytes they are said to have; of a large one, by a sample.
+pub(super) async fn held(engine: &Engine, table: &str) -> Result<(u64, u64)> {
+    let mut lent = engine.lend().await?;
+    let sample = Sample::of(engine, &mut lent, table).await?;
+    let sql = format!(
+        "SELECT count(*), coalesce(sum(size), 0)::int8 FROM {table} {}",
+        sample.clause()
+    );
+    let answer = lent
+        .ask(&Query::new(sql, []), &Values::new())
+        .await
+        .map_err(|f| f.at(engine.place()))?;
+    let of = |column| {
+        let number = answer
+            .first()
+            .and_then(|row| row.try_get::<_, i64>(column).ok());
+        sample.scale(number.unwrap_or_default().cast_unsigned())
+    };
+    Ok((of(0), of(1)))
+}
+
+/// How much of a table is looked at.
+struct Sample {
+    percent: f64,
+}
+
+impl Sample {
+    async fn of(engine: &Engine, lent: &mut Lent, table: &str) -> Result<Self> {
+        let query = Query::new(
+            "SELECT pg_relation_size(to_regclass($1))".to_owned(),
+            [Type::TEXT],
+        );
+        let values: Values = vec![Box::new(table.to_owned())];
+        let answer = lent
+            .ask(&query, &values)
+            .await
+            .map_err(|f| f.at(engine.place()))?;
+        let size = answer
+            .first()
+            .and_then(|row| row.try_get::<_, Option<i64>>(0).ok())
+            .flatten();
+        let size = size.unwrap_or_default();
+        let percent = match size {
+            ..=COUNTED => 100.0,
+            size => 100.0 * SAMPLE / (size as f64 / PAGE),
+        };
+        Ok(Self { percent })
+    }
+
+    fn is_all(&self) -> bool {
+        self.percent >= 100.0
+    }
+
+    fn clause(&self) -> String {
+        match self.is_all() {
+            true => String::new(),
+            false => format!("TABLESAMPLE SYSTEM ({})", self.percent),
+        }
+    }
+
+    fn scale(&self, number: u64) -> u64 {
+        match self.is_all() {
+            true => number,
+            false => (number as f64 * 100.0 / self.percent) as u64,
+        }
+    }
+}
+
+/// Streams the entries selected, page by page out of a portal. All are of one moment.
+pub(super) fn scan<'a>(
+    engine: &'a Arc<Engine>,
+    rows: &'a Arc<Rows>,
+    which: &'a Selection,
+    parts: Parts,
+    now: Millis,
+    mut heed: impl FnMut(Notices) + Send + 'a,
+) -> impl Stream<Item = Result<Arc<Entry>>> + Send + 'a {
+    async_stream::try_stream! {
+        let at = |fault: super::error::Fault| fault.at(engine.place());
+        let mut lent = engine.lend().await?;
+        let transaction = lent.transaction().await.map_err(at)?;
+        let filter = Filter::new(rows, which, now);
+        let columns = selected_with_address(&rows.layout, parts);
+        // Declared by name, it needs no prepared statement, which a pooler would not know again.
+        let sql = format!(
+            "DECLARE restow_scan NO SCROLL CURSOR FOR SELECT {columns} FROM {} WHERE {}",
+            rows.layout.table, filter.sql
+        );
+        let query = Query::new(sql, filter.types.clone());
+        let values = filter.values();
+        let typed: Vec<_> = query.typed(&values).collect();
+        transaction.query_typed(&query.sql, &typed).await.map_err(|e| at(e.into()))?;
+        let (mut seen, mut bytes) = (0_u64, 0_u64);
+        loop {
+            let average = bytes / seen.max(1) + 1;
+            let page = match seen {
+                0 => 16,
+                _ => (PAGE_BYTES / average).clamp(1, PAGE_ROWS),
+            };
+            let sql = format!("FETCH {page} FROM restow_scan");
+            let found = transaction.query_typed(&sql, &[]).await.map_err(|e| at(e.into()))?;
+            if found.is_empty() {
+                break;
+            }
+            let mut notices = Notices::default();
+            for row in &found {
+                seen += 1;
+                bytes += row.raw_size_bytes() as u64;
+                let place = row.len().checked_sub(1).and_then(|last| row.try_get(last).ok());
+                let Some(place) = place.and_then(Place::read) else {
+                    continue;
+                };
+                let Some(address) = rows.address(row) else {
+                    rows.note_damage(row, place, &mut notices);
+                    continue;
+                };
+                if let Some(entry) = rows.entry(row, parts, &address, place, now, &mut notices) {
+                    yield entry;
+                }
+            }
+            // Who reads everything tells nothing of what is used.
+            notices.used.clear();
+            heed(notices);
+        }
+        transaction.commit().await.map_err(|e| at(e.into()))?;
+    }
+}
+
+async fn ask(engine: &Engine, query: &Query, values: &Values) -> Result<Vec<Row>> {
+    let mut lent = engine.lend().await?;
+    lent.ask(query, values)
+        .await
+        .map_err(|f| f.at(engine.place()))
+}
+
+fn add(shares: &mut [Share; 5], span: Option<usize>, more: Share) {
+    if let Some(share) = span.and_then(|span| shares.get_mut(span)) {
+        share.entries += more.entries;
+        share.bytes += more.bytes;
+    }
+}

@@ -1,0 +1,211 @@
+//! One repository's table.
+
+use super::{
+    change, changes,
+    engine::{Engine, Way},
+    error::Fault,
+    leases, questions,
+    rows::{Notices, Rows},
+    select::Filter,
+    trim,
+    values::{Place, Values},
+};
+use crate::{
+    Answer, BoxStream, Millis, Result, Selection,
+    entry::{Address, Entry, Found, Partition},
+    store::{Parts, Renewal, Stats, Table, TableSpec, Write},
+};
+use futures_util::{StreamExt, TryStreamExt};
+use std::sync::Arc;
+
+/// A table in a PostgreSQL database.
+#[derive(Clone, Debug)]
+pub(super) struct PostgresTable {
+    engine: Arc<Engine>,
+    rows: Arc<Rows>,
+}
+
+impl PostgresTable {
+    pub(super) fn new(engine: Arc<Engine>, rows: Rows) -> Self {
+        Self {
+            engine,
+            rows: Arc::new(rows),
+        }
+    }
+
+    /// Begins a change that goes on whoever waits for it.
+    fn changing<'a, T, F>(
+        &'a self,
+        change: impl FnOnce(Arc<Engine>, Arc<Rows>) -> F + 'a,
+    ) -> Answer<'a, Result<T>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let rows = self.rows.clone();
+        let changed = self.engine.change(|engine| change(engine, rows));
+        Answer::later(async move { changed.await.map_err(|e| self.named(e)) })
+    }
+
+    fn heed(&self, notices: Notices, now: Millis) {
+        let Notices { used, damaged } = notices;
+        if !used.is_empty() && self.engine.uses.note(&self.rows.used, &used, now) {
+            let engine = self.engine.clone();
+            tokio::spawn(async move {
+                if let Err(error) = engine.uses.flush(&engine).await {
+                    tracing::debug!(%error, "uses could not be noted");
+                }
+            });
+        }
+        if !damaged.is_empty() {
+            let (engine, rows) = (self.engine.clone(), self.rows.clone());
+            tokio::spawn(async move {
+                let removed = changes::delete_rows(&engine, &rows.delete_rows, &damaged).await;
+                if let Err(error) = removed {
+                    tracing::debug!(%error, "damaged entries could not be removed");
+                }
+            });
+        }
+    }
+
+    fn named(&self, error: crate::Error) -> crate::Error {
+        error.in_repository(self.rows.spec.name.shared())
+    }
+}
+
+impl Table for PostgresTable {
+    fn spec(&self) -> &TableSpec {
+        &self.rows.spec
+    }
+
+    fn read<'a>(&'a self, at: &'a Address, parts: Parts, now: Millis) -> Answer<'a, Result<Found>> {
+        if let Err(error) = self.rows.spec.check_key(&at.key) {
+            return Answer::ready(Err(error));
+        }
+        let place = Place::of(at);
+        let asked = questions::read(&self.engine, &self.rows, place, parts, now);
+        Answer::later(async move {
+            let found = asked.await.map_err(|e| self.named(e))?;
+            let mut notices = Notices::default();
+            let entry = |row| self.rows.entry(row, parts, at, place, now, &mut notices);
+            let found = found.iter().filter_map(entry).collect();
+            self.heed(notices, now);
+            Ok(found)
+        })
+    }
+
+    fn read_many<'a>(
+        &'a self,
+        at: &'a [Address],
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Vec<Found>>> {
+        Answer::later(async move {
+            self.engine.check_open()?;
+            let mut notices = Notices::default();
+            let found =
+                questions::read_many(&self.engine, &self.rows, at, parts, now, &mut notices).await;
+            self.heed(notices, now);
+            found.map_err(|e| self.named(e))
+        })
+    }
+
+    fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>> {
+        let entries = entries.to_vec();
+        self.changing(move |engine, rows| async move {
+            changes::write(&engine, &rows, &entries, now).await
+        })
+    }
+
+    fn renew<'a>(&'a self, renewals: &'a [Renewal], now: Millis) -> Answer<'a, Result<u64>> {
+        let renewals = renewals.to_vec();
+        self.changing(move |engine, rows| async move {
+            changes::renew(&engine, &rows, &renewals, now).await
+        })
+    }
+
+    fn delete<'a>(&'a self, at: &'a [Address], now: Millis) -> Answer<'a, Result<u64>> {
+        let at = at.to_vec();
+        self.changing(
+            move |engine, rows| async move { changes::delete(&engine, &rows, &at, now).await },
+        )
+    }
+
+    fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>> {
+        Answer::later(async move {
+            let counted = questions::count(&self.engine, &self.rows, which, now).await;
+            counted.map_err(|e| self.named(e))
+        })
+    }
+
+    fn clear<'a>(
+        &'a self,
+        which: &'a Selection,
+        limit: u64,
+        now: Millis,
+    ) -> Answer<'a, Result<u64>> {
+        let filter = Filter::new(&self.rows, which, now);
+        self.changing(move |engine, rows| async move {
+            changes::clear(&engine, &rows, &filter, limit).await
+        })
+    }
+
+    fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
+        self.changing(move |engine, rows| async move {
+            let ended: Values = vec![Box::new(now.minus(leases::REMEMBERED).0)];
+            engine
+                .run(Way::Once, &leases::forget(&engine.area), &ended)
+                .await?;
+            let past = changes::sweep(&engine, &rows, limit, now).await?;
+            Ok(past + trim::sweep(&engine, &rows, limit - past).await?)
+        })
+    }
+
+    fn scan<'a>(
+        &'a self,
+        which: &'a Selection,
+        parts: Parts,
+        now: Millis,
+    ) -> BoxStream<'a, Result<Arc<Entry>>> {
+        let heed = move |notices| self.heed(notices, now);
+        questions::scan(&self.engine, &self.rows, which, parts, now, heed)
+            .map_err(|e| self.named(e))
+            .boxed()
+    }
+
+    fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
+        Answer::later(async move {
+            let at = |fault: Fault| self.named(fault.at(self.engine.place()));
+            let lent = self.engine.lend().await?;
+            let client = lent.client().map_err(at)?;
+            change::pending(&self.engine.area, client, &self.rows.spec.name)
+                .await
+                .map_err(at)
+        })
+    }
+
+    fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
+        let columns = columns.to_vec();
+        self.changing(move |engine, rows| async move {
+            change::filled(&engine, &rows.spec.name, &columns).await
+        })
+    }
+
+    fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
+        Answer::later(async move {
+            let stats = questions::stats(&self.engine, &self.rows, now).await;
+            stats.map_err(|e| self.named(e))
+        })
+    }
+
+    fn partitions(&self, _now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>> {
+        Answer::later(async move {
+            let counts = questions::partitions(&self.engine, &self.rows).await;
+            counts.map_err(|e| self.named(e))
+        })
+    }
+
+    fn foreign_changes(&self) -> Option<u64> {
+        None
+    }
+}

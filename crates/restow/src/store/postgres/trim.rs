@@ -1,0 +1,193 @@
+//! Budgets: of one table, and of all together. What was used least recently goes first.
+
+use super::{
+    changes::delete_rows,
+    engine::{Engine, Query},
+    error::Fault,
+    layout::Layout,
+    questions::held,
+    rows::Rows,
+    schema, statements,
+    values::{Place, Values},
+};
+use crate::{
+    Result,
+    store::{Budget, TableSpec, Trimmed},
+};
+use std::{cmp::Reverse, collections::BinaryHeap};
+use tokio_postgres::types::Type;
+
+/// So many entries are removed in one transaction: others want to write as well.
+const CHUNK: u64 = 200;
+
+/// A row that may go.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    used_at: i64,
+    table: usize,
+    place: Place,
+    variant: Vec<u8>,
+    generation: i64,
+    size: u64,
+}
+
+/// Removes up to `limit` entries of a table that are beyond its own budget; returns how many.
+pub(super) async fn sweep(engine: &Engine, rows: &Rows, limit: u64) -> Result<u64> {
+    let most = rows.spec.budget;
+    if !most.is_bounded() || limit == 0 {
+        return Ok(0);
+    }
+    engine.uses.flush(engine).await?;
+    let table = Ranked::new(&rows.layout);
+    Ok(remove(engine, &[table], most, limit).await?.removed)
+}
+
+/// Removes up to `limit` entries of all tables until they are within `most`.
+pub(super) async fn trim(engine: &Engine, most: Budget, limit: u64) -> Result<Trimmed> {
+    engine.uses.flush(engine).await?;
+    let tables = ranked(engine, limit > 0 && most.is_bounded()).await?;
+    remove(engine, &tables, most, limit).await
+}
+
+/// A table with an index that orders its entries by use.
+struct Ranked {
+    table: String,
+    oldest: Query,
+    delete: Query,
+}
+
+impl Ranked {
+    fn new(layout: &Layout) -> Self {
+        let sql = format!(
+            "SELECT used_at, {}, variant, generation, size FROM {} ORDER BY used_at LIMIT $1",
+            layout.address, layout.table
+        );
+        Self {
+            oldest: Query::new(sql, [Type::INT8]),
+            delete: statements::delete_rows(layout),
+            table: layout.table.clone(),
+        }
+    }
+}
+
+/// Returns all tables; those that may have to give something up with their order of use.
+async fn ranked(engine: &Engine, in_order: bool) -> Result<Vec<Ranked>> {
+    let at = |fault: Fault| fault.at(engine.place());
+    let mut lent = engine.lend().await?;
+    let specs = schema::specs(&engine.area, lent.client().map_err(at)?)
+        .await
+        .map_err(at)?;
+    let mut tables = Vec::new();
+    for spec in specs {
+        let layout = Layout::of(&engine.area, &spec);
+        if !schema::exists(lent.client().map_err(at)?, &layout.table)
+            .await
+            .map_err(at)?
+        {
+            continue;
+        }
+        if in_order && !spec.ranked {
+            // Nobody who opened it since knew of a budget over all tables.
+            let transaction = lent.transaction().await.map_err(at)?;
+            schema::lock(&engine.area, &*transaction)
+                .await
+                .map_err(at)?;
+            if let Some(spec) = schema::spec(&engine.area, &*transaction, &spec.name)
+                .await
+                .map_err(at)?
+            {
+                let spec = TableSpec {
+                    ranked: true,
+                    ..spec
+                };
+                let index = Layout::of(&engine.area, &spec).create_budget_index();
+                transaction
+                    .batch_execute(&index)
+                    .await
+                    .map_err(|e| at(e.into()))?;
+                schema::remember(&engine.area, &*transaction, &spec)
+                    .await
+                    .map_err(at)?;
+            }
+            transaction.commit().await.map_err(|e| at(e.into()))?;
+        }
+        tables.push(Ranked::new(&layout));
+    }
+    Ok(tables)
+}
+
+/// Removes what was used least recently, chunk by chunk.
+async fn remove(engine: &Engine, tables: &[Ranked], most: Budget, limit: u64) -> Result<Trimmed> {
+    let mut trimmed = Trimmed::default();
+    for table in tables {
+        let (entries, bytes) = held(engine, &table.table).await?;
+        trimmed.entries += entries;
+        trimmed.bytes += bytes;
+    }
+    while trimmed.removed < limit && !most.allows(trimmed.entries, trimmed.bytes) {
+        let chunk = CHUNK.min(limit - trimmed.removed);
+        let mut next = BinaryHeap::new();
+        for (number, table) in tables.iter().enumerate() {
+            next.extend(
+                oldest(engine, number, table, chunk)
+                    .await?
+                    .into_iter()
+                    .map(Reverse),
+            );
+        }
+        let mut gone: Vec<Vec<_>> = tables.iter().map(|_| Vec::new()).collect();
+        let (mut entries, mut bytes) = (trimmed.entries, trimmed.bytes);
+        for _ in 0..chunk {
+            if most.allows(entries, bytes) {
+                break;
+            }
+            let Some(Reverse(row)) = next.pop() else {
+                break;
+            };
+            entries = entries.saturating_sub(1);
+            bytes = bytes.saturating_sub(row.size);
+            if let Some(gone) = gone.get_mut(row.table) {
+                gone.push((row.place, row.variant, row.generation));
+            }
+        }
+        let mut removed = 0;
+        for (table, rows) in tables.iter().zip(&mut gone) {
+            if !rows.is_empty() {
+                // All who take several locks take them in one order.
+                rows.sort_unstable();
+                removed += delete_rows(engine, &table.delete, rows).await?;
+            }
+        }
+        trimmed.removed += removed;
+        (trimmed.entries, trimmed.bytes) = (entries, bytes);
+        if removed == 0 {
+            break;
+        }
+    }
+    Ok(trimmed)
+}
+
+async fn oldest(
+    engine: &Engine,
+    number: usize,
+    table: &Ranked,
+    limit: u64,
+) -> Result<Vec<Candidate>> {
+    let values: Values = vec![Box::new(i64::try_from(limit).unwrap_or(i64::MAX))];
+    let mut lent = engine.lend().await?;
+    let rows = lent
+        .ask(&table.oldest, &values)
+        .await
+        .map_err(|f| f.at(engine.place()))?;
+    let read = |row: &tokio_postgres::Row| {
+        Some(Candidate {
+            used_at: row.try_get(0).ok()?,
+            table: number,
+            place: Place::read(row.try_get(1).ok()?)?,
+            variant: row.try_get(2).ok()?,
+            generation: row.try_get(3).ok()?,
+            size: row.try_get::<_, i64>(4).ok()?.cast_unsigned(),
+        })
+    };
+    Ok(rows.iter().filter_map(read).collect())
+}
