@@ -1,5 +1,5 @@
-//! Servers for tests, each on a loopback port of its own and gone with its handle. Nothing here sleeps: what has to be
-//! awaited is awaited.
+//! Servers for tests, each on a loopback port of its own and gone with its handle. What has to be awaited is
+//! awaited; nothing sleeps but who can only ask a server again.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,6 +19,8 @@ pub mod github;
 pub mod httpbin;
 mod origin;
 mod raw;
+#[cfg(unix)]
+pub mod redis;
 mod relay;
 
 pub use client::http_client;

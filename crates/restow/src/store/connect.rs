@@ -11,6 +11,7 @@ use std::sync::Arc;
 /// | `sqlite://relative.db`, `sqlite:///absolute.db`, a bare path | a SQLite file, made where there is none |
 /// | `sqlite::memory:` | SQLite in memory, of this connection alone |
 /// | `sqlite::temp:` | a SQLite file of its own, removed at the end |
+/// | `redis://host:port/database`, `redis-cluster://`, `redis-sentinel://`, each also with `rediss` | a Redis or Valkey server, with the feature `redis`: see `RedisOptions::parse` |
 /// | `memory:` | memory of this process, 256 MiB unless told otherwise: `memory:?max_bytes=1GiB` |
 ///
 /// `damaged=quarantine` behind the URL of a SQLite file moves one that is too damaged to be opened out of the way: see
@@ -70,6 +71,8 @@ async fn connect_plain(url: &str) -> Result<Arc<dyn Store>> {
     match scheme(url) {
         Some("memory") => Ok(Arc::new(MemoryStore::new(MemoryOptions::parse(url)?))),
         Some("sqlite") | None => sqlite(url).await,
+        #[cfg(feature = "redis")]
+        Some(scheme) if scheme.starts_with("redis") => redis(url).await,
         Some(other) => {
             let message = format!(
                 "there is no store for {other:?} URLs in this build; there are {}",
@@ -84,6 +87,12 @@ async fn connect_plain(url: &str) -> Result<Arc<dyn Store>> {
 const SCHEMES: &[&str] = &[
     #[cfg(feature = "sqlite")]
     "sqlite:",
+    #[cfg(feature = "redis")]
+    "redis:",
+    #[cfg(feature = "redis")]
+    "redis-cluster:",
+    #[cfg(feature = "redis")]
+    "redis-sentinel:",
     "memory:",
 ];
 
@@ -100,6 +109,12 @@ async fn sqlite(url: &str) -> Result<Arc<dyn Store>> {
         SCHEMES.join(", ")
     );
     Err(Error::new(ErrorKind::Unsupported, message))
+}
+
+#[cfg(feature = "redis")]
+async fn redis(url: &str) -> Result<Arc<dyn Store>> {
+    use super::redis::{RedisOptions, RedisStore};
+    Ok(Arc::new(RedisStore::open(RedisOptions::parse(url)?).await?))
 }
 
 /// The scheme of a URL; `None` for a path. One letter is the drive of a Windows path.

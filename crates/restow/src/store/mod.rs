@@ -11,8 +11,12 @@
 
 mod ages;
 mod connect;
+#[cfg(any(feature = "sqlite", feature = "redis"))]
+mod declared;
 mod lease;
 pub mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod schema;
 mod spec;
 #[cfg(feature = "sqlite")]
@@ -24,6 +28,8 @@ pub use connect::connect;
 pub(crate) use connect::{connect_with, tiered as with_tier};
 pub use lease::{Fence, Lease, Leases};
 pub use memory::{MemoryOptions, MemoryStore};
+#[cfg(feature = "redis")]
+pub use redis::{RedisOptions, RedisStore};
 pub use schema::{FieldSource, Migration, SchemaChange};
 pub use spec::{Budget, Column, Compression, OnSchemaChange, TableName, TableSpec};
 #[cfg(feature = "sqlite")]
@@ -46,7 +52,7 @@ use std::{
 /// is cancel-safe: dropped at any await it leaves no half entry, no lost permit and no deadlock. After `close`, every
 /// call answers [`ErrorKind::Closed`](crate::ErrorKind::Closed).
 pub trait Store: Debug + Display + Send + Sync + 'static {
-    /// Returns the kind of store, as in its URL's scheme: `memory`, `sqlite`.
+    /// Returns the kind of store, as in its URL's scheme: `memory`, `sqlite`, `redis`.
     fn kind(&self) -> &'static str;
 
     /// Returns what it can do.

@@ -6,7 +6,6 @@ mod change;
 mod changes;
 mod coding;
 mod counts;
-mod declared;
 mod doctor;
 mod engine;
 mod error;
@@ -29,7 +28,9 @@ pub use options::{Durability, SqliteOptions};
 pub use query::{SqlRows, SqlValue};
 pub use salvage::{Salvage, Salvaged};
 
-use super::{Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed};
+use super::{
+    Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed, declared,
+};
 use crate::{BoxFuture, BoxStream, Error, ErrorKind, Millis, Result};
 use engine::{Engine, Pace};
 use futures_util::{StreamExt, TryStreamExt, stream};
