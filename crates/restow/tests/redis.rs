@@ -9,7 +9,19 @@
     reason = "a test may fail"
 )]
 
+#[path = "redis/cluster.rs"]
+mod cluster;
 #[path = "redis/conformance.rs"]
 mod conformance;
+#[path = "redis/eviction.rs"]
+mod eviction;
+#[path = "redis/expiry.rs"]
+mod expiry;
+#[path = "redis/failures.rs"]
+mod failures;
+#[path = "redis/measure.rs"]
+mod measure;
+#[path = "redis/sharing.rs"]
+mod sharing;
 #[path = "redis/support.rs"]
 mod support;

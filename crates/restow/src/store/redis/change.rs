@@ -236,7 +236,7 @@ async fn purge(core: &Core, place: &Place) -> Result<()> {
     for bucket in 0..place.buckets {
         let mut call = Call::default();
         call.key(place.counts(bucket))
-            .number(REMEMBERED.as_millis());
+            .number(Millis(0).plus(REMEMBERED).0);
         END.run(&core.link, &call).await?;
     }
     for bucket in 0..place.buckets {

@@ -47,7 +47,7 @@ pub(super) struct Link {
 }
 
 enum Way {
-    One(One),
+    One(Box<One>),
     Cluster(ClusterConnection),
 }
 
@@ -60,7 +60,7 @@ struct One {
 
 #[derive(Clone)]
 enum Source {
-    Server(Client),
+    Server(Arc<Client>),
     Sentinel(Arc<tokio::sync::Mutex<SentinelClient>>),
 }
 
@@ -82,8 +82,10 @@ impl Link {
         let place = options.to_string();
         let way = match &options.topology {
             Topology::Cluster => Way::Cluster(cluster(&options, &place).await?),
-            Topology::Standalone => Way::One(One::new(server(&options)?, &options)),
-            Topology::Sentinel(master) => Way::One(One::new(sentinel(&options, master)?, &options)),
+            Topology::Standalone => Way::One(Box::new(One::new(server(&options)?, &options))),
+            Topology::Sentinel(master) => {
+                Way::One(Box::new(One::new(sentinel(&options, master)?, &options)))
+            }
         };
         let link = Self {
             options,
@@ -234,14 +236,7 @@ impl Link {
     /// Opens a connection of its own, to hear what others publish.
     pub(super) async fn listen(&self) -> RedisResult<PubSub> {
         let client = match &self.way {
-            Way::One(One {
-                source: Source::Server(client),
-                ..
-            }) => client.clone(),
-            Way::One(One {
-                source: Source::Sentinel(sentinel),
-                ..
-            }) => sentinel.lock().await.async_get_client().await?,
+            Way::One(one) => one.source.clone().client().await?,
             Way::Cluster(_) => {
                 // A cluster gives a message to all its servers; any of those that are named will do.
                 let mut failed = None;
@@ -258,6 +253,18 @@ impl Link {
             }
         };
         client.get_async_pubsub().await
+    }
+}
+
+impl Source {
+    async fn client(self) -> RedisResult<Arc<Client>> {
+        match self {
+            Self::Server(client) => Ok(client),
+            Self::Sentinel(sentinel) => {
+                let master = sentinel.lock().await.async_get_client().await?;
+                Ok(Arc::new(master))
+            }
+        }
     }
 }
 
@@ -323,10 +330,7 @@ impl One {
     fn attempt(&self) -> Attempt {
         let (source, config) = (self.source.clone(), self.config.clone());
         async move {
-            let client = match source {
-                Source::Server(client) => client,
-                Source::Sentinel(sentinel) => sentinel.lock().await.async_get_client().await?,
-            };
+            let client = source.client().await?;
             client
                 .get_multiplexed_async_connection_with_config(&config)
                 .await
@@ -442,7 +446,7 @@ fn certificates(options: &RedisOptions) -> RedisResult<Option<TlsCertificates>> 
 
 fn server(options: &RedisOptions) -> Result<Source> {
     let client = client(options, 0).map_err(|e| misconfigured(options, e))?;
-    Ok(Source::Server(client))
+    Ok(Source::Server(Arc::new(client)))
 }
 
 fn sentinel(options: &RedisOptions, master: &str) -> Result<Source> {
@@ -450,9 +454,8 @@ fn sentinel(options: &RedisOptions, master: &str) -> Result<Source> {
         let nodes = (0..options.hosts.len())
             .map(|node| address(options, node))
             .collect::<RedisResult<Vec<_>>>()?;
-        let mut builder =
-            SentinelClientBuilder::new(nodes, master.to_owned(), SentinelServerType::Master)?
-                .set_client_to_redis_db(options.database);
+        let mut builder = SentinelClientBuilder::new(nodes, master, SentinelServerType::Master)?
+            .set_client_to_redis_db(options.database);
         if let Some(username) = &options.username {
             builder = builder.set_client_to_redis_username(username.as_str());
         }

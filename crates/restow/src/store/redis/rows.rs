@@ -311,15 +311,15 @@ impl Rows {
             .arg(if self.is_ranked() { "1" } else { "0" })
             .arg(self.core.names.channel())
             .arg(self.message(changed))
-            .number(ordered.len())
-            .number(puts.len())
-            .number(fences.len());
+            .count(ordered.len())
+            .count(puts.len())
+            .count(fences.len());
         for (put, digest) in puts.iter().zip(&digests) {
             let Entry { id, meta, body, .. } = &*put.entry;
             let variant = id.variant.0.to_be_bytes();
             let bucket = buckets.get(&self.place.bucket(digest)).copied();
             call.key(self.place.entry(digest))
-                .number(bucket.unwrap_or_default())
+                .count(bucket.unwrap_or_default())
                 .arg(metas::address_bytes(&id.address))
                 .arg(digest.0)
                 .arg(metas::block(id, meta, &self.spec)?)

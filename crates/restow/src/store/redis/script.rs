@@ -83,7 +83,11 @@ impl Call {
         self
     }
 
-    pub(super) fn number(&mut self, number: impl ToString) -> &mut Self {
-        self.arg(number.to_string())
+    pub(super) fn number(&mut self, number: impl Into<i128>) -> &mut Self {
+        self.arg(number.into().to_string())
+    }
+
+    pub(super) fn count(&mut self, count: usize) -> &mut Self {
+        self.arg(count.to_string())
     }
 }

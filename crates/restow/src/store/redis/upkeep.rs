@@ -75,7 +75,13 @@ impl Rows {
             return Ok(removed);
         }
         self.core.tell_uses().await?;
-        let trimmed = trim_to(&[self.clone()], self.spec.budget, limit - removed, now).await?;
+        let trimmed = trim_to(
+            std::slice::from_ref(self),
+            self.spec.budget,
+            limit - removed,
+            now,
+        )
+        .await?;
         Ok(removed + trimmed.removed)
     }
 
