@@ -22,7 +22,7 @@ async fn an_entry_goes_by_itself_at_the_end_of_its_keep_and_its_index_with_the_n
     let mut never = entry("b", "stays");
     never.meta.expires_at = Millis::MAX;
     table.write(&writes([soon, never]), T0).await.unwrap();
-    let keys = || -> Vec<Vec<u8>> { server.ask(&["KEYS", "restow{*e*"]) };
+    let keys = || -> Vec<Vec<u8>> { server.ask(&["KEYS", "restow{*}e*"]) };
     assert_eq!(keys().len(), 2);
     until("the server removes it", || keys().len() == 1);
     // Whoever's clock stands still sees it in the index until it is looked for.
@@ -48,7 +48,7 @@ async fn a_scan_takes_out_of_the_index_what_is_not_there_any_more() {
     let store = open(&server.url()).await.unwrap();
     let table = store.open(&spec()).await.unwrap();
     table.write(&numbered(0..100, 10), T0).await.unwrap();
-    let keys: Vec<Vec<u8>> = server.ask(&["KEYS", "restow{*e*"]);
+    let keys: Vec<Vec<u8>> = server.ask(&["KEYS", "restow{*}e*"]);
     let mut unlink = redis::cmd("UNLINK");
     let gone = keys.iter().filter(|key| key.len() > 25).take(30);
     for key in gone {

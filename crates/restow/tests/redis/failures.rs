@@ -116,7 +116,7 @@ async fn a_server_may_die_and_stand_still_under_load() {
         load.goes_on().await;
     }
     load.end().await;
-    assert_eq!(agrees(&table, 0..8).await, 8);
+    assert_eq!(agrees(&table, 0..8).await, 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -246,8 +246,10 @@ async fn liar(says: &'static [u8]) -> (u16, JoinHandle<()>) {
             let (mut stream, _) = listener.accept().await.unwrap();
             tokio::spawn(async move {
                 let mut buffer = [0; 4096];
-                while let Ok(1..) = stream.read(&mut buffer).await {
-                    if stream.write_all(says).await.is_err() || says.is_empty() {
+                while let Ok(n @ 1..) = stream.read(&mut buffer).await {
+                    let commands = buffer[..n].windows(3).filter(|w| w.starts_with(b"\n*"));
+                    let answers = says.repeat(1 + commands.count());
+                    if stream.write_all(&answers).await.is_err() || says.is_empty() {
                         return;
                     }
                 }

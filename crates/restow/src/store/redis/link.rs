@@ -33,7 +33,7 @@ const CHUNK: usize = 128;
 /// What becomes of a command whose connection is lost before it was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
-    /// It is sent once more: it only reads.
+    /// It is sent once more: twice is the same as once.
     Again,
     /// It may have happened, so that is for the caller to decide.
     Fails,

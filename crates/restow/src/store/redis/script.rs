@@ -9,46 +9,48 @@ use std::sync::LazyLock;
 pub(super) struct Script {
     code: String,
     name: String,
+    lost: Lost,
 }
 
 macro_rules! scripts {
-    ($($name:ident: $file:literal $($before:literal)?,)+) => {
+    ($($name:ident: $lost:ident $file:literal $($before:literal)?,)+) => {
         $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-            Script::new(concat!($(include_str!($before),)? include_str!($file)))
+            Script::new(concat!($(include_str!($before),)? include_str!($file)), Lost::$lost)
         });)+
     };
 }
 
 scripts! {
-    WRITE: "lua/write.lua" "lua/metas.lua",
-    CHECK: "lua/check.lua",
-    RENEW: "lua/renew.lua" "lua/metas.lua",
-    REMOVE: "lua/remove.lua" "lua/metas.lua",
-    NOTE: "lua/note.lua" "lua/metas.lua",
-    RECOUNT: "lua/recount.lua",
-    LEASE: "lua/lease.lua",
-    RELEASE: "lua/release.lua",
-    BEGIN: "lua/begin.lua",
-    SWAP: "lua/swap.lua",
-    ADOPT: "lua/adopt.lua",
-    END: "lua/end.lua",
+    WRITE: Again "lua/write.lua" "lua/metas.lua",
+    CHECK: Again "lua/check.lua",
+    RENEW: Fails "lua/renew.lua" "lua/metas.lua",
+    REMOVE: Fails "lua/remove.lua" "lua/metas.lua",
+    NOTE: Again "lua/note.lua" "lua/metas.lua",
+    RECOUNT: Again "lua/recount.lua",
+    LEASE: Fails "lua/lease.lua",
+    RELEASE: Again "lua/release.lua",
+    BEGIN: Again "lua/begin.lua",
+    SWAP: Fails "lua/swap.lua",
+    ADOPT: Again "lua/adopt.lua",
+    END: Again "lua/end.lua",
 }
 
 impl Script {
-    fn new(code: &str) -> Self {
+    fn new(code: &str, lost: Lost) -> Self {
         Self {
             code: code.to_owned(),
             name: redis::Script::new(code).get_hash().to_owned(),
+            lost,
         }
     }
 
-    /// Runs it. Where the connection is lost before the answer, it may have run.
+    /// Runs it. Where the connection is lost before the answer, it may have run; what leads to the same when it runs twice is run again.
     pub(super) async fn run(&self, link: &Link, call: &Call) -> Result<Value> {
         let known = self.command("EVALSHA", &self.name, call);
-        match link.try_ask(&known, Lost::Fails).await {
+        match link.try_ask(&known, self.lost).await {
             Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 let whole = self.command("EVAL", &self.code, call);
-                link.ask(&whole, Lost::Fails).await
+                link.ask(&whole, self.lost).await
             }
             answer => answer.map_err(|e| link.failed(e)),
         }

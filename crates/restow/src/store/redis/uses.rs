@@ -14,6 +14,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use xxhash_rust::xxh3::xxh3_64;
 
 /// So many are told at once.
 const MANY: usize = 1_000;
@@ -61,6 +62,12 @@ impl Uses {
         noted.uses.insert((number, digest, variant), now);
         let since = *noted.since.get_or_insert_with(Instant::now);
         noted.uses.len() >= MANY || since.elapsed() >= LONG
+    }
+
+    /// Picks one of so many, as if by chance: who reads the same again and again in the same order comes upon all of it.
+    fn is_picked(&self) -> bool {
+        let read = self.reads.fetch_add(1, Ordering::Relaxed);
+        xxh3_64(&read.to_le_bytes()).is_multiple_of(SAMPLE)
     }
 
     fn take(&self) -> Noted {
