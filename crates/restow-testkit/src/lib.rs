@@ -1,5 +1,5 @@
-//! Servers for tests, each on a loopback port of its own and gone with its handle. Nothing here sleeps: what has to be
-//! awaited is awaited.
+//! Servers for tests, each on a loopback port of its own and gone with its handle. What has to be awaited is
+//! awaited; nothing sleeps but who can only ask a server again.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +21,8 @@ mod origin;
 #[cfg(target_os = "linux")]
 mod postgres;
 mod raw;
+#[cfg(unix)]
+pub mod redis;
 mod relay;
 
 pub use client::http_client;

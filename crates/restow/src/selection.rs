@@ -106,7 +106,7 @@ impl Selection {
 
     /// Tells whether only age and partition select.
     #[cfg_attr(
-        not(feature = "sqlite"),
+        not(any(feature = "sqlite", feature = "redis")),
         expect(dead_code, reason = "one store counts so")
     )]
     pub(crate) fn is_plain(&self) -> bool {

@@ -390,7 +390,7 @@ fn the_tables_of_a_proxy_are_read_and_their_mistakes_are_named() {
     assert_eq!(upstream.mount.as_deref(), Some("/music"));
     assert_eq!(
         *upstream.rewrite_pointers,
-        ["/next".into(), "/items/*/href".into()]
+        ["/next", "/items/*/href"].map(Box::<str>::from)
     );
     assert_eq!(upstream.headers[0].1.reveal().unwrap(), "restow");
     assert!(Config::parse("", "restow.toml").unwrap().proxy().is_none());
@@ -533,12 +533,12 @@ fn every_key_means_what_it_says() {
         tracks.query.defaults,
         [("page".into(), FieldValue::Integer(1))]
     );
-    assert_eq!(tracks.query.ignore, ["utm_*".into()]);
+    assert_eq!(tracks.query.ignore, [Box::<str>::from("utm_*")]);
     assert_eq!(
         (&*tracks.columns[0].name, &*tracks.columns[0].pointer),
         ("artist", "/artist")
     );
-    assert_eq!(tracks.label, ["/name".into()]);
+    assert_eq!(tracks.label, [Box::<str>::from("/name")]);
     let rules = &tracks.rules;
     assert_eq!(rules.expire_after, Some("1 month".parse().unwrap()));
     assert_eq!(rules.keep, Some(Duration::MAX));
@@ -556,7 +556,10 @@ fn every_key_means_what_it_says() {
     );
     assert_eq!(rules.max_body, 1_500_000);
     assert!(rules.credentials.as_ref().unwrap().is_header("X-Me") && rules.share && rules.force);
-    assert_eq!(rules.redirect_origins, ["https://cdn.example.com".into()]);
+    assert_eq!(
+        rules.redirect_origins,
+        [Box::<str>::from("https://cdn.example.com")]
+    );
     assert_eq!(
         (rules.budget.bytes, rules.budget.entries, rules.max_variants),
         (Some(5_000_000_000), Some(7), 2)

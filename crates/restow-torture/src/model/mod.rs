@@ -30,11 +30,27 @@ pub enum Backend {
     Tiered,
     /// A file that two caches have open, each of which does every other operation.
     Shared,
+    /// A Redis server that two caches use, each of which does every other operation.
+    Redis,
+    /// The same with a cluster of three servers.
+    RedisCluster,
 }
 
 impl Backend {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Memory, Self::File, Self::Tiered, Self::Shared];
+    pub const ALL: [Self; 6] = [
+        Self::Memory,
+        Self::File,
+        Self::Tiered,
+        Self::Shared,
+        Self::Redis,
+        Self::RedisCluster,
+    ];
+
+    /// Tells whether two caches take turns.
+    fn is_shared(self) -> bool {
+        matches!(self, Self::Shared | Self::Redis | Self::RedisCluster)
+    }
 }
 
 impl fmt::Display for Backend {
@@ -44,6 +60,8 @@ impl fmt::Display for Backend {
             Self::File => "a file",
             Self::Tiered => "a file behind memory",
             Self::Shared => "a file of two caches",
+            Self::Redis => "a Redis server of two caches",
+            Self::RedisCluster => "a Redis cluster of two caches",
         })
     }
 }

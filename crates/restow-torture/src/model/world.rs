@@ -10,8 +10,15 @@ use restow::{
     Cache, Endpoint as _, Json, Millis, Mode, RawKey, Repository, RouteEndpoint, TestClock,
     key::Key as _,
 };
+use restow_testkit::redis::{Redis, RedisCluster};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 use tempfile::TempDir;
 
 pub(super) type Key = (String, Option<String>);
@@ -22,7 +29,8 @@ const T0: Millis = Millis(1_800_000_000_000);
 #[derive(Debug)]
 pub(super) struct World {
     backend: Backend,
-    folder: TempDir,
+    url: String,
+    _folder: TempDir,
     pub(super) clock: TestClock,
     seats: Vec<Seat>,
     turn: usize,
@@ -41,7 +49,8 @@ impl World {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
         let mut world = Self {
             backend,
-            folder,
+            url: url(backend, folder.path()),
+            _folder: folder,
             clock: TestClock::at(T0),
             seats: Vec::new(),
             turn: 0,
@@ -111,14 +120,10 @@ impl World {
     }
 
     async fn sit(&mut self) -> Result<()> {
-        let caches = if self.backend == Backend::Shared {
-            2
-        } else {
-            1
-        };
+        let caches = if self.backend.is_shared() { 2 } else { 1 };
         for _ in 0..caches {
             let cache = Cache::builder()
-                .url(url(self.backend, self.folder.path()))
+                .url(&self.url)
                 .mode(Mode::Live)
                 .clock(self.clock.clone())
                 .build()
@@ -136,7 +141,22 @@ fn url(backend: Backend, folder: &Path) -> String {
         Backend::Memory => "memory:".to_owned(),
         Backend::File | Backend::Shared => file,
         Backend::Tiered => format!("{file}?memory=1MiB"),
+        Backend::Redis => {
+            static SERVER: LazyLock<Redis> = LazyLock::new(Redis::start);
+            place(&SERVER.url())
+        }
+        Backend::RedisCluster => {
+            static SERVERS: LazyLock<RedisCluster> = LazyLock::new(RedisCluster::start);
+            place(&SERVERS.url())
+        }
     }
+}
+
+/// A place of its own for each sequence.
+fn place(url: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{url}?prefix=model{n}&buckets=16")
 }
 
 fn endpoint() -> restow::Result<RouteEndpoint<Key, Json<Value>>> {

@@ -61,7 +61,7 @@ impl Ages {
     }
 
     /// Makes of a sample the estimate of a table with this many entries and bytes.
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
     pub(crate) fn scaled(mut self, entries: u64, bytes: u64) -> Self {
         let sample = self.stored.iter().fold((0, 0), |(n, size), share| {
             (n + share.entries, size + share.bytes)

@@ -1,8 +1,7 @@
 //! From a URL to a store.
 
 use super::{
-    BreakerOptions, Capabilities, GuardedStore, MemoryOptions, MemoryStore, Store, TierOptions,
-    TieredStore,
+    BreakerOptions, GuardedStore, MemoryOptions, MemoryStore, Store, TierOptions, TieredStore,
 };
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use std::sync::Arc;
 /// | `sqlite::memory:` | SQLite in memory, of this connection alone |
 /// | `sqlite::temp:` | a SQLite file of its own, removed at the end |
 /// | `postgres://user@host:port/database` | a PostgreSQL server, with the feature `postgres`: see `PostgresOptions::parse` |
+/// | `redis://host:port/database`, `redis-cluster://`, `redis-sentinel://`, each also with `rediss` | a Redis or Valkey server, with the feature `redis`: see `RedisOptions::parse` |
 /// | `memory:` | memory of this process, 256 MiB unless told otherwise: `memory:?max_bytes=1GiB` |
 ///
 /// `damaged=quarantine` behind the URL of a SQLite file moves one that is too damaged to be opened out of the way: see
@@ -75,24 +75,37 @@ pub(crate) fn tiered(store: Arc<dyn Store>, options: TierOptions) -> Result<Arc<
 
 async fn connect_plain(url: &str) -> Result<Arc<dyn Store>> {
     let Some(scheme) = scheme(url) else {
-        return open(url).await;
+        return sqlite(url).await;
     };
     let (inner, asked) = BreakerOptions::split(url)?;
-    match (scheme, asked) {
-        // A store on a network: networked("postgres", place, asked, move || ..).await
-        (_, None) => open(url).await,
-        (_, Some(options)) => Ok(Arc::new(GuardedStore::new(open(&inner).await?, options))),
-    }
+    let store = match scheme {
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => return postgres(&inner, asked).await,
+        #[cfg(feature = "redis")]
+        _ if scheme.starts_with("redis") => return redis(&inner, asked).await,
+        "memory" => Arc::new(MemoryStore::new(MemoryOptions::parse(&inner)?)),
+        "sqlite" => sqlite(&inner).await?,
+        other => {
+            let message = format!(
+                "there is no store for {other:?} URLs in this build; there are {}",
+                SCHEMES.join(", ")
+            );
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+    };
+    // On this machine nothing has to be waited for: a breaker is there where it is asked for.
+    Ok(match asked {
+        None => store,
+        Some(options) => Arc::new(GuardedStore::new(store, options)),
+    })
 }
 
 /// Opens a store on a network, behind a breaker. Where it is down, it is opened later.
-#[allow(
-    dead_code,
-    reason = "used where a store on a network is among the features"
-)]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 async fn networked<F, Opening>(
     kind: &'static str,
     place: &str,
+    capabilities: super::Capabilities,
     asked: Option<BreakerOptions>,
     open: F,
 ) -> Result<Arc<dyn Store>>
@@ -100,30 +113,9 @@ where
     F: Fn() -> Opening + Send + Sync + 'static,
     Opening: Future<Output = Result<Arc<dyn Store>>> + Send + 'static,
 {
-    let capabilities = Capabilities {
-        durable: true,
-        shared: true,
-        ..Capabilities::default()
-    };
     let options = asked.unwrap_or_default();
     let store = GuardedStore::connect(kind, place, capabilities, options, open).await?;
     Ok(Arc::new(store))
-}
-
-async fn open(url: &str) -> Result<Arc<dyn Store>> {
-    match scheme(url) {
-        Some("memory") => Ok(Arc::new(MemoryStore::new(MemoryOptions::parse(url)?))),
-        Some("sqlite") | None => sqlite(url).await,
-        #[cfg(feature = "postgres")]
-        Some("postgres" | "postgresql") => postgres(url).await,
-        Some(other) => {
-            let message = format!(
-                "there is no store for {other:?} URLs in this build; there are {}",
-                SCHEMES.join(", ")
-            );
-            Err(Error::new(ErrorKind::Unsupported, message))
-        }
-    }
 }
 
 /// The schemes of this build.
@@ -132,6 +124,12 @@ const SCHEMES: &[&str] = &[
     "sqlite:",
     #[cfg(feature = "postgres")]
     "postgres:",
+    #[cfg(feature = "redis")]
+    "redis:",
+    #[cfg(feature = "redis")]
+    "redis-cluster:",
+    #[cfg(feature = "redis")]
+    "redis-sentinel:",
     "memory:",
 ];
 
@@ -151,11 +149,29 @@ async fn sqlite(url: &str) -> Result<Arc<dyn Store>> {
 }
 
 #[cfg(feature = "postgres")]
-async fn postgres(url: &str) -> Result<Arc<dyn Store>> {
+async fn postgres(url: &str, asked: Option<BreakerOptions>) -> Result<Arc<dyn Store>> {
     use super::postgres::{PostgresOptions, PostgresStore};
-    Ok(Arc::new(
-        PostgresStore::open(PostgresOptions::parse(url)?).await?,
-    ))
+    let options = PostgresOptions::parse(url)?;
+    let place = options.to_string();
+    let capabilities = PostgresStore::CAPABILITIES;
+    networked("postgres", &place, capabilities, asked, move || {
+        let options = options.clone();
+        async { Ok(Arc::new(PostgresStore::open(options).await?) as Arc<dyn Store>) }
+    })
+    .await
+}
+
+#[cfg(feature = "redis")]
+async fn redis(url: &str, asked: Option<BreakerOptions>) -> Result<Arc<dyn Store>> {
+    use super::redis::{RedisOptions, RedisStore};
+    let options = RedisOptions::parse(url)?;
+    let place = options.to_string();
+    let capabilities = RedisStore::CAPABILITIES;
+    networked("redis", &place, capabilities, asked, move || {
+        let options = options.clone();
+        async { Ok(Arc::new(RedisStore::open(options).await?) as Arc<dyn Store>) }
+    })
+    .await
 }
 
 /// The scheme of a URL; `None` for a path. One letter is the drive of a Windows path.

@@ -20,6 +20,8 @@ mod lease;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod schema;
 mod spec;
 #[cfg(feature = "sqlite")]
@@ -35,6 +37,8 @@ pub use lease::{Fence, Lease, Leases};
 pub use memory::{MemoryOptions, MemoryStore};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOptions, PostgresStore};
+#[cfg(feature = "redis")]
+pub use redis::{RedisOptions, RedisStore};
 pub use schema::{FieldSource, Migration, SchemaChange};
 pub use spec::{Budget, Column, Compression, OnSchemaChange, TableName, TableSpec};
 #[cfg(feature = "sqlite")]
@@ -57,7 +61,7 @@ use std::{
 /// is cancel-safe: dropped at any await it leaves no half entry, no lost permit and no deadlock. After `close`, every
 /// call answers [`ErrorKind::Closed`](crate::ErrorKind::Closed).
 pub trait Store: Debug + Display + Send + Sync + 'static {
-    /// Returns the kind of store, as in its URL's scheme: `memory`, `sqlite`, `postgres`.
+    /// Returns the kind of store, as in its URL's scheme: `memory`, `sqlite`, `postgres`, `redis`.
     fn kind(&self) -> &'static str;
 
     /// Returns what it can do.

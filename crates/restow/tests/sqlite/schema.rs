@@ -124,7 +124,7 @@ async fn added_columns_are_empty_and_remembered_until_they_are_filled() {
     let store = open(&path).await;
     let table = store.open(&spec).await.unwrap();
     let pending = table.pending_columns().await.unwrap();
-    assert_eq!(pending, ["artist".into(), "genre".into()]);
+    assert_eq!(pending, ["artist", "genre"].map(Box::<str>::from));
     table
         .columns_filled(&["artist".into(), "genre".into()])
         .await

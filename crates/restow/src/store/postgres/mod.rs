@@ -57,6 +57,14 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
+    /// What such a store can do, wherever it is.
+    pub const CAPABILITIES: Capabilities = Capabilities {
+        durable: true,
+        shared: true,
+        read_only: false,
+        native_expiry: false,
+    };
+
     /// The format of the tables that this version reads and writes. `restow migrate` changes that of a store.
     pub const FORMAT: i32 = layout::FORMAT;
 
@@ -106,12 +114,7 @@ impl Store for PostgresStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            durable: true,
-            shared: true,
-            read_only: false,
-            native_expiry: false,
-        }
+        Self::CAPABILITIES
     }
 
     fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {

@@ -12,7 +12,10 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use std::{future::poll_fn, sync::Arc, time::Duration};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{interval, timeout},
+};
 use tokio_postgres::{AsyncMessage, Client};
 
 /// PostgreSQL takes fewer than 8,000 bytes at once.
@@ -24,6 +27,8 @@ const WAITING: usize = 1_024;
 /// How long to wait before connecting again, at first and at most.
 const PATIENCE: Duration = Duration::from_millis(25);
 const MOST_PATIENCE: Duration = Duration::from_millis(500);
+/// How often it is asked whether the connection is still there, and how long an answer may take.
+const ASK: Duration = Duration::from_millis(400);
 
 /// The channel of all stores in one area.
 pub(super) fn channel(area: &Area) -> String {
@@ -98,9 +103,15 @@ pub(super) fn listen(engine: &Arc<Engine>) -> BoxStream<'static, Change> {
                 Ok(mut session) => {
                     patience = PATIENCE;
                     yield Change::Everything;
+                    let mut ask = interval(ASK);
                     loop {
                         let notice = tokio::select! {
                             notice = session.notices.recv() => notice,
+                            // Who is not answered hears nothing, and does not know it.
+                            _ = ask.tick() => match session.answers().await {
+                                true => continue,
+                                false => break,
+                            },
                             () = ended(&mut closing) => return,
                         };
                         let Some(notice) = notice else { break };
@@ -108,6 +119,7 @@ pub(super) fn listen(engine: &Arc<Engine>) -> BoxStream<'static, Change> {
                             yield change;
                         }
                     }
+                    yield Change::Silence;
                 }
                 Err(fault) => tracing::debug!(?fault, "PostgreSQL cannot be listened to; it is tried again"),
             }
@@ -123,7 +135,7 @@ pub(super) fn listen(engine: &Arc<Engine>) -> BoxStream<'static, Change> {
 /// A connection that listens.
 struct Session {
     // The connection ends with it.
-    _client: Client,
+    client: Client,
     notices: mpsc::Receiver<String>,
 }
 
@@ -141,10 +153,13 @@ impl Session {
             }
         });
         client.batch_execute(&format!("LISTEN {channel}")).await?;
-        Ok(Self {
-            _client: client,
-            notices,
-        })
+        Ok(Self { client, notices })
+    }
+
+    /// Tells whether the server is still there.
+    async fn answers(&self) -> bool {
+        let asked = self.client.batch_execute("");
+        matches!(timeout(ASK, asked).await, Ok(Ok(())))
     }
 }
 

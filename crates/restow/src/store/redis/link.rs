@@ -1,0 +1,518 @@
+//! The way to the servers: one connection that everybody shares, made again when it is lost; or one for each server of a cluster.
+
+use super::{
+    error,
+    options::{RedisOptions, Topology},
+};
+use crate::{Error, ErrorKind, Result};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared, join_all, try_join_all},
+};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
+    Pipeline, RedisConnectionInfo, RedisResult, TlsCertificates, TlsMode, Value,
+    aio::{ConnectionLike, MultiplexedConnection, PubSub},
+    cluster::ClusterClient,
+    cluster_async::ClusterConnection,
+    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
+    sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
+};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// So long a failed attempt to connect is the answer for those who come after it.
+const PAUSE: Duration = Duration::from_millis(50);
+/// So many commands are sent as one: the first answers are read while the server still works on the last.
+const CHUNK: usize = 128;
+
+/// What becomes of a command whose connection is lost before it was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// It is sent once more: twice is the same as once.
+    Again,
+    /// It may have happened, so that is for the caller to decide.
+    Fails,
+}
+
+/// The way to the servers.
+pub(super) struct Link {
+    options: RedisOptions,
+    place: String,
+    way: Way,
+}
+
+enum Way {
+    One(Box<One>),
+    Cluster(ClusterConnection),
+}
+
+/// One server, or whichever of them is the master.
+struct One {
+    source: Source,
+    config: AsyncConnectionConfig,
+    state: Mutex<State>,
+}
+
+#[derive(Clone)]
+enum Source {
+    Server(Arc<Client>),
+    Sentinel(Arc<tokio::sync::Mutex<SentinelClient>>),
+}
+
+type Attempt = Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>;
+
+#[derive(Default)]
+struct State {
+    /// Tells one connection from the next.
+    number: u64,
+    ready: Option<MultiplexedConnection>,
+    attempt: Option<Attempt>,
+    failed: Option<(Instant, redis::RedisError)>,
+    closed: bool,
+}
+
+impl Link {
+    /// Connects.
+    pub(super) async fn open(options: RedisOptions) -> Result<Self> {
+        let place = options.to_string();
+        let way = match &options.topology {
+            Topology::Cluster => Way::Cluster(cluster(&options, &place).await?),
+            Topology::Standalone => Way::One(Box::new(One::new(server(&options)?, &options))),
+            Topology::Sentinel(master) => {
+                Way::One(Box::new(One::new(sentinel(&options, master)?, &options)))
+            }
+        };
+        let link = Self {
+            options,
+            place,
+            way,
+        };
+        if let Way::One(one) = &link.way {
+            let connected = one.connection().await;
+            connected.map_err(|e| error::at(&link.place, e))?;
+        }
+        Ok(link)
+    }
+
+    pub(super) fn options(&self) -> &RedisOptions {
+        &self.options
+    }
+
+    /// Returns where that is, without a password.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Tells whether entries are spread over several servers.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.way, Way::Cluster(_))
+    }
+
+    /// Makes the error that callers see.
+    pub(super) fn failed(&self, source: redis::RedisError) -> Error {
+        match &self.way {
+            Way::One(one) if one.lock().closed => error::closed(),
+            Way::One(_) | Way::Cluster(_) => error::at(&self.place, source),
+        }
+    }
+
+    /// Lets go of the connection.
+    pub(super) fn close(&self) {
+        if let Way::One(one) = &self.way {
+            *one.lock() = State {
+                closed: true,
+                ..State::default()
+            };
+        }
+    }
+
+    /// Sends a command.
+    pub(super) async fn ask(&self, cmd: &Cmd, lost: Lost) -> Result<Value> {
+        self.try_ask(cmd, lost).await.map_err(|e| self.failed(e))
+    }
+
+    /// The same with the driver's error.
+    pub(super) async fn try_ask(&self, cmd: &Cmd, lost: Lost) -> RedisResult<Value> {
+        let one = match &self.way {
+            Way::Cluster(cluster) => {
+                let mut cluster = cluster.clone();
+                return error::checked(cluster.req_packed_command(cmd).await?);
+            }
+            Way::One(one) => one,
+        };
+        let mut again = lost == Lost::Again;
+        loop {
+            let (number, mut connection) = one.connection().await?;
+            match connection
+                .send_packed_command(cmd)
+                .await
+                .and_then(error::checked)
+            {
+                Err(e) if error::is_lost(&e) => {
+                    one.lose(number);
+                    if !std::mem::take(&mut again) {
+                        return Err(e);
+                    }
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Sends commands that may be repeated, each beside the bucket it belongs to; the answers have the order of the commands.
+    pub(super) async fn ask_all(&self, cmds: Vec<(u32, Cmd)>) -> Result<Vec<Value>> {
+        self.try_ask_all(cmds).await.map_err(|e| self.failed(e))
+    }
+
+    async fn try_ask_all(&self, cmds: Vec<(u32, Cmd)>) -> RedisResult<Vec<Value>> {
+        match &self.way {
+            Way::One(one) => {
+                let mut pipes = Vec::with_capacity(cmds.len().div_ceil(CHUNK));
+                let mut cmds = cmds.into_iter().map(|(_, cmd)| cmd).peekable();
+                while cmds.peek().is_some() {
+                    pipes.push(pipeline(cmds.by_ref().take(CHUNK)));
+                }
+                let answers = try_join_all(pipes.iter().map(|pipe| one.pipe(pipe))).await?;
+                Ok(answers.into_iter().flatten().collect())
+            }
+            Way::Cluster(cluster) => {
+                let (number, mut slots) =
+                    (cmds.len(), BTreeMap::<u32, (Vec<usize>, Vec<Cmd>)>::new());
+                for (i, (bucket, cmd)) in cmds.into_iter().enumerate() {
+                    let (places, cmds) = slots.entry(bucket).or_default();
+                    places.push(i);
+                    cmds.push(cmd);
+                }
+                let asked = slots.into_values().map(|(places, cmds)| {
+                    let mut cluster = cluster.clone();
+                    async move {
+                        let pipe = pipeline(cmds.into_iter());
+                        let answers = cluster.req_packed_commands(&pipe, 0, pipe.len()).await?;
+                        Ok::<_, redis::RedisError>((places, answers))
+                    }
+                });
+                let mut all = vec![Value::Nil; number];
+                for answered in join_all(asked).await {
+                    let (places, answers) = answered?;
+                    for (place, answer) in places.into_iter().zip(answers) {
+                        if let Some(slot) = all.get_mut(place) {
+                            *slot = error::checked(answer)?;
+                        }
+                    }
+                }
+                Ok(all)
+            }
+        }
+    }
+
+    /// Walks over the keys that begin with this, on the server that has the slot of its hash tag.
+    pub(super) async fn scan(&self, before: &str, cursor: &str) -> Result<Value> {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor)
+            .arg("MATCH")
+            .arg(format!("{before}*"))
+            .arg("COUNT")
+            .arg(1_000);
+        let cluster = match &self.way {
+            Way::One(_) => return self.ask(&scan, Lost::Again).await,
+            Way::Cluster(cluster) => cluster,
+        };
+        let mut which = redis::cmd("CLUSTER");
+        which.arg("KEYSLOT").arg(before);
+        let slot = self.ask(&which, Lost::Again).await?;
+        let slot: u16 = redis::from_redis_value(slot)
+            .map_err(|_| error::strange(&self.place, "CLUSTER KEYSLOT"))?;
+        let route = Route::new(slot, SlotAddr::Master);
+        let route = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
+        let answer = cluster.clone().route_command(scan, route).await;
+        answer.and_then(error::checked).map_err(|e| self.failed(e))
+    }
+
+    /// Opens a connection of its own, to hear what others publish.
+    pub(super) async fn listen(&self) -> RedisResult<PubSub> {
+        let client = match &self.way {
+            Way::One(one) => one.source.clone().client().await?,
+            Way::Cluster(_) => {
+                // A cluster gives a message to all its servers; any of those that are named will do.
+                let mut failed = None;
+                for node in 0..self.options.hosts.len() {
+                    let client = client(&self.options, node)?;
+                    match client.get_async_pubsub().await {
+                        Ok(listening) => return Ok(listening),
+                        Err(e) => failed = Some(e),
+                    }
+                }
+                return Err(failed.unwrap_or_else(|| {
+                    (redis::ErrorKind::InvalidClientConfig, "no server is named").into()
+                }));
+            }
+        };
+        client.get_async_pubsub().await
+    }
+}
+
+impl Source {
+    async fn client(self) -> RedisResult<Arc<Client>> {
+        match self {
+            Self::Server(client) => Ok(client),
+            Self::Sentinel(sentinel) => {
+                let master = sentinel.lock().await.async_get_client().await?;
+                Ok(Arc::new(master))
+            }
+        }
+    }
+}
+
+impl One {
+    fn new(source: Source, options: &RedisOptions) -> Self {
+        Self {
+            source,
+            config: AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(options.timeout.min(Duration::from_secs(2))))
+                .set_response_timeout(Some(options.timeout))
+                // More than all tasks that ask at once, so that none of them waits for a place.
+                .set_pipeline_buffer_size(1_024),
+            state: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connection(&self) -> RedisResult<(u64, MultiplexedConnection)> {
+        let (number, attempt) = {
+            let mut state = self.lock();
+            if let Some(ready) = &state.ready {
+                return Ok((state.number, ready.clone()));
+            }
+            if state.closed {
+                return Err((redis::ErrorKind::Client, "the store is closed").into());
+            }
+            if let Some((at, error)) = &state.failed
+                && at.elapsed() < PAUSE
+            {
+                return Err(error.clone());
+            }
+            let attempt = match &state.attempt {
+                Some(attempt) => attempt.clone(),
+                None => {
+                    let attempt = self.attempt();
+                    state.attempt = Some(attempt.clone());
+                    attempt
+                }
+            };
+            (state.number, attempt)
+        };
+        let made = attempt.await;
+        let mut state = self.lock();
+        if state.number == number && !state.closed {
+            state.attempt = None;
+            match &made {
+                Ok(connection) => {
+                    state.ready = Some(connection.clone());
+                    state.number += 1;
+                    state.failed = None;
+                    return Ok((number + 1, connection.clone()));
+                }
+                Err(error) => state.failed = Some((Instant::now(), error.clone())),
+            }
+        }
+        // Whoever shares a connection that is lost by now finds that out by itself.
+        made.map(|connection| (number + 1, connection))
+    }
+
+    fn attempt(&self) -> Attempt {
+        let (source, config) = (self.source.clone(), self.config.clone());
+        async move {
+            let client = source.client().await?;
+            client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await
+        }
+        .boxed()
+        .shared()
+    }
+
+    /// Forgets a connection, unless there is another one already.
+    fn lose(&self, number: u64) {
+        let mut state = self.lock();
+        if state.number == number {
+            state.ready = None;
+            state.number += 1;
+        }
+    }
+
+    async fn pipe(&self, pipe: &Pipeline) -> RedisResult<Vec<Value>> {
+        let mut again = true;
+        loop {
+            let (number, mut connection) = self.connection().await?;
+            match connection.send_packed_commands(pipe, 0, pipe.len()).await {
+                Err(e) if error::is_lost(&e) => {
+                    self.lose(number);
+                    if !std::mem::take(&mut again) {
+                        return Err(e);
+                    }
+                }
+                Err(e) => return Err(e),
+                Ok(answers) => return answers.into_iter().map(error::checked).collect(),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Link({})", self.place)
+    }
+}
+
+fn pipeline(cmds: impl Iterator<Item = Cmd>) -> Pipeline {
+    let mut pipe = Pipeline::with_capacity(CHUNK);
+    for cmd in cmds {
+        pipe.add_command(cmd);
+    }
+    pipe
+}
+
+fn address(options: &RedisOptions, node: usize) -> RedisResult<ConnectionAddr> {
+    let (host, port) = options
+        .hosts
+        .get(node)
+        .cloned()
+        .ok_or((redis::ErrorKind::InvalidClientConfig, "no server is named"))?;
+    Ok(if options.tls {
+        ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: false,
+            tls_params: None,
+        }
+    } else {
+        ConnectionAddr::Tcp(host, port)
+    })
+}
+
+fn login(username: Option<&str>, password: Option<&str>, database: i64) -> RedisConnectionInfo {
+    let mut info = RedisConnectionInfo::default()
+        .set_db(database)
+        .set_lib_name("restow", env!("CARGO_PKG_VERSION"));
+    if let Some(username) = username {
+        info = info.set_username(username);
+    }
+    if let Some(password) = password {
+        info = info.set_password(password);
+    }
+    info
+}
+
+fn node(options: &RedisOptions, node: usize) -> RedisResult<ConnectionInfo> {
+    let info = address(options, node)?.into_connection_info()?;
+    let login = login(
+        options.username.as_deref(),
+        options.password.as_deref(),
+        options.database,
+    );
+    let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
+    // A server that vanished without a word answers nothing: what was sent to it is given up.
+    #[cfg(target_os = "linux")]
+    let tcp = tcp.set_user_timeout(options.timeout);
+    Ok(info.set_redis_settings(login).set_tcp_settings(tcp))
+}
+
+fn client(options: &RedisOptions, node: usize) -> RedisResult<Client> {
+    let info = self::node(options, node)?;
+    match certificates(options)? {
+        Some(certificates) => Client::build_with_tls(info, certificates),
+        None => Client::open(info),
+    }
+}
+
+/// The certificates of those who may vouch for a server, where they are not the system's.
+fn certificates(options: &RedisOptions) -> RedisResult<Option<TlsCertificates>> {
+    let Some(path) = &options.ca else {
+        return Ok(None);
+    };
+    Ok(Some(TlsCertificates {
+        client_tls: None,
+        root_cert: Some(std::fs::read(path)?),
+    }))
+}
+
+fn server(options: &RedisOptions) -> Result<Source> {
+    let client = client(options, 0).map_err(|e| misconfigured(options, e))?;
+    Ok(Source::Server(Arc::new(client)))
+}
+
+fn sentinel(options: &RedisOptions, master: &str) -> Result<Source> {
+    let built = || {
+        let nodes = (0..options.hosts.len())
+            .map(|node| address(options, node))
+            .collect::<RedisResult<Vec<_>>>()?;
+        let mut builder = SentinelClientBuilder::new(nodes, master, SentinelServerType::Master)?
+            .set_client_to_redis_db(options.database);
+        if let Some(username) = &options.username {
+            builder = builder.set_client_to_redis_username(username.as_str());
+        }
+        if let Some(password) = &options.password {
+            builder = builder.set_client_to_redis_password(password.as_str());
+        }
+        if let Some(password) = &options.sentinel_password {
+            builder = builder.set_client_to_sentinel_password(password.as_str());
+        }
+        if options.tls {
+            builder = builder
+                .set_client_to_redis_tls_mode(TlsMode::Secure)
+                .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+        }
+        if let Some(certificates) = certificates(options)? {
+            builder = builder
+                .set_client_to_redis_certificates(certificates.clone())
+                .set_client_to_sentinel_certificates(certificates);
+        }
+        builder.build()
+    };
+    let client: SentinelClient = built().map_err(|e| misconfigured(options, e))?;
+    Ok(Source::Sentinel(Arc::new(tokio::sync::Mutex::new(client))))
+}
+
+async fn cluster(options: &RedisOptions, place: &str) -> Result<ClusterConnection> {
+    let built = || {
+        let nodes = (0..options.hosts.len())
+            .map(|i| node(options, i))
+            .collect::<RedisResult<Vec<_>>>()?;
+        let mut builder = ClusterClient::builder(nodes)
+            .connection_timeout(options.timeout.min(Duration::from_secs(2)))
+            .response_timeout(options.timeout)
+            .overall_response_timeout(Some(options.timeout))
+            .retries(8)
+            .min_retry_wait(5)
+            .max_retry_wait(200);
+        if let Some(username) = &options.username {
+            builder = builder.username(username);
+        }
+        if let Some(password) = &options.password {
+            builder = builder.password(password);
+        }
+        if let Some(certificates) = certificates(options)? {
+            builder = builder.certs(certificates);
+        }
+        builder.build()
+    };
+    let client = built().map_err(|e| misconfigured(options, e))?;
+    let connected = client.get_async_connection().await;
+    connected.map_err(|e| error::at(place, e))
+}
+
+fn misconfigured(options: &RedisOptions, source: redis::RedisError) -> Error {
+    Error::new(
+        ErrorKind::Config,
+        format!("{options} cannot be used as it is written"),
+    )
+    .with_source(source)
+}

@@ -1,0 +1,76 @@
+-- Removes entries. KEYS: index, counts, uses of a bucket; then the key of each. ARGV: now, keep; for each digest, variant, how, and two values:
+--   'all'        every variant of the address (the first value)
+--   'read'       the variant, where its generation is still the first value
+--   'past'       the variant, where it expired after the first value, and not after the second; or where it is not there any more
+--   'any'        the variant
+--   'damaged'    every variant, where the metas are still the first value
+-- What the index names and is not there goes out of the index in any case.
+-- Returns how many entries were removed (for 'all', at how many addresses there was a retained one), and how many were not there any more.
+local now, keep = tonumber(ARGV[1]), tonumber(ARGV[2])
+local index, counts, uses = KEYS[1], KEYS[2], KEYS[3]
+local removed, missed, entries, bytes = 0, 0, 0, 0
+
+local function forget(member)
+  redis.call('ZREM', uses, member)
+  return redis.call('ZREM', index, member)
+end
+
+for i = 1, #KEYS - 3 do
+  local arg, key = 2 + (i - 1) * 5, KEYS[3 + i]
+  local digest, variant, how, one, two = ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 4], ARGV[arg + 5]
+  local metas = redis.call('HGET', key, 'm')
+  local whole = how == 'all' or how == 'damaged'
+  if not metas then
+    if redis.call('EXISTS', key) == 1 then redis.call('UNLINK', key) end
+    if not whole then
+      local gone = forget(digest .. suffix(variant))
+      entries = entries - gone
+      missed = missed + gone
+    end
+  elseif whole then
+    local fits
+    if how == 'all' then fits = string.sub(metas, 1, #one) == one else fits = metas == one end
+    if fits then
+      local retained = false
+      for _, old in ipairs(blocks(metas)) do
+        if old.expires + keep > now then retained = true end
+        forget(digest .. suffix(old.variant))
+        entries = entries - 1
+        bytes = bytes - old.size
+      end
+      redis.call('UNLINK', key)
+      if retained or how == 'damaged' then removed = removed + 1 end
+    end
+  else
+    local found, others = nil, 0
+    for _, old in ipairs(blocks(metas)) do
+      if old.variant == variant then found = old else others = others + 1 end
+    end
+    if not found then
+      local gone = forget(digest .. suffix(variant))
+      entries = entries - gone
+      missed = missed + gone
+    else
+      local fits = how == 'any'
+      if how == 'read' then
+        fits = found.generation == tonumber(one)
+      elseif how == 'past' then
+        fits = found.expires > tonumber(one) and found.expires <= tonumber(two)
+      end
+      if fits then
+        forget(digest .. suffix(variant))
+        entries = entries - 1
+        bytes = bytes - found.size
+        removed = removed + 1
+        if others == 0 then
+          redis.call('UNLINK', key)
+        else
+          redis.call('HDEL', key, 'b' .. suffix(variant))
+          redis.call('HSET', key, 'm', string.sub(metas, 1, found.from - 1) .. string.sub(metas, found.to + 1))
+        end
+      end
+    end
+  end
+end
+tally(counts, entries, bytes)
+return { removed, missed }

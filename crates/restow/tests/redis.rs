@@ -1,0 +1,27 @@
+//! The store in Redis: one server, a cluster, and one behind Sentinels.
+#![cfg(all(feature = "redis", feature = "conformance", unix))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test may fail"
+)]
+
+#[path = "redis/cluster.rs"]
+mod cluster;
+#[path = "redis/conformance.rs"]
+mod conformance;
+#[path = "redis/eviction.rs"]
+mod eviction;
+#[path = "redis/expiry.rs"]
+mod expiry;
+#[path = "redis/failures.rs"]
+mod failures;
+#[path = "redis/measure.rs"]
+mod measure;
+#[path = "redis/sharing.rs"]
+mod sharing;
+#[path = "redis/support.rs"]
+mod support;
