@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -346,6 +347,48 @@ backend api
         self.row(f"herd: {number:,} of an answer that may not be stored", all_of_them, one, "one request", "<=", 3, "ms")
         self.stop()
 
+    def slow(self):
+        if not self.wants("slow clients"):
+            return
+        origin = self.origin()
+        proxy = self.restow(origin, "memory:")
+        self.fill(proxy)
+
+        def p99():
+            command = ["taskset", "-c", OTHER_CORE, "wrk", "-t1", "-c8", "--latency", f"-d{self.seconds}s", "-s", ROOT / "bench/proxy/hits.lua", proxy.url()]
+            out = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
+            number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", out).groups()
+            return float(number) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit]
+
+        number = 200 if self.args.quick else 2_000
+        p99()
+        alone = [p99() for _ in range(self.rounds)]
+        # Half of them never end their head, and half ask again and again without reading what they get; each sends a byte a second.
+        crawling = [socket.create_connection(("127.0.0.1", proxy.port)) for _ in range(number)]
+        for nth, one in enumerate(crawling):
+            one.setblocking(False)
+            one.send(b"GET /hit/1 HTTP/1.1\r\nHost: x\r\n" + (b"\r\n" if nth % 2 else b""))
+        stop = threading.Event()
+
+        def crawl():
+            while not stop.wait(1):
+                for nth, one in enumerate(crawling):
+                    try:
+                        one.send(b"GET /hit/2 HTTP/1.1\r\nHost: x\r\n\r\n" if nth % 2 else b"x")
+                    except OSError:
+                        pass
+
+        thread = threading.Thread(target=crawl)
+        thread.start()
+        beside = [p99() for _ in range(self.rounds)]
+        stop.set()
+        thread.join()
+        for one in crawling:
+            one.close()
+        name = f"slow clients: {number:,} of them, p99 of a hit of others"
+        self.row(name, statistics.median(beside), statistics.median(alone), "without them", "<=", 2, "ms")
+        self.stop()
+
     # -- printing
 
     def stop(self):
@@ -407,8 +450,9 @@ def main():
         bench.misses()
         bench.memory()
         bench.herd()
+        bench.slow()
         if not bench.rows:
-            sys.exit(f"no work has {args.only!r} in its name: there are hits, miss: added latency, memory of entries, herd")
+            sys.exit(f"no work has {args.only!r} in its name: there are hits, miss: added latency, memory of entries, herd, slow clients")
         if not bench.args.json:
             print(bench.table())
         if bench.args.write:

@@ -42,11 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: cli::Cli) -> Result<(), Failure> {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(workers) = cli.command.workers() {
-        runtime.worker_threads(workers);
-    }
-    let runtime = runtime.enable_all().build().map_err(|e| {
+    let runtime = runtime(cli.command.workers()).map_err(|e| {
         Failure::new(Exit::Store, "the program cannot start its threads").because(e)
     })?;
     let mut out = Out::new(if cli.global.json {
@@ -58,6 +54,19 @@ fn run(cli: cli::Cli) -> Result<(), Failure> {
     // What was found out before a failure is still worth reading.
     let flushed = out.flush();
     done.and(flushed)
+}
+
+/// One worker needs no scheduler between threads: it is the thread that is there.
+fn runtime(workers: Option<usize>) -> std::io::Result<tokio::runtime::Runtime> {
+    use tokio::runtime::Builder;
+    let mut runtime = match workers {
+        Some(1) => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    if let Some(workers) = workers.filter(|n| *n > 1) {
+        runtime.worker_threads(workers);
+    }
+    runtime.enable_all().build()
 }
 
 /// Sends what the library tells to stderr.

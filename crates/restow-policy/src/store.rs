@@ -91,13 +91,18 @@ pub fn may_store(
         return Err(rule::PRIVATE_WITHOUT_PRINCIPAL);
     }
     if options.http {
-        of_use(status, facts, options)?;
+        of_use(request.method, status, facts, options)?;
     }
     Ok(())
 }
 
 /// Says whether an answer that decides for itself is one that RFC 9111 3 allows to be stored, and of any use in a store.
-fn of_use(status: StatusCode, facts: &Facts, options: &Options) -> Result<(), Rule> {
+fn of_use(
+    method: &Method,
+    status: StatusCode,
+    facts: &Facts,
+    options: &Options,
+) -> Result<(), Rule> {
     let validator = facts.flags.contains(Flags::ETAG) || facts.last_modified.is_some();
     match lifetime(status, facts, options) {
         // It can neither be validated, nor stand in where the origin fails (RFC 9111 4.2.4).
@@ -105,6 +110,10 @@ fn of_use(status: StatusCode, facts: &Facts, options: &Options) -> Result<(), Ru
             if !validator && !may_be_stale(facts, options) =>
         {
             Err(rule::STALE_AT_ONCE)
+        }
+        // The answer to a POST has to name its lifetime: nothing is guessed of it (RFC 9110 9.3.3).
+        Lifetime::Heuristic(_) | Lifetime::Unknown if method == Method::POST => {
+            Err(rule::NOT_CACHEABLE)
         }
         Lifetime::Unknown if !validator => Err(rule::NOT_CACHEABLE),
         _ if is_cacheable(facts, options) => Ok(()),
@@ -350,6 +359,37 @@ mod tests {
                 "case {nth}: {:?}",
                 case.answer
             );
+        }
+    }
+
+    /// RFC 9110 9.3.3: an answer to a POST is kept for what it says of its lifetime, never by a guess.
+    #[test]
+    fn the_lifetime_of_an_answer_to_a_post_is_not_guessed() {
+        let options = Options {
+            http: true,
+            ..Options::default()
+        };
+        const CHANGED: (&str, &str) = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+        const TAG: (&str, &str) = ("etag", "\"a\"");
+        let rows: &[(Lines<'_>, bool)] = &[
+            (&[CHANGED], false),
+            (&[TAG], false),
+            (&[("cache-control", "public"), CHANGED], false),
+            (&[("cache-control", "max-age=60")], true),
+            (&[("expires", "Sun, 06 Nov 2094 08:49:37 GMT")], true),
+            (&[("cache-control", "no-cache, max-age=60"), TAG], true),
+        ];
+        for (answer, post_may) in rows {
+            let facts = Facts::parse(StatusCode::OK, &map(answer), 0, 0);
+            for (method, may) in [(Method::POST, *post_may), (Method::GET, true)] {
+                let request = StoreRequest {
+                    method: &method,
+                    headers: &HeaderMap::new(),
+                    credential: false,
+                };
+                let stored = may_store(&request, StatusCode::OK, &facts, &options);
+                assert_eq!(stored.is_ok(), may, "{method} {answer:?}: {stored:?}");
+            }
         }
     }
 

@@ -162,7 +162,9 @@ impl Shared {
             };
             let answer = answer.map(|body| self.guard(body));
             let fetched = answer.status();
-            match land(ticket, method, answer, call.uri.to_string()).await? {
+            // Boxed: thousands may wait for an API at once, and this is most of what each would hold.
+            let landing = land(ticket, method, answer, call.uri.to_string());
+            match Box::pin(landing).await? {
                 Landed::Response(mut response) => {
                     fields::clean_response(response.headers_mut());
                     if let Some(answered) = response.extensions().get::<Answered>() {

@@ -13,6 +13,7 @@ use std::{
     path::Path,
     sync::{Arc, Mutex},
 };
+use tokio::net::TcpListener;
 
 /// The origin that was recorded.
 pub const API: &str = "https://api.github.com";
@@ -116,19 +117,23 @@ pub struct GitHub {
 }
 
 impl GitHub {
-    /// Starts a server with all recordings.
+    /// Starts a server with all recordings, on a free port.
     pub async fn start() -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    /// Starts a server that accepts from this listener.
+    pub fn on(listener: TcpListener) -> Self {
         let recordings = recordings();
         let steps: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
         let (known, step) = (recordings.clone(), steps.clone());
-        let origin = Origin::start(move |call| match known.get(&call.target) {
+        let origin = Origin::on(listener, move |call| match known.get(&call.target) {
             Some(answers) => {
                 let step = step.lock().unwrap().get(&call.target).copied();
                 answers[step.unwrap_or(0)].reply(call)
             }
             None => Reply::status(404).then(r#"{"message":"Not Found"}"#),
-        })
-        .await;
+        });
         Self {
             origin,
             recordings,

@@ -146,7 +146,14 @@ impl Reply {
 impl Origin {
     /// Starts a server on a free port.
     pub async fn start(answer: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), answer)
+    }
+
+    /// Starts a server that accepts from this listener.
+    pub fn on(
+        listener: TcpListener,
+        answer: impl Fn(&Call) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             answer: Box::new(answer),
