@@ -3,6 +3,7 @@
 use crate::{
     cli::Global,
     exit::{Exit, Failure},
+    output::note,
     redact::{Secrets, redact},
 };
 use percent_encoding::percent_decode_str;
@@ -162,6 +163,13 @@ impl Session {
             repository.clone()
         } else {
             repository.everyone()
+        }
+    }
+
+    /// Says to people that a principal is named, and that the rest is left: for commands that are meant for all there is.
+    pub(crate) fn note_principal(&self, global: &Global) {
+        if self.named && !global.quiet {
+            note("note: a principal is named; what belongs to others is left");
         }
     }
 

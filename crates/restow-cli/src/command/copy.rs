@@ -51,6 +51,7 @@ impl Copy {
     pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
         let target = self.target()?;
         let session = Session::over(&self.from, global).await?;
+        session.note_principal(global);
         let portions = portions(&session, &self.repositories, &self.select).await?;
         let to = connect(&target).await?;
         let options = CopyOptions {

@@ -70,6 +70,7 @@ impl Export {
             _ => {}
         }
         let session = Session::open(global, Access::Existing, None).await?;
+        session.note_principal(global);
         let mut sink = Sink::open(self.output.as_deref())?;
         let count = match self.format {
             Form::Ndjson => self.lines(&session, &mut sink, global, out).await?,

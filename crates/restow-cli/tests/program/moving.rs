@@ -199,6 +199,24 @@ async fn an_export_is_read_in_again() {
     assert_eq!(selected.lines().count(), 3, "{selected}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_principal_is_named_the_rest_is_left_and_that_is_said() {
+    let place = stored().await;
+    let done = place.run(&["export", "--principal", "ada"]);
+    assert_eq!((done.code, done.out.lines().count()), (0, 3), "{done:?}");
+    assert!(
+        done.err.contains("what belongs to others is left"),
+        "{done:?}"
+    );
+    let place = place.with("RESTOW_PRINCIPAL", "ada");
+    let done = place.run(&["copy", "items.db", "adas.db"]);
+    assert!(done.out.contains("verified 1 in "), "{done:?}");
+    assert!(
+        done.err.contains("what belongs to others is left"),
+        "{done:?}"
+    );
+}
+
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exported_file_is_for_its_owner() {
