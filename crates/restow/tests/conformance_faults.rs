@@ -47,6 +47,7 @@ enum Fault {
     CountsPartitionsOnce,
     ForgetsThatItClosed,
     ChangesItsSecret,
+    ForgetsFences,
     Panics,
 }
 
@@ -117,6 +118,10 @@ const NOTICED: &[(Fault, &str)] = &[
         "lifecycle::a_closed_store_says_so",
     ),
     (Fault::ChangesItsSecret, "lifecycle::the_secret_stays"),
+    (
+        Fault::ForgetsFences,
+        "leases::a_stale_holder_writes_nothing",
+    ),
     (Fault::Panics, "sweeping::numbers_are_of_what_is_retained"),
 ];
 
@@ -356,6 +361,9 @@ impl Table for FaultyTable {
             let mut entries: Vec<_> = entries.iter().map(|w| self.written(w)).collect();
             if self.fault == Fault::KeepsTheFirstDuplicate {
                 entries.reverse();
+            }
+            if self.fault == Fault::ForgetsFences {
+                entries.iter_mut().for_each(|write| write.fence = None);
             }
             let size = match self.fault {
                 Fault::WritesOneByOne | Fault::WritesWithAPause => 1,

@@ -78,7 +78,7 @@ async fn connect_plain(url: &str) -> Result<Arc<dyn Store>> {
     };
     let (inner, asked) = BreakerOptions::split(url)?;
     match (scheme, asked) {
-        // A store on a network: networked("postgres", place, asked, move || ..).await
+        // A store on a network: networked("postgres", place, capabilities, asked, move || ..).await
         (_, None) => open(url).await,
         (_, Some(options)) => Ok(Arc::new(GuardedStore::new(open(&inner).await?, options))),
     }
@@ -92,6 +92,7 @@ async fn connect_plain(url: &str) -> Result<Arc<dyn Store>> {
 async fn networked<F, Opening>(
     kind: &'static str,
     place: &str,
+    capabilities: Capabilities,
     asked: Option<BreakerOptions>,
     open: F,
 ) -> Result<Arc<dyn Store>>
@@ -99,11 +100,6 @@ where
     F: Fn() -> Opening + Send + Sync + 'static,
     Opening: Future<Output = Result<Arc<dyn Store>>> + Send + 'static,
 {
-    let capabilities = Capabilities {
-        durable: true,
-        shared: true,
-        ..Capabilities::default()
-    };
     let options = asked.unwrap_or_default();
     let store = GuardedStore::connect(kind, place, capabilities, options, open).await?;
     Ok(Arc::new(store))
