@@ -33,7 +33,7 @@ use tokio::net::TcpListener;
 /// | request | answer |
 /// |---|---|
 /// | `GET /healthz` | 200 while the process answers |
-/// | `GET /readyz` | 200 while the store answers and the proxy takes requests, else 503; it tells of endpoints whose requests bypass the cache |
+/// | `GET /readyz` | 200 while the store answers and the proxy takes requests, else 503; it tells of endpoints whose requests bypass the cache. A store behind a circuit breaker may be down: the proxy is ready all the same, and says so |
 /// | `GET /metrics` | numbers in the text format of Prometheus |
 /// | `POST /purge?..` | removes entries: `repository=`, `where=FIELD=VALUE`, `url=`, `principal=`, `tag=`, `status=`, `since=`, `until=`, `expired`; at least one of them, or `all` |
 /// | `GET /mode`, `PUT /mode` | how network and store may be used: the body is its name |
@@ -227,6 +227,11 @@ impl Admin {
                     ),
                 ),
             },
+            // Behind a breaker a store that is down costs misses alone: to take the proxy out would cost its answers too.
+            Ok(Err(_)) | Err(_) if shared.cache.health().is_some() => text(
+                StatusCode::OK,
+                "ready, but the store is down: requests go to the API",
+            ),
             Ok(Err(error)) => text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 &format!("the store fails: {error}"),

@@ -9,7 +9,7 @@ use prometheus_client::{
 use restow::{
     entry::Partition,
     exchange::{Bypassed, Missed, OutcomeKind, Staleness},
-    store::Stats,
+    store::{BreakerState, Health, SideHealth, Stats},
 };
 use std::{
     cmp::Reverse,
@@ -148,6 +148,7 @@ pub(crate) async fn page(
     let mut registry = Registry::with_prefix("restow");
     registry.register_collector(Box::new(Page {
         metrics: metrics.clone(),
+        health: cache.health(),
         held,
     }));
     let mut text = String::new();
@@ -158,6 +159,8 @@ pub(crate) async fn page(
 #[derive(Debug)]
 struct Page {
     metrics: Arc<Metrics>,
+    /// How the store does, where that is watched.
+    health: Option<Health>,
     held: Vec<Held>,
 }
 
@@ -195,6 +198,60 @@ impl Page {
         for held in &self.held {
             let labels = [("repository", &*held.repository)];
             ConstGauge::new(of(&held.stats)).encode(into.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    /// Encodes how a store does that is watched.
+    fn store(&self, into: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(health) = &self.health else {
+            return Ok(());
+        };
+        let sides = [("reads", &health.reads), ("changes", &health.changes)];
+        let gauge = ConstGauge::new(0_u64);
+        let mut states = into.encode_descriptor(
+            "store_breaker",
+            "1 for the state that the breaker before the store is in: closed while calls are made, open while the store is down",
+            None,
+            gauge.metric_type(),
+        )?;
+        for (calls, side) in sides {
+            for state in BreakerState::ALL {
+                let labels = [("calls", calls), ("state", state.as_str())];
+                let is = u64::from(state == side.state);
+                ConstGauge::new(is).encode(states.encode_family(&labels)?)?;
+            }
+        }
+        type Of = fn(&SideHealth) -> u64;
+        let counts: [(&str, &str, Of); 4] = [
+            (
+                "store_breaker_opens",
+                "How often the breaker before the store opened",
+                |s| s.opens,
+            ),
+            (
+                "store_failures",
+                "Calls of the store that failed by its own doing, those that took too long too",
+                |s| s.failures,
+            ),
+            (
+                "store_timeouts",
+                "Calls of the store that were given up because they took too long",
+                |s| s.timeouts,
+            ),
+            (
+                "store_refused",
+                "Calls of the store that were not made because the breaker was open",
+                |s| s.refused,
+            ),
+        ];
+        for (name, help, of) in counts {
+            let counter = ConstCounter::new(0_u64);
+            let mut into = into.encode_descriptor(name, help, None, counter.metric_type())?;
+            for (calls, side) in sides {
+                let labels = [("calls", calls)];
+                ConstCounter::new(of(side)).encode(into.encode_family(&labels)?)?;
+            }
         }
         Ok(())
     }
@@ -285,6 +342,7 @@ impl Collector for Page {
             let labels = [("result", result)];
             ConstCounter::new(count.load(Relaxed)).encode(reloads.encode_family(&labels)?)?;
         }
+        self.store(&mut into)?;
         self.held(&mut into, "entries", "Entries that are held", None, |h| {
             h.entries
         })?;

@@ -49,6 +49,7 @@ enum Fault {
     ChangesItsSecret,
     AdoptsNothing,
     PretendsToAdopt,
+    ForgetsFences,
     Panics,
 }
 
@@ -126,6 +127,10 @@ const NOTICED: &[(Fault, &str)] = &[
     (
         Fault::PretendsToAdopt,
         "lifecycle::a_store_in_use_keeps_its_secret",
+    ),
+    (
+        Fault::ForgetsFences,
+        "leases::a_stale_holder_writes_nothing",
     ),
     (Fault::Panics, "sweeping::numbers_are_of_what_is_retained"),
 ];
@@ -379,6 +384,9 @@ impl Table for FaultyTable {
             let mut entries: Vec<_> = entries.iter().map(|w| self.written(w)).collect();
             if self.fault == Fault::KeepsTheFirstDuplicate {
                 entries.reverse();
+            }
+            if self.fault == Fault::ForgetsFences {
+                entries.iter_mut().for_each(|write| write.fence = None);
             }
             let size = match self.fault {
                 Fault::WritesOneByOne | Fault::WritesWithAPause => 1,

@@ -9,7 +9,7 @@ use crate::{
 use clap::Args;
 use restow::{
     Clock as _, Millis, SystemClock,
-    store::{Ages, Share, Stats},
+    store::{Ages, Health, Share, SideHealth, Stats},
 };
 use serde_json::{Value, json};
 
@@ -56,17 +56,53 @@ impl StatsCommand {
                 all.insert("cache".to_owned(), session.place().into());
                 all.insert("kind".to_owned(), session.cache.kind().into());
                 all.insert("repositories".to_owned(), objects.into());
+                if let Some(health) = session.cache.health() {
+                    all.insert("health".to_owned(), health_object(&health));
+                }
             }
             out.json(&all)?;
         } else {
             columns.row(cells("total", &total, now));
             out.line(out.bold(session.place()))?;
+            if let Some(health) = session.cache.health() {
+                out.line(health_line(&health))?;
+            }
             columns.write(out)?;
             out.line("")?;
             ages(&total.ages).write(out)?;
         }
         session.close().await
     }
+}
+
+/// What this run saw of a store that is watched.
+fn health_line(health: &Health) -> String {
+    let side = |name: &str, side: &SideHealth| {
+        format!(
+            "{name} {} ({} failed, {} of them too slow)",
+            side.state, side.failures, side.timeouts
+        )
+    };
+    let (reads, changes) = (&health.reads, &health.changes);
+    format!(
+        "breaker: {}, {}",
+        side("reads", reads),
+        side("changes", changes)
+    )
+}
+
+fn health_object(health: &Health) -> Value {
+    let side = |side: &SideHealth| {
+        json!({
+            "breaker": side.state.as_str(),
+            "opens": side.opens,
+            "failures": side.failures,
+            "timeouts": side.timeouts,
+            "refused": side.refused,
+            "last_failure": side.last_failure,
+        })
+    };
+    json!({ "up": health.is_up(), "reads": side(&health.reads), "changes": side(&health.changes) })
 }
 
 fn cells(name: &str, stats: &Stats, now: Millis) -> [String; 7] {

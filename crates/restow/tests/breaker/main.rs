@@ -9,6 +9,7 @@
 )]
 
 mod faulty;
+mod requests;
 mod start;
 #[path = "../sqlite/support.rs"]
 mod support;

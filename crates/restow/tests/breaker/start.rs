@@ -6,10 +6,11 @@ use crate::{
 };
 use restow::{
     Cache, ErrorKind, RouteEndpoint, Text,
+    endpoint::Coalesce,
     exchange::{Missed, OutcomeKind, Saved},
     store::{BreakerOptions, Capabilities, GuardedStore, Store},
 };
-use restow_testkit::{Origin, Reply};
+use restow_testkit::{Gate, Origin, Reply};
 use std::{sync::Arc, time::Duration};
 
 type Pages = RouteEndpoint<String, Text>;
@@ -113,6 +114,44 @@ async fn a_store_that_hangs_at_the_start_holds_nobody_up_for_long() {
     settle().await;
     let open = cache.iter().next().unwrap();
     assert_eq!(open.count(restow::Scope::All).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn processes_fetch_for_themselves_where_the_store_has_no_leases_or_is_down() {
+    for mood in [Mood::Well, Mood::Fails(ErrorKind::Store)] {
+        let gate = Gate::closed();
+        let closed = gate.clone();
+        let origin = Origin::start(move |_| Reply::ok("answer").behind(&closed)).await;
+        let faulty = Faulty::new(Mood::Well);
+        let store = open(&faulty).await.unwrap();
+        let mut waiting = Vec::new();
+        let mut caches = Vec::new();
+        for _ in 0..2 {
+            let cache = Cache::builder().store(store.clone()).build().await.unwrap();
+            let pages = Pages::get("pages", &origin.url("/pages/{id}")).unwrap();
+            cache
+                .create_repository(pages.coalesce(Coalesce::Shared))
+                .await
+                .unwrap();
+            caches.push(cache);
+        }
+        faulty.set(mood);
+        for cache in &caches {
+            let client = cache.client(reqwest::Client::new());
+            for _ in 0..10 {
+                let (client, url) = (client.clone(), origin.url("/pages/a"));
+                waiting.push(tokio::spawn(async move {
+                    client.get(url).send().await.unwrap().text().await.unwrap()
+                }));
+            }
+        }
+        gate.reached(2).await;
+        gate.open();
+        for one in waiting {
+            assert_eq!(one.await.unwrap(), "answer");
+        }
+        assert_eq!(origin.asked(), 2, "{mood:?}");
+    }
 }
 
 #[tokio::test]

@@ -324,6 +324,9 @@ fn remark(answered: &Answered) -> Option<String> {
     match (answered.outcome.kind.as_strs(), answered.saved()) {
         (_, Some(Saved::Rejected(rule))) => Some(format!("not kept: {rule}")),
         (_, Some(Saved::StoreDown)) => Some("not kept: the store failed".to_owned()),
+        (_, Some(Saved::Superseded)) => {
+            Some("not kept: another process has fetched it since".to_owned())
+        }
         (("miss", Some("absent" | "expired")), _) => None,
         ((_, detail), _) => detail.map(str::to_owned),
     }
@@ -370,6 +373,7 @@ fn saved(saved: &Saved) -> String {
         Saved::NotRouted => "not-routed".to_owned(),
         Saved::NoKey => "no-key".to_owned(),
         Saved::StoreDown => "store-down".to_owned(),
+        Saved::Superseded => "superseded".to_owned(),
         Saved::Rejected(rule) => format!("rejected: {rule}"),
         _ => "unknown".to_owned(),
     }

@@ -83,7 +83,8 @@ impl Gate {
             side,
             turn: Some(turn),
         };
-        match lock(&self.half(side).circuit).admit(now, may_probe) {
+        let admission = lock(&self.half(side).circuit).admit(now, may_probe);
+        match admission {
             Admission::Pass(turn) => Entry::Pass(pass(turn)),
             Admission::Probe(turn) => Entry::Probe(pass(turn)),
             Admission::Refused => Entry::Refused(self.refuse(side)),

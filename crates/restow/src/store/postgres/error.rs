@@ -67,7 +67,7 @@ impl Fault {
             Self::TimedOut => {
                 return Error::new(
                     ErrorKind::Busy,
-                    format!("{place} did not answer in time; try again, or set a longer timeout="),
+                    format!("{place} did not answer in time; try again, or set a longer server_timeout="),
                 );
             }
             Self::Sql(source) => source,

@@ -67,7 +67,7 @@ const PARAMETERS: [&str; 13] = [
     "prefix",
     "replica",
     "pool",
-    "timeout",
+    "server_timeout",
     "pgbouncer",
     "durability",
     "sslmode",
@@ -176,7 +176,7 @@ impl PostgresOptions {
                         ))
                     })?;
             }
-            ("timeout", text) => self.timeout = duration(text)?,
+            ("server_timeout", text) => self.timeout = duration(text)?,
             ("pgbouncer", "true") => self.statements = Statements::Unnamed,
             ("pgbouncer", "false") => self.statements = Statements::Prepared,
             ("durability", "server") => self.durability = Durability::Server,
@@ -369,7 +369,7 @@ fn name_part(what: &str, name: &str, most: usize) -> Result<Box<str>> {
 fn duration(text: &str) -> Result<Duration> {
     let wrong = || {
         config(format!(
-            "timeout={text} is not a length of time; write it like timeout=250ms or timeout=5s"
+            "server_timeout={text} is not a length of time; write it like server_timeout=250ms or server_timeout=5s"
         ))
     };
     let (number, unit) = match text.strip_suffix("ms") {
@@ -416,7 +416,7 @@ mod tests {
                 "postgres://db/x?schema=s&prefix=a%20b",
             ),
             (
-                "postgres://db/x?replica=r1:1&replica=r2&pool=4&timeout=250ms&pgbouncer=true",
+                "postgres://db/x?replica=r1:1&replica=r2&pool=4&server_timeout=250ms&pgbouncer=true",
                 "postgres://db/x",
             ),
         ] {
@@ -446,14 +446,14 @@ mod tests {
                 "pool=2",
             ),
             (
-                "postgres://me:hunter2@db/x?timeout=5",
+                "postgres://me:hunter2@db/x?server_timeout=5",
                 ErrorKind::Config,
-                "timeout=5",
+                "server_timeout=5",
             ),
             (
-                "postgres://me:hunter2@db/x?timeout=0s",
+                "postgres://me:hunter2@db/x?server_timeout=0s",
                 ErrorKind::Config,
-                "timeout=0s",
+                "server_timeout=0s",
             ),
             (
                 "postgres://me:hunter2@db/x?sslmode=allow",

@@ -74,7 +74,7 @@ impl RedisOptions {
     const KNOWN: [&'static str; 8] = [
         "prefix",
         "buckets",
-        "timeout",
+        "server_timeout",
         "ca",
         "password_env",
         "password_file",
@@ -204,11 +204,11 @@ impl RedisOptions {
                     )));
                 }
             },
-            "timeout" => match value.parse::<SignedDuration>().map(Duration::try_from) {
+            "server_timeout" => match value.parse::<SignedDuration>().map(Duration::try_from) {
                 Ok(Ok(timeout)) if !timeout.is_zero() => self.timeout = timeout,
                 _ => {
                     return Err(wrong(&format!(
-                        "timeout={value} is not a time; write timeout=5s"
+                        "server_timeout={value} is not a time; write server_timeout=5s"
                     )));
                 }
             },
@@ -280,7 +280,7 @@ impl fmt::Display for RedisOptions {
             parameters.push(("buckets", self.buckets.to_string()));
         }
         if self.timeout != Self::TIMEOUT {
-            parameters.push(("timeout", format!("{}ms", self.timeout.as_millis())));
+            parameters.push(("server_timeout", format!("{}ms", self.timeout.as_millis())));
         }
         if let Some(ca) = &self.ca {
             parameters.push(("ca", ca.display().to_string()));
@@ -378,8 +378,8 @@ mod tests {
                 "redis-cluster://a:6379,b:7?prefix=x&buckets=64",
             ),
             (
-                "redis-sentinel://:p@a,b:7/my%20master/2?timeout=250ms",
-                "redis-sentinel://a:26379,b:7/my%20master/2?timeout=250ms",
+                "redis-sentinel://:p@a,b:7/my%20master/2?server_timeout=250ms",
+                "redis-sentinel://a:26379,b:7/my%20master/2?server_timeout=250ms",
             ),
         ] {
             let options = RedisOptions::parse(url).unwrap();
@@ -406,7 +406,7 @@ mod tests {
             ("redis-sentinel://h", "name of the master"),
             ("redis://h?prefix=a{b", "prefix"),
             ("redis://h?buckets=3", "buckets=3"),
-            ("redis://h?timeout=0s", "timeout=0s"),
+            ("redis://h?server_timeout=0s", "server_timeout=0s"),
             ("redis://h?prefx=a", "did you mean \"prefix\"?"),
             ("redis://h?password_env=RESTOW_NO_SUCH", "RESTOW_NO_SUCH"),
             ("redis://h?password_file=/no/such", "/no/such"),
