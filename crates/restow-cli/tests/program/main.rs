@@ -10,6 +10,8 @@ mod held;
 mod memory;
 mod migrate;
 mod proxy;
+#[cfg(unix)]
+mod redis;
 mod refresh;
 mod reload;
 mod running;
