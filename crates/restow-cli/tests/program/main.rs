@@ -11,6 +11,8 @@ mod memory;
 mod migrate;
 mod moving;
 mod proxy;
+#[cfg(unix)]
+mod redis;
 mod refresh;
 mod reload;
 mod running;

@@ -65,11 +65,16 @@ pub(super) async fn ends(
         ]);
     }
     columns.write(out)?;
-    if file(url).is_none() {
+    if !cache.store().capabilities().durable {
         return Ok(());
     }
+    // A server's URL may hold a password; the store says where it is without one.
+    let place = match file(url) {
+        Some(_) => url.to_owned(),
+        None => cache.store().to_string(),
+    };
     out.line("")?;
-    out.line(out.bold(format!("Left in {url}:")))?;
+    out.line(out.bold(format!("Left in {place}:")))?;
     let mut columns = Columns::new(&["REPOSITORY", ">ENTRIES", ">SIZE", "ROUTE"]);
     for table in &tables {
         let text = |name: &str| {
@@ -90,7 +95,7 @@ pub(super) async fn ends(
     columns.write(out)?;
     out.line("")?;
     out.line(out.bold("Try:"))?;
-    for command in commands(url) {
+    for command in commands(&place) {
         out.line(format!("  {command}"))?;
     }
     Ok(())

@@ -8,7 +8,7 @@
 //! | `restow{3.1f}e` + digest | a hash: an address with the metas of its variants (`m`), and their bodies (`b` + variant) |
 //! | `restow{3.1f}i` | a sorted set, the index: digest + variant, by `expires_at` |
 //! | `restow{3.1f}u` | a sorted set, where the order of use matters: digest + variant, by the last use |
-//! | `restow{3.1f}c` | a hash: entries `n`, bytes `b`, whose they are `w`, whether uses are noted `r`, the last fence `f` |
+//! | `restow{3.1f}c` | a hash: entries `n`, bytes `b`, whose they are `w`, whether uses are noted `r`, whether the bytes are a guess `s`, the last fence `f`, whether all was removed `x` |
 //! | `restow{3.1f}l` + digest | a hash: a lease's fence `f`, and until when `u` |
 
 use crate::{

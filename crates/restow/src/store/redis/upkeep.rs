@@ -29,6 +29,8 @@ use std::{
 const FEW: u64 = 2_000;
 /// So many entries of one bucket are looked for at each sweep.
 const SAMPLE: u32 = 128;
+/// So many entries are counted again at each sweep, and the rest of their bucket.
+const RECOUNTED: u64 = 5_000;
 /// So many of a bucket are asked for at least, where those used least recently are looked for.
 const LEAST: u64 = 8;
 
@@ -38,6 +40,7 @@ struct Said {
     indexed: u64,
     entries: Option<String>,
     bytes: Option<String>,
+    guessed: bool,
 }
 
 impl Said {
@@ -89,17 +92,23 @@ impl Rows {
         let asks = self.buckets().flat_map(|bucket| {
             let (mut card, mut counts) = (cmd("ZCARD"), cmd("HMGET"));
             card.arg(self.place.index(bucket));
-            counts.arg(self.place.counts(bucket)).arg("n").arg("b");
+            counts
+                .arg(self.place.counts(bucket))
+                .arg("n")
+                .arg("b")
+                .arg("s");
             [(bucket, card), (bucket, counts)]
         });
         let mut answers = self.core.link.ask_all(asks.collect()).await?.into_iter();
         let mut all = Vec::new();
         while let (Some(card), Some(counts)) = (answers.next(), answers.next()) {
-            let (entries, bytes) = from(&self.core, counts, "HMGET")?;
+            let (entries, bytes, guessed): (_, _, Option<String>) =
+                from(&self.core, counts, "HMGET")?;
             all.push(Said {
                 indexed: from(&self.core, card, "ZCARD")?,
                 entries,
                 bytes,
+                guessed: guessed.is_some(),
             });
         }
         Ok(all)
@@ -109,9 +118,13 @@ impl Rows {
     async fn look_after(&self) -> Result<()> {
         static TURN: AtomicU32 = AtomicU32::new(0);
         let said = self.said().await?;
+        let mut counted = 0;
         for (bucket, said) in self.buckets().zip(&said) {
             if !said.agrees() {
                 self.repair(bucket).await?;
+            } else if said.guessed && counted < RECOUNTED {
+                counted += said.indexed;
+                self.recount(bucket).await?;
             }
         }
         let filled: Vec<_> = self
