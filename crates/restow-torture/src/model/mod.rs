@@ -34,22 +34,31 @@ pub enum Backend {
     Redis,
     /// The same with a cluster of three servers.
     RedisCluster,
+    /// A PostgreSQL server of its own.
+    Postgres,
+    /// One that two caches have open, each of which does every other operation.
+    PostgresShared,
 }
 
 impl Backend {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Memory,
         Self::File,
         Self::Tiered,
         Self::Shared,
         Self::Redis,
         Self::RedisCluster,
+        Self::Postgres,
+        Self::PostgresShared,
     ];
 
     /// Tells whether two caches take turns.
     fn is_shared(self) -> bool {
-        matches!(self, Self::Shared | Self::Redis | Self::RedisCluster)
+        matches!(
+            self,
+            Self::Shared | Self::Redis | Self::RedisCluster | Self::PostgresShared
+        )
     }
 }
 
@@ -62,6 +71,8 @@ impl fmt::Display for Backend {
             Self::Shared => "a file of two caches",
             Self::Redis => "a Redis server of two caches",
             Self::RedisCluster => "a Redis cluster of two caches",
+            Self::Postgres => "PostgreSQL",
+            Self::PostgresShared => "PostgreSQL of two caches",
         })
     }
 }

@@ -10,7 +10,10 @@ use restow::{
     Cache, Endpoint as _, Json, Millis, Mode, RawKey, Repository, RouteEndpoint, TestClock,
     key::Key as _,
 };
-use restow_testkit::redis::{Redis, RedisCluster};
+use restow_testkit::{
+    Postgres,
+    redis::{Redis, RedisCluster},
+};
 use serde_json::{Value, json};
 use std::{
     path::Path,
@@ -30,6 +33,7 @@ const T0: Millis = Millis(1_800_000_000_000);
 pub(super) struct World {
     backend: Backend,
     url: String,
+    // Removed with it.
     _folder: TempDir,
     pub(super) clock: TestClock,
     seats: Vec<Seat>,
@@ -123,7 +127,7 @@ impl World {
         let caches = if self.backend.is_shared() { 2 } else { 1 };
         for _ in 0..caches {
             let cache = Cache::builder()
-                .url(&self.url)
+                .url(&*self.url)
                 .mode(Mode::Live)
                 .clock(self.clock.clone())
                 .build()
@@ -149,6 +153,7 @@ fn url(backend: Backend, folder: &Path) -> String {
             static SERVERS: LazyLock<RedisCluster> = LazyLock::new(RedisCluster::start);
             place(&SERVERS.url())
         }
+        Backend::Postgres | Backend::PostgresShared => Postgres::shared().fresh(),
     }
 }
 

@@ -18,7 +18,7 @@ async fn a_cache_needs_one_store_and_not_two() {
 
 #[tokio::test]
 async fn a_scheme_that_is_not_there_is_named_with_those_that_are() {
-    for url in ["mysql://host/db", "postgres://host/db", "redis://host"] {
+    for url in ["mysql://host/db", "mongodb://host", "memcached://host"] {
         let error = restow::connect(url).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
         assert!(

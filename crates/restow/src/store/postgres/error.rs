@@ -67,7 +67,9 @@ impl Fault {
             Self::TimedOut => {
                 return Error::new(
                     ErrorKind::Busy,
-                    format!("{place} did not answer in time; try again, or set a longer server_timeout="),
+                    format!(
+                        "{place} did not answer in time; try again, or set a longer server_timeout="
+                    ),
                 );
             }
             Self::Sql(source) => source,
@@ -136,6 +138,12 @@ fn describe(state: Option<&SqlState>, place: &str) -> (ErrorKind, String) {
             ErrorKind::Config,
             format!(
                 "{place} names a database that is not there; make it with createdb, or name another"
+            ),
+        ),
+        "08P01" => (
+            ErrorKind::Config,
+            format!(
+                "{place} does not take the settings of a session, as a pooler between does not; say pgbouncer=true"
             ),
         ),
         _ if code.starts_with("28") => (

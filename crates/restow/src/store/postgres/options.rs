@@ -94,7 +94,7 @@ impl PostgresOptions {
     /// | `prefix` | what the names of all tables begin with | none |
     /// | `replica` | `host:port` of a server that may be read from; may be given several times | none |
     /// | `pool` | the most connections to a server, from 3 on | 16 |
-    /// | `timeout` | how long a call waits for the server: `5s`, `250ms` | 5 s |
+    /// | `server_timeout` | how long a call waits for the server: `5s`, `250ms` | 5 s |
     /// | `pgbouncer` | `true` behind a pooler in transaction mode: statements are not prepared | `false` |
     /// | `durability` | `server`, `full` or `relaxed`: see [`Durability`] | `server` |
     /// | `sslmode` | `disable`; `prefer`: where the server can; `require`. A certificate is always verified | `disable` for this machine, else `prefer` |
@@ -291,7 +291,7 @@ impl fmt::Display for PostgresOptions {
                 #[cfg(unix)]
                 Host::Unix(path) => write!(f, "{}", encode(&path.to_string_lossy()))?,
             }
-            if let Some(port) = ports.get(i).or(ports.first()) {
+            if let Some(port) = ports.get(i).or(ports.first()).filter(|port| **port != 5432) {
                 write!(f, ":{port}")?;
             }
         }

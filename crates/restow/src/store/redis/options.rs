@@ -90,7 +90,7 @@ impl RedisOptions {
     /// - the same with `rediss` for TLS; the server's certificate is verified by the system's, or by those of the PEM file `ca`.
     ///
     /// Parameters: `prefix` (what all keys begin with), `buckets` (over how many a new repository is spread: a power of two up to 16384),
-    /// `timeout` (how long an answer may take: `5s`), `password_env` or `password_file` (where the password is, so that no URL holds it),
+    /// `server_timeout` (how long an answer may take: `5s`), `password_env` or `password_file` (where the password is, so that no URL holds it),
     /// and the same with `sentinel_` for the Sentinels' own.
     ///
     /// # Errors
