@@ -9,6 +9,7 @@ mod get;
 mod get_many;
 mod growth;
 pub(crate) mod memory;
+mod networked;
 mod open;
 mod purge;
 mod python;
@@ -53,6 +54,8 @@ pub(crate) async fn all(size: Size, report: &mut Report) {
     drop(large);
     let done = redb::run(size, report).await;
     report.ended("redb", done);
+    let done = Box::pin(networked::run(size, report)).await;
+    report.ended("networked", done);
     let done = router::run(size, report).await;
     report.ended("router", done);
 }

@@ -8,7 +8,7 @@ use crate::{Error, ErrorKind, Result};
 /// A store makes what it needs by itself; this is for whoever has to look at it first, or to make it by hand.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] for a store that is no database, [`ErrorKind::Name`] where a name is not one that it can hold.
+/// [`ErrorKind::Unsupported`] for a store that is no database, [`ErrorKind::Config`] for a URL that cannot be read, [`ErrorKind::Name`] where a name is not one that it can hold.
 ///
 /// # Cancel safety
 /// Dropped, nothing happens.
@@ -27,6 +27,14 @@ pub async fn ddl(url: &str, tables: &[TableSpec]) -> Result<String> {
     match scheme(url) {
         #[cfg(feature = "sqlite")]
         Some("sqlite") | None => super::sqlite::SqliteStore::ddl(tables).await,
+        #[cfg(feature = "postgres")]
+        Some("postgres" | "postgresql") => {
+            use super::postgres::{PostgresOptions, PostgresStore};
+            // Neither of them is a matter of the tables.
+            let (url, _) = super::BreakerOptions::split(url)?;
+            let (url, _) = super::TierOptions::split(&url)?;
+            Ok(PostgresStore::ddl(&PostgresOptions::parse(&url)?, tables))
+        }
         other => {
             let kind = other.unwrap_or("sqlite");
             let message = format!(
