@@ -47,12 +47,7 @@ impl Uses {
         variant: Variant,
         now: Millis,
     ) -> bool {
-        if !ranked
-            && !self
-                .reads
-                .fetch_add(1, Ordering::Relaxed)
-                .is_multiple_of(SAMPLE)
-        {
+        if !ranked && !self.is_picked() {
             return false;
         }
         let mut noted = lock(&self.noted);
