@@ -73,11 +73,11 @@ struct Line {
     ready: &'static str,
 }
 
-/// Starts the server and, when it is told, again; takes it and its data with it in the end.
+/// Starts the server and, when it is told, again; QUIT ends PostgreSQL at once, and TERM pgbouncer, which a shell lets ignore QUIT; takes it and its data with it in the end.
 const SHELL: &str = r#"
 folder=$1; shift
 begin() { "$@" <&- & server=$!; }
-end() { kill -QUIT $server; kill -CONT $server; wait $server; rm -rf "$folder"; } 2>/dev/null
+end() { kill -QUIT $server; kill -TERM $server; kill -CONT $server; wait $server; rm -rf "$folder"; } 2>/dev/null
 trap end EXIT
 begin "$@"
 while read -r _; do wait $server; begin "$@"; done
@@ -351,7 +351,14 @@ impl Line {
             if said.contains(self.ready) {
                 return true;
             }
-            if said.contains("FATAL") {
+            // Clients that come too early are told that something is fatal, too.
+            let fatal = [
+                "could not create",
+                "lock file",
+                "cannot listen",
+                "unable to bind",
+            ];
+            if fatal.iter().any(|words| said.contains(words)) {
                 return false;
             }
         }

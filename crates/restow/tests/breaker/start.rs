@@ -10,7 +10,7 @@ use restow::{
     exchange::{Missed, OutcomeKind, Saved},
     store::{BreakerOptions, Capabilities, GuardedStore, Store},
 };
-use restow_testkit::{Gate, Origin, Reply};
+use restow_testkit::{Gate, Origin, Reply, http_client};
 use std::{sync::Arc, time::Duration};
 
 type Pages = RouteEndpoint<String, Text>;
@@ -49,7 +49,7 @@ async fn a_program_starts_while_its_store_is_down_and_uses_it_once_it_is_back() 
         let pages = cache.create_repository(pages).await.unwrap();
         let health = cache.health().unwrap();
         assert!(!health.opened && !health.is_up());
-        let client = cache.client(reqwest::Client::new());
+        let client = cache.client(http_client().build().unwrap());
         let url = origin.url("/pages/a");
         let ask = || async {
             // A credential: whose entry it is needs the store's secret.
@@ -137,7 +137,7 @@ async fn processes_fetch_for_themselves_where_the_store_has_no_leases_or_is_down
         }
         faulty.set(mood);
         for cache in &caches {
-            let client = cache.client(reqwest::Client::new());
+            let client = cache.client(http_client().build().unwrap());
             for _ in 0..10 {
                 let (client, url) = (client.clone(), origin.url("/pages/a"));
                 waiting.push(tokio::spawn(async move {

@@ -96,7 +96,7 @@ impl Load {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_dies_or_stands_still_costs_typed_errors_and_no_entry() {
     let server = Postgres::start();
-    let store = open(&format!("{}&timeout=500ms", server.fresh()))
+    let store = open(&format!("{}&server_timeout=500ms", server.fresh()))
         .await
         .unwrap();
     let table = store.open(&tracks()).await.unwrap();

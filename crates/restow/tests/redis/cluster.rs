@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slots_may_move_and_a_master_restart_under_load() {
     let mut cluster = RedisCluster::with(&["--appendonly", "yes"]);
-    let store = open(&format!("{}?buckets=16&timeout=2s", cluster.url()))
+    let store = open(&format!("{}?buckets=16&server_timeout=2s", cluster.url()))
         .await
         .unwrap();
     let table = store.open(&spec()).await.unwrap();

@@ -95,7 +95,7 @@ async fn once(table: &Arc<dyn Table>, n: usize, id: &str) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_may_die_and_stand_still_under_load() {
     let mut server = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]);
-    let url = format!("{}?timeout=300ms", server.url());
+    let url = format!("{}?server_timeout=300ms", server.url());
     let store = open(&url).await.unwrap();
     let table = store.open(&spec()).await.unwrap();
     let load = Load::start(&table);
@@ -151,7 +151,9 @@ async fn until_answered(table: &Arc<dyn Table>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_master_that_sentinels_name_is_followed() {
     let mut all = RedisSentinel::start();
-    let store = open(&format!("{}?timeout=500ms", all.url())).await.unwrap();
+    let store = open(&format!("{}?server_timeout=500ms", all.url()))
+        .await
+        .unwrap();
     let table = store.open(&spec()).await.unwrap();
     table.write(&numbered(0..8, 500), T0).await.unwrap();
     let load = Load::start(&table);
@@ -289,7 +291,7 @@ async fn whatever_a_server_says_is_an_error_that_names_it() {
         (b"", ErrorKind::Store),
     ] {
         let (port, task) = liar(says).await;
-        let url = format!("redis://127.0.0.1:{port}?timeout=200ms");
+        let url = format!("redis://127.0.0.1:{port}?server_timeout=200ms");
         let error = RedisStore::open(RedisOptions::parse(&url).unwrap())
             .await
             .map(drop)

@@ -7,6 +7,9 @@
     reason = "what tests share is no test to clippy"
 )]
 
+mod failing;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod networked;
 mod processes;
 
 use restow::{

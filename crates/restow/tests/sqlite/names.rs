@@ -151,6 +151,8 @@ async fn repositories_named_like_our_tables_and_keywords_live_side_by_side() {
     let store = open(&path).await;
     let names = [
         "meta",
+        "counts",
+        "dictionaries",
         "tags",
         "restow",
         "order",

@@ -14,7 +14,10 @@ use crate::{
     store::{Renewal, Write},
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{
+        HashMap, HashSet,
+        hash_map::Entry::{Occupied, Vacant},
+    },
     sync::Arc,
 };
 use tokio_postgres::{Row, types::Type};
@@ -70,38 +73,34 @@ struct Batch<'w> {
 
 impl<'w> Batch<'w> {
     fn new(writes: &'w [Write]) -> Self {
-        let (mut seen, mut last) = (HashSet::new(), HashMap::new());
-        let mut batch = Vec::with_capacity(writes.len());
-        // Of several with one identity the last stays.
+        let (mut kept, mut last) = (HashMap::new(), HashMap::new());
+        let (mut batch, mut before) = (Vec::with_capacity(writes.len()), Vec::new());
+        // Of several with one identity the last stays. Where another body came in between, it is a change all the same.
         for write in writes.iter().rev() {
             let id = &write.entry.id;
             let place = Place::of(&id.address);
-            if seen.insert((place, id.variant)) {
-                last.entry(place).or_insert(id.variant);
-                batch.push((place, write));
-            }
-        }
-        batch
-            .sort_unstable_by_key(|(place, write)| (*place, variant_bytes(write.entry.id.variant)));
-        let mut chunks: Vec<Vec<_>> = Vec::new();
-        let mut bytes = 0;
-        for one in batch {
-            let size = one.1.entry.size();
-            match chunks.last_mut() {
-                Some(chunk) if chunk.len() < MAX_ROWS && bytes + size <= MAX_BYTES => {
-                    chunk.push(one)
+            match kept.entry((place, id.variant)) {
+                Vacant(entry) => {
+                    entry.insert(Some(write.entry.meta.seal));
+                    last.entry(place).or_insert(id.variant);
+                    batch.push((place, write));
                 }
-                _ => {
-                    chunks.push(vec![one]);
-                    bytes = 0;
+                Occupied(mut entry) => {
+                    if entry
+                        .get()
+                        .is_some_and(|seal| seal != write.entry.meta.seal)
+                    {
+                        entry.insert(None);
+                        before.push((place, write));
+                    }
                 }
             }
-            bytes += size;
         }
+        let chunks = chunks(before).into_iter().chain(chunks(batch)).collect();
         Self { chunks, last }
     }
 
-    /// Tells whether there are several entries at one address.
+    /// Tells whether there may be several entries at one address.
     fn has_variants(&self) -> bool {
         self.chunks.iter().map(Vec::len).sum::<usize>() > self.last.len()
     }
@@ -140,6 +139,25 @@ impl<'w> Batch<'w> {
         }
         Ok(transaction.commit().await?)
     }
+}
+
+/// As many rows in each as one statement takes, in the order in which all writers take locks.
+fn chunks(mut batch: Vec<(Place, &Write)>) -> Vec<Vec<(Place, &Write)>> {
+    batch.sort_unstable_by_key(|(place, write)| (*place, variant_bytes(write.entry.id.variant)));
+    let mut chunks: Vec<Vec<_>> = Vec::new();
+    let mut bytes = 0;
+    for one in batch {
+        let size = one.1.entry.size();
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() < MAX_ROWS && bytes + size <= MAX_BYTES => chunk.push(one),
+            _ => {
+                chunks.push(vec![one]);
+                bytes = 0;
+            }
+        }
+        bytes += size;
+    }
+    chunks
 }
 
 /// The statement that writes entries, and its values.

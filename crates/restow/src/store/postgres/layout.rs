@@ -152,7 +152,7 @@ impl Layout {
              used_at BIGINT NOT NULL, size BIGINT NOT NULL, status INTEGER NOT NULL, completeness INTEGER, {fields}\
              query TEXT COLLATE \"C\" NOT NULL, partition TEXT COLLATE \"C\" NOT NULL, label TEXT COLLATE \"C\", url TEXT COLLATE \"C\", \
              tags JSONB, {columns}facts BYTEA NOT NULL, headers BYTEA NOT NULL, body BYTEA NOT NULL) \
-             WITH (toast_tuple_target = 4080);\
+             WITH (toast_tuple_target = 4080);\n\
              ALTER TABLE {table} ALTER COLUMN body SET STORAGE EXTERNAL, ALTER COLUMN headers SET STORAGE EXTERNAL, \
              ALTER COLUMN facts SET STORAGE MAIN;"
         )
@@ -162,10 +162,10 @@ impl Layout {
     pub(super) fn create_rest(&self) -> String {
         let table = &self.table;
         let mut sql = format!(
-            "CREATE UNIQUE INDEX {} ON {table} ({}, variant);\
-             CREATE INDEX {} ON {table} ({}) WHERE variant <> '';\
-             CREATE INDEX {} ON {table} (expires_at, partition);\
-             CREATE INDEX {} ON {table} USING gin (tags jsonb_path_ops) WHERE tags IS NOT NULL;",
+            "CREATE UNIQUE INDEX {} ON {table} ({}, variant);\n\
+             CREATE INDEX {} ON {table} ({}) WHERE variant <> '';\n\
+             CREATE INDEX {} ON {table} (expires_at, partition);\n\
+             CREATE INDEX {} ON {table} USING gin (tags jsonb_path_ops) WHERE tags IS NOT NULL;\n",
             self.index("key"),
             self.address,
             self.index("variants"),
@@ -176,7 +176,7 @@ impl Layout {
         for column in &self.columns {
             // What is longer than an entry of an index is found by its beginning.
             sql += &format!(
-                "CREATE INDEX {} ON {table} ({});",
+                "CREATE INDEX {} ON {table} ({});\n",
                 self.index(&column.to_string()),
                 indexed(column)
             );
@@ -189,7 +189,7 @@ impl Layout {
         let index = self.index("used_at");
         if self.budgeted {
             format!(
-                "CREATE INDEX IF NOT EXISTS {index} ON {} (used_at, size);",
+                "CREATE INDEX IF NOT EXISTS {index} ON {} (used_at, size);\n",
                 self.table
             )
         } else {
@@ -206,7 +206,7 @@ impl Layout {
             .chain(self.columns.iter().map(ToString::to_string))
         {
             sql += &format!(
-                "DROP INDEX IF EXISTS {}.{};",
+                "DROP INDEX IF EXISTS {}.{};\n",
                 self.area.schema,
                 self.index(&name)
             );
@@ -253,7 +253,7 @@ impl Layout {
                 .to_owned(),
         );
         format!(
-            "CREATE VIEW {}.{} AS SELECT {} FROM {} WHERE expires_at > extract(epoch FROM now()) * 1000;",
+            "CREATE VIEW {}.{} AS SELECT {} FROM {} WHERE expires_at > extract(epoch FROM now()) * 1000;\n",
             self.area.schema,
             self.view,
             shown.join(", "),

@@ -95,7 +95,7 @@ impl PostgresStore {
     pub fn ddl(options: &PostgresOptions, tables: &[TableSpec]) -> String {
         let area = Area::new(&options.schema, &options.prefix);
         let mut sql = format!(
-            "CREATE SCHEMA IF NOT EXISTS {};{}",
+            "CREATE SCHEMA IF NOT EXISTS {};\n{}",
             area.schema,
             schema::create_own(&area)
         );

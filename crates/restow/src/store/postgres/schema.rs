@@ -18,10 +18,10 @@ use tokio_postgres::{
 /// The tables that every store has.
 pub(super) fn create_own(area: &Area) -> String {
     format!(
-        "CREATE TABLE IF NOT EXISTS {} (key TEXT COLLATE \"C\" PRIMARY KEY, value TEXT COLLATE \"C\" NOT NULL);\
+        "CREATE TABLE IF NOT EXISTS {} (key TEXT COLLATE \"C\" PRIMARY KEY, value TEXT COLLATE \"C\" NOT NULL);\n\
          CREATE TABLE IF NOT EXISTS {} (repository TEXT COLLATE \"C\" NOT NULL, place BYTEA NOT NULL, fence BIGINT NOT NULL, \
-         until BIGINT NOT NULL, free BOOLEAN NOT NULL, PRIMARY KEY (repository, place));\
-         CREATE SEQUENCE IF NOT EXISTS {};",
+         until BIGINT NOT NULL, free BOOLEAN NOT NULL, PRIMARY KEY (repository, place));\n\
+         CREATE SEQUENCE IF NOT EXISTS {};\n",
         area.own("meta"),
         area.own("leases"),
         area.own("fences"),

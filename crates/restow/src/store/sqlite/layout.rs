@@ -295,9 +295,9 @@ fn without<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
     head.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-/// `restow_<name>`; the two names that are taken get the prefix again, which no repository's name can hold.
+/// `restow_<name>`; the names that are taken get the prefix again, which no repository's name can hold.
 fn view_name(name: &str) -> Ident {
-    let taken = ["meta", "tags"]
+    let taken = ["meta", "tags", "counts", "dictionaries"]
         .iter()
         .any(|t| name.eq_ignore_ascii_case(t));
     Ident::new(&format!(
