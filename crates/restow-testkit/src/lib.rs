@@ -29,6 +29,6 @@ pub use files::allow_files;
 pub use gate::Gate;
 pub use origin::{Call, Origin, Reply};
 #[cfg(target_os = "linux")]
-pub use postgres::Postgres;
+pub use postgres::{PgBouncer, Postgres};
 pub use raw::RawOrigin;
 pub use relay::Relay;

@@ -24,6 +24,45 @@ pub struct Postgres {
     line: Mutex<Line>,
 }
 
+/// pgbouncer in transaction mode, before a server. It ends as that does.
+#[derive(Debug)]
+pub struct PgBouncer {
+    port: u16,
+    server: u16,
+    _line: Mutex<Line>,
+}
+
+impl PgBouncer {
+    /// Starts one.
+    pub fn before(server: &Postgres) -> Self {
+        for _ in 0..5 {
+            let (folder, port) = (folder(), free_port());
+            let settings = format!(
+                "[databases]\npostgres = host=127.0.0.1 port={} user=restow\n\
+                 [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
+                 pool_mode = transaction\ndefault_pool_size = 8\nmax_client_conn = 500\n",
+                server.port
+            );
+            fs::write(folder.join("pgbouncer.ini"), settings).expect("the folder is there");
+            let mut command = as_server(Path::new("/usr/sbin/pgbouncer"));
+            command.arg(folder.join("pgbouncer.ini"));
+            if let Some(line) = Line::of(&folder, &command, "process up") {
+                return Self {
+                    port,
+                    server: server.port,
+                    _line: Mutex::new(line),
+                };
+            }
+        }
+        panic!("pgbouncer does not start; run ./scripts/test");
+    }
+
+    /// Returns a URL of the server that leads through it.
+    pub fn through(&self, url: &str) -> String {
+        url.replace(&format!(":{}/", self.server), &format!(":{}/", self.port))
+    }
+}
+
 /// The way to the shell that keeps the server.
 #[derive(Debug)]
 struct Line {
@@ -31,13 +70,14 @@ struct Line {
     leash: Option<ChildStdin>,
     shell: Child,
     log: Receiver<String>,
+    ready: &'static str,
 }
 
 /// Starts the server and, when it is told, again; takes it and its data with it in the end.
 const SHELL: &str = r#"
 folder=$1; shift
 begin() { "$@" <&- & server=$!; }
-end() { kill -QUIT $server 2>/dev/null; wait $server; rm -rf "$folder"; }
+end() { kill -QUIT $server; kill -CONT $server; wait $server; rm -rf "$folder"; } 2>/dev/null
 trap end EXIT
 begin "$@"
 while read -r _; do wait $server; begin "$@"; done
@@ -51,18 +91,18 @@ impl Postgres {
 
     /// Starts a server with these settings (`name=value`), such as a second one to read from.
     pub fn with(settings: &[&str]) -> Self {
-        let folder = folder();
-        run(as_server(&program("initdb"))
-            .args([
-                "--no-sync",
-                "--auth=trust",
-                "--username=restow",
-                "--locale=C",
-                "--encoding=UTF8",
-                "-D",
-            ])
-            .arg(folder.join("data")));
-        Self::begin(folder, settings)
+        Self::begin(settings, |data| {
+            run(as_server(&program("initdb"))
+                .args([
+                    "--no-sync",
+                    "--auth=trust",
+                    "--username=restow",
+                    "--locale=C",
+                    "--encoding=UTF8",
+                    "-D",
+                ])
+                .arg(data));
+        })
     }
 
     /// Returns the server that the tests of this process share. It is started once.
@@ -73,30 +113,31 @@ impl Postgres {
 
     /// Starts a server that follows this one and may be read from.
     pub fn replica(&self) -> Self {
-        let folder = folder();
-        run(as_server(&program("pg_basebackup"))
-            .args([
-                "--write-recovery-conf",
-                "--checkpoint=fast",
-                "--no-sync",
-                "-D",
-            ])
-            .arg(folder.join("data"))
-            .args([
-                "-h",
-                "127.0.0.1",
-                "-U",
-                "restow",
-                "-p",
-                &self.port.to_string(),
-            ]));
-        Self::begin(folder, &["fsync=off"])
+        Self::begin(&["fsync=off"], |data| {
+            run(as_server(&program("pg_basebackup"))
+                .args([
+                    "--write-recovery-conf",
+                    "--checkpoint=fast",
+                    "--no-sync",
+                    "-D",
+                ])
+                .arg(data)
+                .args([
+                    "-h",
+                    "127.0.0.1",
+                    "-U",
+                    "restow",
+                    "-p",
+                    &self.port.to_string(),
+                ]));
+        })
     }
 
-    fn begin(folder: PathBuf, settings: &[&str]) -> Self {
+    fn begin(settings: &[&str], fill: impl Fn(&Path)) -> Self {
         // Another process may take the port between the two; then it is another.
-        for _ in 0..20 {
-            let port = free_port();
+        for _ in 0..5 {
+            let (folder, port) = (folder(), free_port());
+            fill(&folder.join("data"));
             if let Some(line) = Line::begin(&folder, port, settings) {
                 return Self {
                     folder,
@@ -105,10 +146,7 @@ impl Postgres {
                 };
             }
         }
-        panic!(
-            "PostgreSQL does not start in {}; run ./scripts/test",
-            folder.display()
-        );
+        panic!("PostgreSQL does not start; run ./scripts/test");
     }
 
     /// Returns the port it listens on.
@@ -255,13 +293,8 @@ impl Drop for Postgres {
 impl Line {
     /// `None` where the server ends before it takes connections.
     fn begin(folder: &Path, port: u16, settings: &[&str]) -> Option<Self> {
-        let server = as_server(&program("postgres"));
-        let mut shell = Command::new("bash");
-        shell
-            .args(["-c", SHELL, "postgres"])
-            .arg(folder)
-            .arg(server.get_program())
-            .args(server.get_args())
+        let mut server = as_server(&program("postgres"));
+        server
             .arg("-D")
             .arg(folder.join("data"))
             .arg("-k")
@@ -276,9 +309,18 @@ impl Line {
                 "max_connections=200",
             ]);
         for setting in settings {
-            shell.args(["-c", setting]);
+            server.args(["-c", setting]);
         }
-        let mut shell = shell
+        Self::of(folder, &server, "ready to accept")
+    }
+
+    /// Runs a server that says so when it takes connections.
+    fn of(folder: &Path, server: &Command, ready: &'static str) -> Option<Self> {
+        let mut shell = Command::new("bash")
+            .args(["-c", SHELL, "server"])
+            .arg(folder)
+            .arg(server.get_program())
+            .args(server.get_args())
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -294,14 +336,19 @@ impl Line {
                 .map_while(Result::ok)
                 .for_each(|line| _ = sender.send(line))
         });
-        let line = Self { leash, shell, log };
+        let line = Self {
+            leash,
+            shell,
+            log,
+            ready,
+        };
         line.is_ready().then_some(line)
     }
 
     /// Waits until it takes connections; `false` where it does not come to that.
     fn is_ready(&self) -> bool {
         while let Ok(said) = self.log.recv() {
-            if said.contains("ready to accept") {
+            if said.contains(self.ready) {
                 return true;
             }
             if said.contains("FATAL") {

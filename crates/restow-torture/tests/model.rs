@@ -48,6 +48,16 @@ async fn two_caches_on_one_file_do_what_one_map_does() {
     does_what_a_map_does(Backend::Shared, 128).await;
 }
 
+#[tokio::test]
+async fn a_database_does_what_a_map_does() {
+    does_what_a_map_does(Backend::Postgres, 200).await;
+}
+
+#[tokio::test]
+async fn two_caches_on_one_database_do_what_one_map_does() {
+    does_what_a_map_does(Backend::PostgresShared, 100).await;
+}
+
 #[test]
 fn whatever_bytes_come_nothing_panics_and_nothing_is_read_that_was_not_written() {
     let plan = plan();

@@ -1,6 +1,7 @@
-//! The PostgreSQL store, against a server of its own.
+//! The PostgreSQL store, against servers of its own.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     unreachable_pub,
@@ -13,3 +14,13 @@ mod support;
 
 #[path = "postgres/conformance.rs"]
 mod conformance;
+#[path = "postgres/faults.rs"]
+mod faults;
+#[path = "postgres/names.rs"]
+mod names;
+#[path = "postgres/pooler.rs"]
+mod pooler;
+#[path = "postgres/schema.rs"]
+mod schema;
+#[path = "postgres/sharing.rs"]
+mod sharing;

@@ -30,11 +30,22 @@ pub enum Backend {
     Tiered,
     /// A file that two caches have open, each of which does every other operation.
     Shared,
+    /// A PostgreSQL server of its own.
+    Postgres,
+    /// One that two caches have open, each of which does every other operation.
+    PostgresShared,
 }
 
 impl Backend {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Memory, Self::File, Self::Tiered, Self::Shared];
+    pub const ALL: [Self; 6] = [
+        Self::Memory,
+        Self::File,
+        Self::Tiered,
+        Self::Shared,
+        Self::Postgres,
+        Self::PostgresShared,
+    ];
 }
 
 impl fmt::Display for Backend {
@@ -44,6 +55,8 @@ impl fmt::Display for Backend {
             Self::File => "a file",
             Self::Tiered => "a file behind memory",
             Self::Shared => "a file of two caches",
+            Self::Postgres => "PostgreSQL",
+            Self::PostgresShared => "PostgreSQL of two caches",
         })
     }
 }

@@ -10,6 +10,7 @@ use restow::{
     Cache, Endpoint as _, Json, Millis, Mode, RawKey, Repository, RouteEndpoint, TestClock,
     key::Key as _,
 };
+use restow_testkit::Postgres;
 use serde_json::{Value, json};
 use std::path::Path;
 use tempfile::TempDir;
@@ -22,7 +23,9 @@ const T0: Millis = Millis(1_800_000_000_000);
 #[derive(Debug)]
 pub(super) struct World {
     backend: Backend,
-    folder: TempDir,
+    url: String,
+    // Removed with it.
+    _folder: TempDir,
     pub(super) clock: TestClock,
     seats: Vec<Seat>,
     turn: usize,
@@ -41,7 +44,8 @@ impl World {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
         let mut world = Self {
             backend,
-            folder,
+            url: url(backend, folder.path()),
+            _folder: folder,
             clock: TestClock::at(T0),
             seats: Vec::new(),
             turn: 0,
@@ -111,14 +115,13 @@ impl World {
     }
 
     async fn sit(&mut self) -> Result<()> {
-        let caches = if self.backend == Backend::Shared {
-            2
-        } else {
-            1
+        let caches = match self.backend {
+            Backend::Shared | Backend::PostgresShared => 2,
+            _ => 1,
         };
         for _ in 0..caches {
             let cache = Cache::builder()
-                .url(url(self.backend, self.folder.path()))
+                .url(&*self.url)
                 .mode(Mode::Live)
                 .clock(self.clock.clone())
                 .build()
@@ -136,6 +139,7 @@ fn url(backend: Backend, folder: &Path) -> String {
         Backend::Memory => "memory:".to_owned(),
         Backend::File | Backend::Shared => file,
         Backend::Tiered => format!("{file}?memory=1MiB"),
+        Backend::Postgres | Backend::PostgresShared => Postgres::shared().fresh(),
     }
 }
 

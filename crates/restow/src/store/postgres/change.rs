@@ -3,7 +3,7 @@
 use super::{
     engine::Engine,
     error::{Attempt, Fault},
-    layout::{Area, Layout, declared_column, field_column, sql_type},
+    layout::{Area, Layout, declared_column, field_column, field_type},
     notices,
     rows::Rows,
     schema,
@@ -157,7 +157,7 @@ async fn migrate(
         };
         conn.batch_execute(&format!(
             "ALTER TABLE {table} ADD COLUMN {column} {} DEFAULT {default}; ALTER TABLE {table} ALTER COLUMN {column} DROP DEFAULT",
-            sql_type(field.kind())
+            field_type(field)
         ))
         .await?;
     }

@@ -155,6 +155,11 @@ fn put<'r>(
         .collect();
     let told = notices::of_addresses(engine.instance, &rows.spec.name, addresses.iter().copied());
     let mut values = beginning(rows, now, told);
+    values.push(Box::new(
+        chunk
+            .iter()
+            .any(|(_, write)| write.entry.id.variant != Variant::NONE),
+    ));
     let fences: Vec<_> = chunk
         .iter()
         .filter_map(|(place, write)| Some((*place, write.fence?)))
@@ -194,7 +199,12 @@ fn others(answer: &[Row]) -> Result<bool> {
     let Some(row) = answer.first() else {
         return Ok(false);
     };
-    let flag = |column| row.try_get::<_, bool>(column).unwrap_or_default();
+    let flag = |column| {
+        row.try_get::<_, Option<bool>>(column)
+            .ok()
+            .flatten()
+            .unwrap_or_default()
+    };
     if flag(2) {
         let message = "somebody else took the lease since; what this one fetched is older, and is not written";
         return Err(Error::new(ErrorKind::Fenced, message));

@@ -138,6 +138,12 @@ fn describe(state: Option<&SqlState>, place: &str) -> (ErrorKind, String) {
                 "{place} names a database that is not there; make it with createdb, or name another"
             ),
         ),
+        "08P01" => (
+            ErrorKind::Config,
+            format!(
+                "{place} does not take the settings of a session, as a pooler between does not; say pgbouncer=true"
+            ),
+        ),
         _ if code.starts_with("28") => (
             ErrorKind::Config,
             format!("{place} does not let this user in; check user and password"),

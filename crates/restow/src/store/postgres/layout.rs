@@ -88,7 +88,7 @@ pub(super) struct Layout {
     pub(super) fields: Vec<Ident>,
     /// The declared columns, in their order.
     pub(super) columns: Vec<Ident>,
-    kinds: Vec<FieldKind>,
+    types: Vec<String>,
 }
 
 impl Layout {
@@ -106,7 +106,7 @@ impl Layout {
                 .iter()
                 .map(|c| declared_column(&c.name))
                 .collect(),
-            kinds: spec.fields.iter().map(Field::kind).collect(),
+            types: spec.fields.iter().map(field_type).collect(),
             area: area.clone(),
         }
     }
@@ -136,8 +136,8 @@ impl Layout {
         let fields: String = self
             .fields
             .iter()
-            .zip(&self.kinds)
-            .map(|(name, kind)| format!("{name} {}, ", sql_type(*kind)))
+            .zip(&self.types)
+            .map(|(name, ty)| format!("{name} {ty}, "))
             .collect();
         // Of one type that tells the integer 1 from the text "1".
         let columns: String = self
@@ -163,9 +163,12 @@ impl Layout {
         let table = &self.table;
         let mut sql = format!(
             "CREATE UNIQUE INDEX {} ON {table} ({}, variant);\
+             CREATE INDEX {} ON {table} ({}) WHERE variant <> '';\
              CREATE INDEX {} ON {table} (expires_at, partition);\
              CREATE INDEX {} ON {table} USING gin (tags jsonb_path_ops) WHERE tags IS NOT NULL;",
             self.index("key"),
+            self.address,
+            self.index("variants"),
             self.address,
             self.index("expires_at"),
             self.index("tags"),
@@ -197,7 +200,7 @@ impl Layout {
     /// Removes indexes and view.
     pub(super) fn drop_rest(&self) -> String {
         let mut sql = format!("DROP VIEW IF EXISTS {}.{};", self.area.schema, self.view);
-        let names = ["key", "expires_at", "tags", "used_at"].map(str::to_owned);
+        let names = ["key", "variants", "expires_at", "tags", "used_at"].map(str::to_owned);
         for name in names
             .into_iter()
             .chain(self.columns.iter().map(ToString::to_string))
@@ -293,7 +296,13 @@ pub(super) fn declared_column(name: &str) -> Ident {
     column_name("column_", name)
 }
 
-pub(super) fn sql_type(kind: FieldKind) -> &'static str {
+/// The type of a field's column, and whether it may be absent.
+pub(super) fn field_type(field: &Field) -> String {
+    let not_null = if field.is_optional() { "" } else { " NOT NULL" };
+    format!("{}{not_null}", sql_type(field.kind()))
+}
+
+fn sql_type(kind: FieldKind) -> &'static str {
     match kind {
         FieldKind::Text => "TEXT COLLATE \"C\"",
         FieldKind::Integer => "BIGINT",

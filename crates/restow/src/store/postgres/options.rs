@@ -291,7 +291,7 @@ impl fmt::Display for PostgresOptions {
                 #[cfg(unix)]
                 Host::Unix(path) => write!(f, "{}", encode(&path.to_string_lossy()))?,
             }
-            if let Some(port) = ports.get(i).or(ports.first()) {
+            if let Some(port) = ports.get(i).or(ports.first()).filter(|port| **port != 5432) {
                 write!(f, ":{port}")?;
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{
     changes::number,
-    engine::{Engine, Lent, Query, Way},
+    engine::{Engine, Lent, Query},
     rows::{Notices, Rows},
     select::Filter,
     statements::selected_with_address,
@@ -14,11 +14,11 @@ use crate::{
     store::{Ages, Parts, Share, Stats},
 };
 use futures_core::Stream;
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 use tokio_postgres::{Row, types::Type};
 
 /// So many addresses are asked for by one statement.
-const MANY: usize = 4_096;
+const PART: usize = 512;
 /// A page of a scan ends at so many rows, and is meant to hold so many bytes.
 const PAGE_ROWS: u64 = 1_024;
 const PAGE_BYTES: u64 = 1 << 20;
@@ -27,63 +27,102 @@ const COUNTED: i64 = 64 << 20;
 const SAMPLE: f64 = 2_000.0;
 const PAGE: f64 = 8_192.0;
 
-/// Asks for an address: its rows.
+/// Reads every retained variant at an address.
 pub(super) fn read(
     engine: &Arc<Engine>,
-    rows: &Rows,
-    place: Place,
+    rows: &Arc<Rows>,
+    at: &Address,
     parts: Parts,
     now: Millis,
-) -> impl Future<Output = Result<Vec<Row>>> + Send + use<> {
+) -> impl Future<Output = Result<(Found, Notices)>> + Send + use<> {
+    let place = Place::of(at);
     let values: Values = vec![Box::new(place), Box::new(rows.horizon(now).0)];
-    engine.ask(Way::Read, rows.read(parts), values)
+    let (kept, at) = (rows.clone(), at.clone());
+    let asked = engine.ask(rows.read(parts), values, move |row| {
+        let mut notices = Notices::default();
+        let entry = kept.entry(&row, parts, &at, place, now, &mut notices);
+        (entry, notices)
+    });
+    async move {
+        let (mut found, mut notices) = (Found::default(), Notices::default());
+        for (entry, noticed) in asked.await? {
+            entry.into_iter().for_each(|entry| found.push(entry));
+            notices.merge(noticed);
+        }
+        Ok((found, notices))
+    }
 }
 
 /// Reads many addresses; answer `i` is for address `i`.
 pub(super) async fn read_many(
     engine: &Arc<Engine>,
-    rows: &Rows,
+    rows: &Arc<Rows>,
     at: &[Address],
     parts: Parts,
     now: Millis,
-    notices: &mut Notices,
-) -> Result<Vec<Found>> {
-    for address in at {
-        rows.spec.check_key(&address.key)?;
-    }
-    let mut asked: HashMap<Place, Vec<usize>> = HashMap::with_capacity(at.len());
+) -> Result<(Vec<Found>, Notices)> {
+    let mut asked = Vec::with_capacity(at.len());
     for (nth, address) in at.iter().enumerate() {
-        asked.entry(Place::of(address)).or_default().push(nth);
+        rows.spec.check_key(&address.key)?;
+        asked.push((Place::of(address), nth));
     }
-    let mut places: Vec<_> = asked.keys().copied().collect();
-    places.sort_unstable();
-    let mut found = vec![Found::default(); at.len()];
-    for chunk in places.chunks(MANY) {
-        let values: Values = vec![Box::new(chunk.to_vec()), Box::new(rows.horizon(now).0)];
-        for row in engine.ask(Way::Read, rows.read_many(parts), values).await? {
-            let place = row
-                .len()
-                .checked_sub(1)
-                .and_then(|last| row.try_get(last).ok());
-            let Some(place) = place.and_then(Place::read) else {
-                continue;
-            };
-            let Some(questions) = asked.get(&place) else {
-                continue;
-            };
-            let Some(address) = questions.first().and_then(|nth| at.get(*nth)) else {
-                continue;
-            };
-            if let Some(entry) = rows.entry(&row, parts, address, place, now, notices) {
-                for nth in questions {
-                    if let Some(found) = found.get_mut(*nth) {
-                        found.push(entry.clone());
-                    }
-                }
+    asked.sort_unstable();
+    let mut places: Vec<_> = asked
+        .iter()
+        .map(|(place, nth)| (*place, at.get(*nth).cloned()))
+        .collect();
+    places.dedup_by_key(|(place, _)| *place);
+    // Each part is asked for on a connection of its own, all at once.
+    let parts = places
+        .chunks(PART)
+        .map(|part| read_part(engine, rows, part, parts, now));
+    let parts = futures_util::future::try_join_all(parts).await?;
+    let (mut found, mut notices) = (vec![Found::default(); at.len()], Notices::default());
+    for (place, entry, noticed) in parts.into_iter().flatten().flatten() {
+        notices.merge(noticed);
+        let Some(entry) = entry else { continue };
+        let first = asked.partition_point(|(asked, _)| *asked < place);
+        let questions = asked
+            .iter()
+            .skip(first)
+            .take_while(|(asked, _)| *asked == place);
+        for (_, nth) in questions {
+            if let Some(found) = found.get_mut(*nth) {
+                found.push(entry.clone());
             }
         }
     }
-    Ok(found)
+    Ok((found, notices))
+}
+
+type Read = Option<(Place, Option<Arc<Entry>>, Notices)>;
+
+fn read_part(
+    engine: &Arc<Engine>,
+    rows: &Arc<Rows>,
+    part: &[(Place, Option<Address>)],
+    parts: Parts,
+    now: Millis,
+) -> impl Future<Output = Result<Vec<Read>>> + Send + use<> {
+    let places: Vec<_> = part.iter().map(|(place, _)| *place).collect();
+    let values: Values = vec![Box::new(places), Box::new(rows.horizon(now).0)];
+    let (kept, part) = (rows.clone(), part.to_vec());
+    engine.ask(rows.read_many(parts), values, move |row| {
+        let place = place_of(&row)?;
+        let nth = part
+            .binary_search_by_key(&place, |(place, _)| *place)
+            .ok()?;
+        let address = part.get(nth)?.1.as_ref()?;
+        let mut notices = Notices::default();
+        let entry = kept.entry(&row, parts, address, place, now, &mut notices);
+        Some((place, entry, notices))
+    })
+}
+
+/// The place of a row that ends with it.
+fn place_of(row: &Row) -> Option<Place> {
+    let last = row.len().checked_sub(1)?;
+    Place::read(row.try_get(last).ok()?)
 }
 
 /// Counts the entries selected.
@@ -302,8 +341,7 @@ pub(super) fn scan<'a>(
             for row in &found {
                 seen += 1;
                 bytes += row.raw_size_bytes() as u64;
-                let place = row.len().checked_sub(1).and_then(|last| row.try_get(last).ok());
-                let Some(place) = place.and_then(Place::read) else {
+                let Some(place) = place_of(row) else {
                     continue;
                 };
                 let Some(address) = rows.address(row) else {

@@ -46,6 +46,13 @@ pub(super) struct Notices {
     pub(super) damaged: Vec<(Place, Vec<u8>, i64)>,
 }
 
+impl Notices {
+    pub(super) fn merge(&mut self, more: Self) {
+        self.used.extend(more.used);
+        self.damaged.extend(more.damaged);
+    }
+}
+
 const PARTS: [Parts; 3] = [Parts::Meta, Parts::Body, Parts::Whole];
 
 impl Rows {

@@ -47,17 +47,23 @@ pub(super) fn read_many(layout: &Layout, parts: Parts) -> Query {
     Query::new(sql, [Type::BYTEA_ARRAY, Type::INT8])
 }
 
-/// Writes entries. Parameters: horizon, now, channel, notices; with `leases` the repository, places and fences; then the columns, each of
-/// all entries. Answers whether there are others at the addresses, and whether a fence is no longer the newest.
+/// Writes entries. Parameters: horizon, now, channel, notices, whether any is of a variant; with `leases` the repository, places and
+/// fences; then the columns, each of all entries. Answers whether there are others at the addresses, and whether a fence is no longer the newest.
 pub(super) fn put(layout: &Layout, spec: &TableSpec, leases: Option<&str>) -> Query {
-    let mut types = vec![Type::INT8, Type::INT8, Type::TEXT, Type::TEXT_ARRAY];
+    let mut types = vec![
+        Type::INT8,
+        Type::INT8,
+        Type::TEXT,
+        Type::TEXT_ARRAY,
+        Type::BOOL,
+    ];
     let mut sql = "WITH ".to_owned();
     if let Some(leases) = leases {
         types.extend([Type::TEXT, Type::BYTEA_ARRAY, Type::INT8_ARRAY]);
         // Who takes a lease waits until this is done, and this for who is taking it.
         sql += &format!(
-            "held AS MATERIALIZED (SELECT l.fence > w.fence AS newer FROM unnest($6, $7) AS w(place, fence) \
-             JOIN {leases} AS l ON l.repository = $5 AND l.place = w.place ORDER BY l.place FOR SHARE OF l), "
+            "held AS MATERIALIZED (SELECT l.fence > w.fence AS newer FROM unnest($7, $8) AS w(place, fence) \
+             JOIN {leases} AS l ON l.repository = $6 AND l.place = w.place ORDER BY l.place FOR SHARE OF l), "
         );
     }
     let row = [
@@ -111,7 +117,8 @@ pub(super) fn put(layout: &Layout, spec: &TableSpec, leases: Option<&str>) -> Qu
          changed_at = CASE WHEN t.expires_at > $1 AND {} = {} THEN t.changed_at ELSE excluded.changed_at END \
          RETURNING {address} AS place, variant) \
          SELECT (SELECT count(pg_notify($3, p)) FROM unnest($4) AS p {unless_fenced}), \
-         EXISTS (SELECT FROM put JOIN {table} AS o ON o.{address} = put.place AND o.variant <> put.variant), {}",
+         CASE WHEN $5 OR EXISTS (SELECT FROM {table} WHERE variant <> '') \
+         THEN EXISTS (SELECT FROM put JOIN {table} AS o ON o.{address} = put.place AND o.variant <> put.variant) END, {}",
         arrays.join(", "),
         set.join(", "),
         SEAL.replace('%', "t"),

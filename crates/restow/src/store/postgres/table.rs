@@ -8,7 +8,7 @@ use super::{
     rows::{Notices, Rows},
     select::Filter,
     trim,
-    values::{Place, Values},
+    values::Values,
 };
 use crate::{
     Answer, BoxStream, Millis, Result, Selection,
@@ -82,13 +82,9 @@ impl Table for PostgresTable {
         if let Err(error) = self.rows.spec.check_key(&at.key) {
             return Answer::ready(Err(error));
         }
-        let place = Place::of(at);
-        let asked = questions::read(&self.engine, &self.rows, place, parts, now);
+        let read = questions::read(&self.engine, &self.rows, at, parts, now);
         Answer::later(async move {
-            let found = asked.await.map_err(|e| self.named(e))?;
-            let mut notices = Notices::default();
-            let entry = |row| self.rows.entry(row, parts, at, place, now, &mut notices);
-            let found = found.iter().filter_map(entry).collect();
+            let (found, notices) = read.await.map_err(|e| self.named(e))?;
             self.heed(notices, now);
             Ok(found)
         })
@@ -102,11 +98,10 @@ impl Table for PostgresTable {
     ) -> Answer<'a, Result<Vec<Found>>> {
         Answer::later(async move {
             self.engine.check_open()?;
-            let mut notices = Notices::default();
-            let found =
-                questions::read_many(&self.engine, &self.rows, at, parts, now, &mut notices).await;
+            let read = questions::read_many(&self.engine, &self.rows, at, parts, now).await;
+            let (found, notices) = read.map_err(|e| self.named(e))?;
             self.heed(notices, now);
-            found.map_err(|e| self.named(e))
+            Ok(found)
         })
     }
 

@@ -79,13 +79,14 @@ impl Link {
         self.statements().clear();
     }
 
-    /// Runs a statement and collects its rows.
+    /// Runs a statement and gives its rows to `each` as they come.
     pub(super) async fn ask(
         &self,
         query: &Query,
         values: &Values,
         prepared: bool,
-    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        each: &mut (dyn FnMut(Row) + Send),
+    ) -> Result<(), tokio_postgres::Error> {
         let rows = if prepared {
             let statement = self.statement(query).await?;
             self.client.query_raw(&statement, plain(values)).await?
@@ -95,11 +96,10 @@ impl Link {
                 .await?
         };
         let mut rows = pin!(rows);
-        let mut all = Vec::new();
         while let Some(row) = rows.try_next().await? {
-            all.push(row);
+            each(row);
         }
-        Ok(all)
+        Ok(())
     }
 
     async fn statement(&self, query: &Query) -> Result<Statement, tokio_postgres::Error> {

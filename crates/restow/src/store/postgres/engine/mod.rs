@@ -141,15 +141,20 @@ impl Engine {
         }
     }
 
-    /// Asks something. A task of its own does so: an answer that nobody takes would hold up those behind it.
-    pub(super) fn ask(
+    /// Asks something, and makes something of each row as it comes. A task of its own does so: an answer that nobody takes would hold up
+    /// those behind it.
+    pub(super) fn ask<T, M>(
         self: &Arc<Self>,
-        way: Way,
         query: &Arc<Query>,
         values: Values,
-    ) -> impl Future<Output = Result<Vec<Row>>> + Send + use<> {
+        mut make: M,
+    ) -> impl Future<Output = Result<Vec<T>>> + Send + use<T, M>
+    where
+        T: Send + 'static,
+        M: FnMut(Row) -> T + Send + 'static,
+    {
         let (engine, query) = (self.clone(), query.clone());
-        let asked = async move { engine.run(way, &query, &values).await };
+        let asked = async move { engine.run_each(Way::Read, &query, &values, &mut make).await };
         let task = self.check_open().map(|()| tokio::spawn(asked));
         async move { task?.await.map_err(lost)? }
     }
@@ -183,12 +188,24 @@ impl Engine {
 
     /// Runs a statement on a shared connection, again where that may help.
     pub(super) async fn run(&self, way: Way, query: &Query, values: &Values) -> Result<Vec<Row>> {
+        self.run_each(way, query, values, &mut |row| row).await
+    }
+
+    async fn run_each<T: Send>(
+        &self,
+        way: Way,
+        query: &Query,
+        values: &Values,
+        make: &mut (dyn FnMut(Row) -> T + Send),
+    ) -> Result<Vec<T>> {
         let deadline = tokio::time::Instant::now() + self.options.timeout;
         if way == Way::Read
             && let Some(replica) = self.replica()
-            && let Ok(Ok(rows)) =
-                tokio::time::timeout_at(deadline, self.attempt(replica, query, values, &mut None))
-                    .await
+            && let Ok(Ok(rows)) = tokio::time::timeout_at(
+                deadline,
+                self.attempt(replica, query, values, make, &mut None),
+            )
+            .await
         {
             return Ok(rows);
         }
@@ -199,7 +216,7 @@ impl Engine {
         let (mut conflicts, mut losses) = (0, 0);
         loop {
             let mut used = None;
-            let attempt = self.attempt(lane, query, values, &mut used);
+            let attempt = self.attempt(lane, query, values, make, &mut used);
             let fault = match tokio::time::timeout_at(deadline, attempt).await {
                 Ok(Ok(rows)) => return Ok(rows),
                 Ok(Err(fault)) => fault,
@@ -246,15 +263,20 @@ impl Engine {
         }
     }
 
-    async fn attempt(
+    async fn attempt<T: Send>(
         &self,
         lane: &Lane,
         query: &Query,
         values: &Values,
+        make: &mut (dyn FnMut(Row) -> T + Send),
         used: &mut Option<Arc<Link>>,
-    ) -> Attempt<Vec<Row>> {
+    ) -> Attempt<Vec<T>> {
         let link = used.insert(lane.link().await?);
-        Ok(link.ask(query, values, lane.connector().prepares()).await?)
+        let mut all = Vec::new();
+        let each = &mut |row| all.push(make(row));
+        link.ask(query, values, lane.connector().prepares(), each)
+            .await?;
+        Ok(all)
     }
 
     fn replica(&self) -> Option<&Lane> {

@@ -1,0 +1,262 @@
+//! A server that dies, stands still, moves, or is not there.
+
+use crate::support::*;
+use restow::{ErrorKind, store::Table};
+use restow_testkit::Postgres;
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+use tokio::{sync::watch, task::JoinHandle};
+
+/// What a load has seen.
+#[derive(Clone, Default)]
+struct Seen {
+    written: usize,
+    failed: usize,
+    ended: bool,
+}
+
+/// Tasks that write and read without end.
+struct Load {
+    seen: watch::Sender<Seen>,
+    acknowledged: Mutex<Vec<String>>,
+    wrong: Mutex<Vec<String>>,
+}
+
+impl Load {
+    fn start(table: &Arc<dyn Table>) -> (Arc<Self>, Vec<JoinHandle<()>>) {
+        let load = Arc::new(Self {
+            seen: watch::Sender::default(),
+            acknowledged: Mutex::default(),
+            wrong: Mutex::default(),
+        });
+        let tasks = (0..8).map(|task| {
+            let (load, table) = (load.clone(), table.clone());
+            tokio::spawn(async move { load.run(&*table, task).await })
+        });
+        (load.clone(), tasks.collect())
+    }
+
+    async fn run(&self, table: &dyn Table, task: usize) {
+        for n in 0.. {
+            if self.seen.borrow().ended {
+                return;
+            }
+            let id = format!("{task}-{n}");
+            let done = save(table, &id, &id).await;
+            let read = body(table, &id).await;
+            match (done, read) {
+                (Ok(()), Ok(Some(text))) if text == id => {
+                    self.acknowledged.lock().unwrap().push(id);
+                    self.seen.send_modify(|seen| seen.written += 1);
+                }
+                (Ok(()), Ok(other)) => self
+                    .wrong
+                    .lock()
+                    .unwrap()
+                    .push(format!("{id} is {other:?}")),
+                (done, read) => {
+                    if done.is_ok() {
+                        self.acknowledged.lock().unwrap().push(id);
+                    }
+                    for error in done.err().into_iter().chain(read.err()) {
+                        if !matches!(error.kind(), ErrorKind::Store | ErrorKind::Busy) {
+                            self.wrong
+                                .lock()
+                                .unwrap()
+                                .push(format!("{:?}: {error:?}", error.kind()));
+                        }
+                    }
+                    self.seen.send_modify(|seen| seen.failed += 1);
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    async fn until(&self, what: impl Fn(&Seen) -> bool) {
+        let mut seen = self.seen.subscribe();
+        let waited =
+            tokio::time::timeout(Duration::from_secs(30), seen.wait_for(|seen| what(seen))).await;
+        waited.expect("it comes to that").unwrap();
+    }
+
+    async fn more_writes(&self) {
+        let written = self.seen.borrow().written;
+        self.until(|seen| seen.written > written + 50).await;
+    }
+
+    async fn more_failures(&self) {
+        let failed = self.seen.borrow().failed;
+        self.until(|seen| seen.failed > failed).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_dies_or_stands_still_costs_typed_errors_and_no_entry() {
+    let server = Postgres::start();
+    let store = open(&format!("{}&timeout=500ms", server.fresh()))
+        .await
+        .unwrap();
+    let table = store.open(&tracks()).await.unwrap();
+    let (load, tasks) = Load::start(&table);
+    for round in 0..10 {
+        load.more_writes().await;
+        if round % 2 == 0 {
+            server.kill();
+            load.more_failures().await;
+            server.restart();
+        } else {
+            server.freeze();
+            load.more_failures().await;
+            server.thaw();
+        }
+        let back = Instant::now();
+        let written = load.seen.borrow().written;
+        load.until(|seen| seen.written > written).await;
+        let took = back.elapsed();
+        assert!(
+            took < Duration::from_secs(2),
+            "round {round}: it took {took:?} to recover"
+        );
+    }
+    load.seen.send_modify(|seen| seen.ended = true);
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(*load.wrong.lock().unwrap(), [""; 0]);
+    let acknowledged = load.acknowledged.lock().unwrap().clone();
+    for id in &acknowledged {
+        assert_eq!(
+            body(&*table, id).await.unwrap().as_ref(),
+            Some(id),
+            "it was acknowledged"
+        );
+    }
+    println!(
+        "{} acknowledged, {} failed",
+        acknowledged.len(),
+        load.seen.borrow().failed
+    );
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_a_typed_error() {
+    let server = Postgres::start();
+    let url = server.fresh();
+    server.kill();
+    let error = open(&url).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store, "{error:?}");
+    server.restart();
+    open(&url).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_is_told_so_without_the_password() {
+    let server = Postgres::shared();
+    server.sql("CREATE ROLE nobody_knows");
+    let url = server.fresh();
+    for (from, to, kind) in [
+        ("restow@", "no_such_role:hunter2@", ErrorKind::Config),
+        (
+            "/postgres?",
+            "/no_such_database?password=&",
+            ErrorKind::Config,
+        ),
+        ("/postgres?", "/no_such_database?", ErrorKind::Config),
+        ("restow@", "nobody_knows:hunter2@", ErrorKind::Config),
+    ] {
+        let error = open(&url.replace(from, to)).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error:?}");
+        assert!(
+            !format!("{error} {error:?}").contains("hunter2"),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn who_may_only_read_is_told_so() {
+    let server = Postgres::shared();
+    let url = server.fresh();
+    let schema = url.split_once("schema=").unwrap().1;
+    let store = open(&url).await.unwrap();
+    let table = store.open(&tracks()).await.unwrap();
+    save(&*table, "a", "body").await.unwrap();
+    server.sql(&format!(
+        "CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA {schema} TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO reader"
+    ));
+    let reader = open(&url.replace("restow@", "reader@")).await.unwrap();
+    let read = reader.open(&tracks()).await.unwrap();
+    assert_eq!(body(&*read, "a").await.unwrap().as_deref(), Some("body"));
+    let error = save(&*read, "b", "body").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ReadOnly, "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_replica_is_read_from_and_is_not_needed() {
+    let server = Postgres::start();
+    let replica = server.replica();
+    let url = server.fresh();
+    let plain = open(&url).await.unwrap();
+    let written = plain.open(&tracks()).await.unwrap();
+    save(&*written, "a", "first").await.unwrap();
+    let store = open(&format!("{url}&replica=127.0.0.1:{}", replica.port()))
+        .await
+        .unwrap();
+    let table = store.open(&tracks()).await.unwrap();
+    let behind = || async { body(&*table, "a").await.unwrap() };
+    while behind().await.as_deref() != Some("first") {}
+    // From now on only the replica still has the old body.
+    replica.sql("SELECT pg_wal_replay_pause()");
+    save(&*written, "a", "second").await.unwrap();
+    assert_eq!(
+        behind().await.as_deref(),
+        Some("first"),
+        "the replica is asked"
+    );
+    replica.kill();
+    assert_eq!(
+        behind().await.as_deref(),
+        Some("second"),
+        "without it, the server is"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_another_takes_over_for_is_found_there() {
+    let server = Postgres::start();
+    let replica = server.replica();
+    let url = server.fresh().replace(
+        &format!("127.0.0.1:{}", server.port()),
+        &format!("127.0.0.1:{},127.0.0.1:{}", server.port(), replica.port()),
+    );
+    let store = open(&format!("{url}&target_session_attrs=read-write"))
+        .await
+        .unwrap();
+    let table = store.open(&tracks()).await.unwrap();
+    save(&*table, "a", "before").await.unwrap();
+    let behind = format!(
+        "SELECT pg_last_wal_replay_lsn() >= '{}'",
+        server.sql("SELECT pg_current_wal_lsn()")
+    );
+    while replica.sql(&behind) != "t" {}
+    server.kill();
+    let error = save(&*table, "b", "lost").await.unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::Store | ErrorKind::Busy),
+        "{error:?}"
+    );
+    replica.promote();
+    let back = Instant::now();
+    while save(&*table, "b", "after").await.is_err() {}
+    assert!(
+        back.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        back.elapsed()
+    );
+    assert_eq!(body(&*table, "a").await.unwrap().as_deref(), Some("before"));
+    assert_eq!(body(&*table, "b").await.unwrap().as_deref(), Some("after"));
+}
