@@ -77,7 +77,7 @@ struct Line {
 const SHELL: &str = r#"
 folder=$1; shift
 begin() { "$@" <&- & server=$!; }
-end() { kill -QUIT $server; kill -CONT $server; wait $server; rm -rf "$folder"; } 2>/dev/null
+end() { kill -QUIT $server; kill -TERM $server; kill -CONT $server; wait $server; rm -rf "$folder"; } 2>/dev/null
 trap end EXIT
 begin "$@"
 while read -r _; do wait $server; begin "$@"; done
@@ -351,7 +351,16 @@ impl Line {
             if said.contains(self.ready) {
                 return true;
             }
-            if said.contains("FATAL") {
+            // Clients that come too early are told that something is fatal, too.
+            if [
+                "could not create",
+                "lock file",
+                "cannot listen",
+                "unable to bind",
+            ]
+            .iter()
+            .any(|e| said.contains(e))
+            {
                 return false;
             }
         }

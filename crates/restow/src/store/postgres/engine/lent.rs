@@ -62,6 +62,10 @@ impl Drop for Lent {
             return;
         };
         let client = Object::take(object);
+        if !self.connector.prepares() {
+            // A pooler ends the statement with the connection, and pgbouncer 1.18 ends itself when it is asked to cancel one of several.
+            return;
+        }
         let cancel = client.cancel_token();
         let tls = self.connector.tls();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
