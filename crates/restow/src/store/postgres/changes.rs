@@ -316,13 +316,15 @@ pub(super) async fn clear(
     let mut lent = engine.lend().await?;
     let mut removed = 0;
     // Who asks for it wants it gone, also what others have in hand: that is waited for in the end.
-    for locked in ["SKIP LOCKED", ""] {
+    // Who waits for locks takes them in the order in which all do.
+    let in_order = format!("ORDER BY {}, variant", rows.layout.address);
+    for (order, locked) in [("", "SKIP LOCKED"), (&*in_order, "")] {
         loop {
             let chunk = CHUNK.min(limit - removed);
             if chunk == 0 {
                 return Ok(removed);
             }
-            let n = remove(engine, rows, &mut lent, filter, locked, chunk).await?;
+            let n = remove(engine, rows, &mut lent, filter, (order, locked), chunk).await?;
             removed += n;
             if n < chunk {
                 break;
@@ -379,14 +381,14 @@ async fn remove(
     rows: &Rows,
     lent: &mut Lent,
     filter: &Filter,
-    locked: &str,
+    (order, locked): (&str, &str),
     chunk: u64,
 ) -> Result<u64> {
     let told = notices::of_table(engine.instance, &rows.spec.name);
     let next = filter.values().len() + 1;
     let sql = format!(
         "WITH gone AS (DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE {} \
-         LIMIT ${next} FOR UPDATE {locked})) RETURNING 1) \
+         {order} LIMIT ${next} FOR UPDATE {locked})) RETURNING 1) \
          SELECT (SELECT count(*) FROM gone), (SELECT count(pg_notify(${}, p)) FROM unnest(${}) AS p WHERE EXISTS (SELECT FROM gone))",
         filter.sql,
         next + 1,
