@@ -43,10 +43,14 @@ async fn asks_twice(client: impl FnOnce(&Place, &str) -> Command + Send + 'stati
         "{done:?}"
     );
     let (status, rest) = lines[1].split_once(' ').unwrap();
-    let (age, cache_status) = rest.trim().split_once(' ').unwrap();
     assert_eq!(status, "200");
-    assert!(age.parse::<u64>().is_ok(), "{done:?}");
-    assert!(cache_status.starts_with("restow; hit; ttl="), "{done:?}");
+    // A client that has all of it may ask again before it is stored: then it gets the same answer, which has no age yet.
+    let (age, cache_status) = rest.trim().split_once(' ').unwrap();
+    let is_hit = age.parse::<u64>().is_ok() && cache_status.starts_with("restow; hit; ttl=");
+    let is_joined = rest
+        .trim()
+        .starts_with("restow; fwd=uri-miss; collapsed; ttl=");
+    assert!(is_hit || is_joined, "{done:?}");
     assert!(
         std::fs::read(folder).unwrap() == text.as_bytes(),
         "the bodies differ"
