@@ -168,8 +168,8 @@ async fn postgres(size: Size, report: &mut Report) -> Outcome {
     let server = Postgres::start();
     let url = server.fresh();
     let items = fill::values(&url, size.entries).await?;
-    let one = hands(&url, 1).await?;
-    let several = hands(&url, LANES).await?;
+    let one = hands(&server.url(), 1).await?;
+    let several = hands(&server.url(), LANES).await?;
     let copied = &fill::pairs(0..size.entries);
     for chunk in copied.chunks(BULK) {
         copy(&one, chunk).await?;
