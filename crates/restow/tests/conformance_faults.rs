@@ -7,16 +7,17 @@
     reason = "what tests share is no test to clippy"
 )]
 
+#[macro_use]
+#[path = "common/forward.rs"]
+mod forward;
+
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use restow::{
     Answer, BoxFuture, BoxStream, FieldRef, Millis, RawKey, Result, Selection,
     conformance::{self, Subject, Verdict},
     entry::{Address, Entry, Found, Partition},
-    store::{
-        Budget, Capabilities, Change, Leases, MemoryStore, Parts, Renewal, Stats, Store, Table,
-        TableName, TableSpec, Trimmed, Write,
-    },
+    store::{Budget, MemoryStore, Parts, Renewal, Stats, Store, Table, TableSpec, Trimmed, Write},
 };
 use std::{fmt, future::ready, sync::Arc, time::Duration};
 
@@ -201,27 +202,13 @@ impl fmt::Display for FaultyStore {
 }
 
 impl Store for FaultyStore {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
+    forward!(inner: kind capabilities tables remove leases changes commit health);
 
     fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
         Box::pin(async move {
             let (inner, fault) = (self.inner.open(spec).await?, self.fault);
             Ok(Arc::new(FaultyTable { inner, fault }) as Arc<dyn Table>)
         })
-    }
-
-    fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>> {
-        self.inner.tables()
-    }
-
-    fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
-        self.inner.remove(table)
     }
 
     fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
@@ -244,14 +231,6 @@ impl Store for FaultyStore {
         })
     }
 
-    fn leases(&self) -> Option<Arc<dyn Leases>> {
-        self.inner.leases()
-    }
-
-    fn changes(&self) -> Option<BoxStream<'static, Change>> {
-        self.inner.changes()
-    }
-
     fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
         match self.fault {
             Fault::TrimsNothing => self.inner.trim(Budget::default(), limit),
@@ -260,13 +239,6 @@ impl Store for FaultyStore {
         }
     }
 
-    fn commit(&self) -> BoxFuture<'_, Result<()>> {
-        self.inner.commit()
-    }
-
-    fn health(&self) -> Option<restow::store::Health> {
-        self.inner.health()
-    }
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         if self.fault == Fault::ForgetsThatItClosed {
             return self.inner.commit();
@@ -346,9 +318,7 @@ impl FaultyTable {
 }
 
 impl Table for FaultyTable {
-    fn spec(&self) -> &TableSpec {
-        self.inner.spec()
-    }
+    forward!(inner: spec pending_columns columns_filled foreign_changes);
 
     fn read<'a>(&'a self, at: &'a Address, parts: Parts, now: Millis) -> Answer<'a, Result<Found>> {
         Answer::later(async move {
@@ -478,14 +448,6 @@ impl Table for FaultyTable {
         Box::pin(stream::iter(0..times).then(move |_| once()).try_flatten())
     }
 
-    fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
-        self.inner.pending_columns()
-    }
-
-    fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
-        self.inner.columns_filled(columns)
-    }
-
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
         assert!(self.fault != Fault::Panics, "this store panics");
         self.inner.stats(now)
@@ -499,9 +461,5 @@ impl Table for FaultyTable {
             }
             Ok(counted)
         })
-    }
-
-    fn foreign_changes(&self) -> Option<u64> {
-        self.inner.foreign_changes()
     }
 }

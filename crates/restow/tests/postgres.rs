@@ -12,6 +12,8 @@
 #[path = "postgres/support.rs"]
 mod support;
 
+#[path = "common/names.rs"]
+mod common;
 #[path = "postgres/conformance.rs"]
 mod conformance;
 #[path = "postgres/faults.rs"]

@@ -8,11 +8,16 @@
 )]
 #![cfg(feature = "sqlite")]
 
+#[macro_use]
+#[path = "common/forward.rs"]
+mod forward;
 #[path = "sqlite/support.rs"]
 mod support;
 
 #[path = "sqlite/ages.rs"]
 mod ages;
+#[path = "common/names.rs"]
+mod common;
 #[path = "sqlite/compression.rs"]
 mod compression;
 #[cfg(feature = "conformance")]

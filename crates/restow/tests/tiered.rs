@@ -9,17 +9,18 @@
 )]
 #![cfg(feature = "sqlite")]
 
+#[macro_use]
+#[path = "common/forward.rs"]
+mod forward;
 #[path = "sqlite/support.rs"]
 mod support;
 
 use restow::{
-    Answer, BoxFuture, BoxStream, Cache, Config, ErrorKind, Millis, Result, Selection,
+    BoxFuture, BoxStream, Cache, Config, ErrorKind, Result, Selection,
     conformance::{self, Subject},
-    entry::{Address, Entry, Found, Partition},
     store::{
-        Budget, Capabilities, Change, Leases, MemoryStore, Parts, Renewal, SqliteOptions,
-        SqliteStore, Stats, Store, Table, TableName, TableSpec, TierOptions, TieredStore, Trimmed,
-        connect,
+        Change, Leases, MemoryStore, Parts, Renewal, SqliteOptions, SqliteStore, Store, Table,
+        TableSpec, TierOptions, TieredStore, connect,
     },
 };
 use std::{
@@ -351,28 +352,11 @@ impl fmt::Display for Told {
 }
 
 impl Store for Told {
+    forward!(0: capabilities open tables remove secret adopt_secret trim commit close);
+
     fn kind(&self) -> &'static str {
         "told"
     }
-    fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
-    }
-    fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
-        self.0.open(spec)
-    }
-    fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>> {
-        self.0.tables()
-    }
-    fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
-        self.0.remove(table)
-    }
-    fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
-        self.0.secret()
-    }
-    fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>> {
-        self.0.adopt_secret(secret)
-    }
-
     fn leases(&self) -> Option<Arc<dyn Leases>> {
         None
     }
@@ -383,17 +367,8 @@ impl Store for Told {
         };
         Some(Box::pin(futures_util::stream::unfold(changes, next)))
     }
-    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
-        self.0.trim(most, limit)
-    }
-    fn commit(&self) -> BoxFuture<'_, Result<()>> {
-        self.0.commit()
-    }
     fn health(&self) -> Option<restow::store::Health> {
         None
-    }
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        self.0.close()
     }
 }
 
@@ -408,47 +383,19 @@ impl fmt::Display for Unwatched {
 }
 
 impl Store for Unwatched {
-    fn kind(&self) -> &'static str {
-        self.0.kind()
-    }
-    fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
-    }
+    forward!(0: kind capabilities tables remove secret adopt_secret changes trim commit close);
+
     fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
         Box::pin(async move {
             let inner = self.0.open(spec).await?;
             Ok(Arc::new(UnwatchedTable(inner)) as Arc<dyn Table>)
         })
     }
-    fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>> {
-        self.0.tables()
-    }
-    fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
-        self.0.remove(table)
-    }
-    fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
-        self.0.secret()
-    }
-    fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>> {
-        self.0.adopt_secret(secret)
-    }
     fn leases(&self) -> Option<Arc<dyn Leases>> {
         self.0.0.leases()
     }
-    fn changes(&self) -> Option<BoxStream<'static, Change>> {
-        self.0.changes()
-    }
-    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
-        self.0.trim(most, limit)
-    }
     fn health(&self) -> Option<restow::store::Health> {
         None
-    }
-    fn commit(&self) -> BoxFuture<'_, Result<()>> {
-        self.0.commit()
-    }
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        self.0.close()
     }
 }
 
@@ -456,67 +403,8 @@ impl Store for Unwatched {
 struct UnwatchedTable(Arc<dyn Table>);
 
 impl Table for UnwatchedTable {
-    fn spec(&self) -> &TableSpec {
-        self.0.spec()
-    }
-    fn read<'a>(&'a self, at: &'a Address, parts: Parts, now: Millis) -> Answer<'a, Result<Found>> {
-        self.0.read(at, parts, now)
-    }
-    fn read_many<'a>(
-        &'a self,
-        at: &'a [Address],
-        parts: Parts,
-        now: Millis,
-    ) -> Answer<'a, Result<Vec<Found>>> {
-        self.0.read_many(at, parts, now)
-    }
-    fn write<'a>(
-        &'a self,
-        entries: &'a [restow::store::Write],
-        now: Millis,
-    ) -> Answer<'a, Result<()>> {
-        self.0.write(entries, now)
-    }
-    fn renew<'a>(&'a self, renewals: &'a [Renewal], now: Millis) -> Answer<'a, Result<u64>> {
-        self.0.renew(renewals, now)
-    }
-    fn delete<'a>(&'a self, at: &'a [Address], now: Millis) -> Answer<'a, Result<u64>> {
-        self.0.delete(at, now)
-    }
-    fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>> {
-        self.0.count(which, now)
-    }
-    fn clear<'a>(
-        &'a self,
-        which: &'a Selection,
-        limit: u64,
-        now: Millis,
-    ) -> Answer<'a, Result<u64>> {
-        self.0.clear(which, limit, now)
-    }
-    fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
-        self.0.sweep(limit, now)
-    }
-    fn scan<'a>(
-        &'a self,
-        which: &'a Selection,
-        parts: Parts,
-        now: Millis,
-    ) -> BoxStream<'a, Result<Arc<Entry>>> {
-        self.0.scan(which, parts, now)
-    }
-    fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
-        self.0.pending_columns()
-    }
-    fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
-        self.0.columns_filled(columns)
-    }
-    fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
-        self.0.stats(now)
-    }
-    fn partitions(&self, now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>> {
-        self.0.partitions(now)
-    }
+    forward!(0: spec read read_many write renew delete count clear sweep scan pending_columns columns_filled stats partitions);
+
     fn foreign_changes(&self) -> Option<u64> {
         None
     }

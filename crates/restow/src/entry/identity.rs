@@ -100,6 +100,24 @@ pub struct Variant(pub u128);
 impl Variant {
     /// The variant of an answer without `Vary`.
     pub const NONE: Self = Self(0);
+
+    /// Returns it as a database holds it: nothing where there is none.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        match self {
+            Self::NONE => Vec::new(),
+            Self(digest) => digest.to_be_bytes().to_vec(),
+        }
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [] => Some(Self::NONE),
+            bytes => Some(Self(u128::from_be_bytes(bytes.try_into().ok()?))),
+        }
+    }
 }
 
 /// Where the answers to a request live: every variant of them.

@@ -35,6 +35,28 @@ impl fmt::Display for Literal<'_> {
     }
 }
 
+/// A name keeps unless, without such prefixes, it is one of the `fixed` columns' or begins with `restow_`: then it gets a prefix.
+///
+/// The rule looks at one name alone, so that a column added later never moves another; and it makes no two names one.
+pub(crate) fn column_name(prefix: &str, name: &str, fixed: &[&str]) -> Ident {
+    let mut bare = name;
+    while let Some(rest) = without(bare, "field_").or_else(|| without(bare, "column_")) {
+        bare = rest;
+    }
+    if fixed.iter().any(|fixed| bare.eq_ignore_ascii_case(fixed))
+        || without(bare, "restow_").is_some()
+    {
+        Ident::new(&format!("{prefix}{name}"))
+    } else {
+        Ident::new(name)
+    }
+}
+
+fn without<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
+    let (head, rest) = name.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
 fn quote(f: &mut fmt::Formatter<'_>, text: &str, mark: char) -> fmt::Result {
     f.write_char(mark)?;
     for c in text.chars() {

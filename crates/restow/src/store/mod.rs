@@ -27,6 +27,8 @@ mod spec;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod tiered;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod uses;
 
 pub use ages::{Ages, Share};
 pub use breaker::{BreakerOptions, BreakerState, GuardedStore, Health, SideHealth};

@@ -36,6 +36,19 @@ pub enum FieldSource {
 }
 
 impl TableSpec {
+    /// Returns this declaration with what is taken over from the table that is held: the endpoint's declaration, where there is none here, and the
+    /// order of use.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+    pub(crate) fn taking_over(&self, held: &Self) -> Self {
+        let mut spec = self.clone();
+        if spec.declaration.is_empty() {
+            spec.declaration = held.declaration.clone();
+        }
+        // Who opens it without a budget does not know who else has one.
+        spec.ranked |= held.ranked;
+        spec
+    }
+
     /// Compares the table that is held with this declaration of it.
     ///
     /// # Errors

@@ -2,10 +2,10 @@
 
 use restow::{
     Answer, BoxFuture, BoxStream, Error, ErrorKind, Millis, Result, Selection,
-    entry::{Address, Entry, Found, Partition},
+    entry::{Address, Found},
     store::{
-        Budget, Capabilities, Change, Health, Leases, MemoryStore, Parts, Renewal, Stats, Store,
-        Table, TableName, TableSpec, Trimmed, Write,
+        Change, Health, Leases, MemoryStore, Parts, Renewal, Stats, Store, Table, TableName,
+        TableSpec, Write,
     },
 };
 use std::{
@@ -81,11 +81,10 @@ impl fmt::Display for Faulty {
 }
 
 impl Store for Faulty {
+    forward!(inner: capabilities trim commit close);
+
     fn kind(&self) -> &'static str {
         "faulty"
-    }
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
     }
     fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
         Box::pin(async move {
@@ -124,17 +123,8 @@ impl Store for Faulty {
     fn changes(&self) -> Option<BoxStream<'static, Change>> {
         None
     }
-    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
-        self.inner.trim(most, limit)
-    }
     fn health(&self) -> Option<Health> {
         None
-    }
-    fn commit(&self) -> BoxFuture<'_, Result<()>> {
-        self.inner.commit()
-    }
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        self.inner.close()
     }
 }
 
@@ -155,9 +145,8 @@ impl FaultyTable {
 }
 
 impl Table for FaultyTable {
-    fn spec(&self) -> &TableSpec {
-        self.1.spec()
-    }
+    forward!(1: spec scan pending_columns columns_filled partitions);
+
     fn read<'a>(&'a self, at: &'a Address, parts: Parts, now: Millis) -> Answer<'a, Result<Found>> {
         self.after(false, move || self.1.read(at, parts, now))
     }
@@ -192,25 +181,8 @@ impl Table for FaultyTable {
     fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
         self.after(true, move || self.1.sweep(limit, now))
     }
-    fn scan<'a>(
-        &'a self,
-        which: &'a Selection,
-        parts: Parts,
-        now: Millis,
-    ) -> BoxStream<'a, Result<Arc<Entry>>> {
-        self.1.scan(which, parts, now)
-    }
-    fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
-        self.1.pending_columns()
-    }
-    fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
-        self.1.columns_filled(columns)
-    }
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
         self.after(false, move || self.1.stats(now))
-    }
-    fn partitions(&self, now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>> {
-        self.1.partitions(now)
     }
     fn foreign_changes(&self) -> Option<u64> {
         None

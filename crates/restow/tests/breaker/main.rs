@@ -8,6 +8,9 @@
     reason = "what tests share is no test to clippy"
 )]
 
+#[macro_use]
+#[path = "../common/forward.rs"]
+mod forward;
 mod faulty;
 mod requests;
 mod start;

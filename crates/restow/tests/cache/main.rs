@@ -7,6 +7,9 @@
     reason = "what tests share is no test to clippy"
 )]
 
+#[macro_use]
+#[path = "../common/forward.rs"]
+mod forward;
 mod backfill;
 mod budget;
 mod build;

@@ -1,12 +1,10 @@
 //! The promises of a store, as every backend has to keep them.
 
 use restow::{
-    Answer, BoxFuture, BoxStream, Millis, Result, Selection,
+    BoxFuture, Result,
     conformance::{self, Subject, Verdict},
-    entry::{Address, Entry, Found, Partition},
     store::{
-        Budget, Capabilities, Change, Compression, Leases, Parts, Renewal, Stats, Store, Table,
-        TableName, TableSpec, Trimmed, Write,
+        Compression, Store, Table, TableName, TableSpec,
         sqlite::{SqliteOptions, SqliteStore},
     },
 };
@@ -100,13 +98,7 @@ impl Display for Compressed {
 
 #[deny(clippy::missing_trait_methods)]
 impl Store for Compressed {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
+    forward!(inner: kind capabilities remove secret adopt_secret leases changes trim commit health close);
 
     fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
         Box::pin(async move {
@@ -130,41 +122,6 @@ impl Store for Compressed {
             Ok(tables.into_iter().map(as_asked).collect())
         })
     }
-
-    fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
-        self.inner.remove(table)
-    }
-
-    fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
-        self.inner.secret()
-    }
-
-    fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>> {
-        self.inner.adopt_secret(secret)
-    }
-
-    fn leases(&self) -> Option<Arc<dyn Leases>> {
-        self.inner.leases()
-    }
-
-    fn changes(&self) -> Option<BoxStream<'static, Change>> {
-        self.inner.changes()
-    }
-
-    fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
-        self.inner.trim(most, limit)
-    }
-
-    fn commit(&self) -> BoxFuture<'_, Result<()>> {
-        self.inner.commit()
-    }
-
-    fn health(&self) -> Option<restow::store::Health> {
-        self.inner.health()
-    }
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        self.inner.close()
-    }
 }
 
 /// A compressed table that says it is as it was asked for.
@@ -183,79 +140,10 @@ fn as_asked(spec: TableSpec) -> TableSpec {
 
 #[deny(clippy::missing_trait_methods)]
 impl Table for CompressedTable {
+    forward!(inner: read read_many write renew delete count clear sweep scan partitions foreign_changes pending_columns columns_filled stats);
+
     fn spec(&self) -> &TableSpec {
         &self.spec
-    }
-
-    fn read<'a>(&'a self, at: &'a Address, parts: Parts, now: Millis) -> Answer<'a, Result<Found>> {
-        self.inner.read(at, parts, now)
-    }
-
-    fn read_many<'a>(
-        &'a self,
-        at: &'a [Address],
-        parts: Parts,
-        now: Millis,
-    ) -> Answer<'a, Result<Vec<Found>>> {
-        self.inner.read_many(at, parts, now)
-    }
-
-    fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>> {
-        self.inner.write(entries, now)
-    }
-
-    fn renew<'a>(&'a self, renewals: &'a [Renewal], now: Millis) -> Answer<'a, Result<u64>> {
-        self.inner.renew(renewals, now)
-    }
-
-    fn delete<'a>(&'a self, at: &'a [Address], now: Millis) -> Answer<'a, Result<u64>> {
-        self.inner.delete(at, now)
-    }
-
-    fn count<'a>(&'a self, which: &'a Selection, now: Millis) -> Answer<'a, Result<u64>> {
-        self.inner.count(which, now)
-    }
-
-    fn clear<'a>(
-        &'a self,
-        which: &'a Selection,
-        limit: u64,
-        now: Millis,
-    ) -> Answer<'a, Result<u64>> {
-        self.inner.clear(which, limit, now)
-    }
-
-    fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
-        self.inner.sweep(limit, now)
-    }
-
-    fn scan<'a>(
-        &'a self,
-        which: &'a Selection,
-        parts: Parts,
-        now: Millis,
-    ) -> BoxStream<'a, Result<Arc<Entry>>> {
-        self.inner.scan(which, parts, now)
-    }
-
-    fn partitions(&self, now: Millis) -> Answer<'_, Result<Vec<(Partition, u64)>>> {
-        self.inner.partitions(now)
-    }
-
-    fn foreign_changes(&self) -> Option<u64> {
-        self.inner.foreign_changes()
-    }
-
-    fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
-        self.inner.pending_columns()
-    }
-
-    fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
-        self.inner.columns_filled(columns)
-    }
-
-    fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {
-        self.inner.stats(now)
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn open(engine: &Engine, wanted: &TableSpec) -> Result<TableSpe
         .await
         .map_err(at)?;
     if let Some(stored) = stored
-        && taking_over(wanted, &stored) == stored
+        && wanted.taking_over(&stored) == stored
     {
         return Ok(stored);
     }
@@ -42,17 +42,6 @@ pub(super) async fn open(engine: &Engine, wanted: &TableSpec) -> Result<TableSpe
     let spec = change(engine, &*transaction, wanted).await.map_err(at)?;
     transaction.commit().await.map_err(|e| at(e.into()))?;
     Ok(spec)
-}
-
-/// Returns `wanted` with what is taken over from the table that is stored: its declaration, where there is none, and its order of use.
-fn taking_over(wanted: &TableSpec, stored: &TableSpec) -> TableSpec {
-    let mut spec = wanted.clone();
-    if spec.declaration.is_empty() {
-        spec.declaration = stored.declaration.clone();
-    }
-    // Who opens it without a budget does not know who else has one.
-    spec.ranked |= stored.ranked;
-    spec
 }
 
 async fn change(
@@ -66,7 +55,7 @@ async fn change(
         schema::create_table(area, conn, wanted).await?;
         return Ok(wanted.clone());
     };
-    let spec = taking_over(wanted, &stored);
+    let spec = wanted.taking_over(&stored);
     match spec.change_from(&stored)? {
         SchemaChange::None if stored == spec => return Ok(spec),
         SchemaChange::None => {

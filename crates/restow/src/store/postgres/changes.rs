@@ -6,7 +6,7 @@ use super::{
     notices,
     rows::{Put, Rows, column, push_meta, push_rows},
     select::Filter,
-    values::{Blob, Place, Values, escape, variant_bytes},
+    values::{Blob, Place, Values, escape},
 };
 use crate::{
     Error, ErrorKind, Millis, Result,
@@ -143,7 +143,7 @@ impl<'w> Batch<'w> {
 
 /// As many rows in each as one statement takes, in the order in which all writers take locks.
 fn chunks(mut batch: Vec<(Place, &Write)>) -> Vec<Vec<(Place, &Write)>> {
-    batch.sort_unstable_by_key(|(place, write)| (*place, variant_bytes(write.entry.id.variant)));
+    batch.sort_unstable_by_key(|(place, write)| (*place, write.entry.id.variant.to_bytes()));
     let mut chunks: Vec<Vec<_>> = Vec::new();
     let mut bytes = 0;
     for one in batch {
@@ -235,7 +235,7 @@ fn crowd(rows: &Rows, last: &HashMap<Place, Variant>, now: Millis) -> Values {
     last.sort_unstable();
     let mut values = Values::new();
     column(&mut values, &last, |(place, _)| **place);
-    column(&mut values, &last, |(_, variant)| variant_bytes(**variant));
+    column(&mut values, &last, |(_, variant)| variant.to_bytes());
     values.push(Box::new(rows.horizon(now).0));
     values.push(Box::new(i64::from(rows.spec.max_variants)));
     values
@@ -261,7 +261,7 @@ pub(super) async fn renew(
     if puts.is_empty() {
         return Ok(0);
     }
-    puts.sort_unstable_by_key(|(put, _)| (put.place, variant_bytes(put.id.variant)));
+    puts.sort_unstable_by_key(|(put, _)| (put.place, put.id.variant.to_bytes()));
     let (mut puts, reads): (Vec<_>, Vec<_>) = puts.into_iter().unzip();
     let addresses = puts.iter().map(|put| &put.id.address);
     let told = notices::of_addresses(engine.instance, &rows.spec.name, addresses);

@@ -2,7 +2,10 @@
 
 use crate::{
     Error, ErrorKind, Field, FieldKind, Result,
-    store::{TableSpec, ident::Ident},
+    store::{
+        TableSpec,
+        ident::{Ident, column_name},
+    },
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -288,12 +291,12 @@ pub(super) fn address_column(fields: &[Field]) -> Ident {
 
 /// Returns the column of a key's field.
 pub(super) fn field_column(name: &str) -> Ident {
-    column_name("field_", name)
+    column_name("field_", name, &FIXED)
 }
 
 /// Returns the column of a declared column.
 pub(super) fn declared_column(name: &str) -> Ident {
-    column_name("column_", name)
+    column_name("column_", name, &FIXED)
 }
 
 /// The type of a field's column, and whether it may be absent.
@@ -307,28 +310,6 @@ fn sql_type(kind: FieldKind) -> &'static str {
         FieldKind::Text => "TEXT COLLATE \"C\"",
         FieldKind::Integer => "BIGINT",
     }
-}
-
-/// A name keeps unless, without such prefixes, it is a fixed column's or begins with `restow_`: then it gets a prefix.
-///
-/// The rule looks at one name alone, so that a column added later never moves another; and it makes no two names one.
-fn column_name(prefix: &str, name: &str) -> Ident {
-    let mut bare = name;
-    while let Some(rest) = without(bare, "field_").or_else(|| without(bare, "column_")) {
-        bare = rest;
-    }
-    if FIXED.iter().any(|fixed| bare.eq_ignore_ascii_case(fixed))
-        || without(bare, "restow_").is_some()
-    {
-        Ident::new(&format!("{prefix}{name}"))
-    } else {
-        Ident::new(name)
-    }
-}
-
-fn without<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
-    let (head, rest) = name.split_at_checked(prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 /// `restow_<name>`; the names that are taken get the prefix again, which no repository's name can hold.

@@ -1,15 +1,15 @@
 //! Rows and entries: how one becomes the other, and the statements of a table.
 
 use super::{
-    engine::{Query, Uses},
+    engine::Query,
     layout::{Area, Layout},
     statements,
-    values::{Blob, Json, Place, Values, unescape, variant, variant_bytes},
+    values::{Blob, Json, Place, Values, unescape},
 };
 use crate::{
     FieldKind, FieldRef, FieldValue, Millis, RawKey, Result,
     entry::{self, Address, Entry, EntryId, Generation, Meta, Partition, Record, Variant},
-    store::{Parts, TableSpec},
+    store::{Parts, TableSpec, uses::is_use_due},
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -103,7 +103,7 @@ impl Rows {
     ) -> Option<Arc<Entry>> {
         match self.decode(row, parts, address) {
             Some((entry, used_at)) => {
-                if Uses::is_due(used_at, now, self.layout.budgeted) {
+                if is_use_due(used_at, now, self.layout.budgeted) {
                     notices.used.push((place, entry.id.variant));
                 }
                 Some(Arc::new(entry))
@@ -131,7 +131,7 @@ impl Rows {
         let mut row = Reader { row, next: 0 };
         let id = EntryId {
             address: address.clone(),
-            variant: variant(row.take()?)?,
+            variant: Variant::from_bytes(row.take()?)?,
         };
         let generation = Generation(row.take::<i64>()?.cast_unsigned());
         let stored_at = Millis(row.take()?);
@@ -275,7 +275,7 @@ impl<'e> Put<'e> {
 /// Adds the values of the columns that find rows: as [`statements::ROW`] names them.
 pub(super) fn push_rows(values: &mut Values, puts: &[Put<'_>]) {
     column(values, puts, |p| p.place);
-    column(values, puts, |p| variant_bytes(p.id.variant));
+    column(values, puts, |p| p.id.variant.to_bytes());
 }
 
 /// Adds the values of the columns that a 304 may change: as [`statements::meta`] names them.

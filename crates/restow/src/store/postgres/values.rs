@@ -1,9 +1,6 @@
 //! Values of columns and parameters: how keys, texts and bytes are written so that PostgreSQL holds them exactly.
 
-use crate::{
-    FieldRef, FieldValue,
-    entry::{Address, Variant},
-};
+use crate::{FieldRef, FieldValue, entry::Address};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::borrow::Cow;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
@@ -190,24 +187,6 @@ pub(super) fn unescape(text: &str) -> Cow<'_, str> {
         }
     }
     plain.into()
-}
-
-pub(super) fn variant_bytes(variant: Variant) -> Vec<u8> {
-    if variant == Variant::NONE {
-        Vec::new()
-    } else {
-        variant.0.to_be_bytes().to_vec()
-    }
-}
-
-pub(super) fn variant(bytes: &[u8]) -> Option<Variant> {
-    match bytes {
-        [] => Some(Variant::NONE),
-        bytes => bytes
-            .try_into()
-            .ok()
-            .map(|b| Variant(u128::from_be_bytes(b))),
-    }
 }
 
 #[cfg(test)]

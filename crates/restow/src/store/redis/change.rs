@@ -59,7 +59,7 @@ async fn open_once(
         let made = schema::swap(core, vec![becomes(None, wanted, &place)]).await?;
         return Ok(made.then(|| rows(wanted, &place)));
     };
-    let spec = taking_over(wanted, &stored.spec);
+    let spec = wanted.taking_over(&stored.spec);
     match spec.change_from(&stored.spec)? {
         SchemaChange::None if spec == stored.spec => Ok(Some(rows(&spec, &stored.place))),
         SchemaChange::None => {
@@ -79,17 +79,6 @@ async fn open_once(
         SchemaChange::Migrate(migration) => migrate(core, &stored, &spec, &migration).await,
         SchemaChange::SetAside => set_aside(core, &stored, &spec).await,
     }
-}
-
-/// Returns `wanted` with what is taken over from what is stored: the declaration, where there is none, and the order of use.
-fn taking_over(wanted: &TableSpec, stored: &TableSpec) -> TableSpec {
-    let mut spec = wanted.clone();
-    if spec.declaration.is_empty() {
-        spec.declaration = stored.declaration.clone();
-    }
-    // Who opens it without a budget does not know who else has one.
-    spec.ranked |= stored.ranked;
-    spec
 }
 
 /// Copies the entries to a new place with their new keys and columns; what is written to the old one meanwhile is fetched again.

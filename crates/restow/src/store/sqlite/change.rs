@@ -15,18 +15,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 /// Returns the spec of a table that is what `wanted` says already.
 pub(super) fn unchanged(conn: &Connection, wanted: &TableSpec) -> Attempt<Option<TableSpec>> {
     let stored = schema::spec(conn, &wanted.name)?;
-    Ok(stored.filter(|stored| taking_over(wanted, stored) == *stored))
-}
-
-/// Returns `wanted` with what is taken over from the table that is stored: its declaration, where there is none, and its order of use.
-fn taking_over(wanted: &TableSpec, stored: &TableSpec) -> TableSpec {
-    let mut spec = wanted.clone();
-    if spec.declaration.is_empty() {
-        spec.declaration = stored.declaration.clone();
-    }
-    // Who opens it without a budget does not know who else has one.
-    spec.ranked |= stored.ranked;
-    spec
+    Ok(stored.filter(|stored| wanted.taking_over(stored) == *stored))
 }
 
 /// Makes the table what `wanted` says, and returns the spec it has then.
@@ -35,7 +24,7 @@ pub(super) fn open(conn: &Connection, wanted: &TableSpec) -> Attempt<TableSpec> 
         schema::create(conn, wanted)?;
         return Ok(wanted.clone());
     };
-    let spec = taking_over(wanted, &stored);
+    let spec = wanted.taking_over(&stored);
     match spec.change_from(&stored)? {
         SchemaChange::None if stored == spec => {}
         SchemaChange::None => {

@@ -6,7 +6,7 @@ use super::{
     engine::Uses,
     error::Attempt,
     leases,
-    rows::{Binder, Rows, seal, variant, variant_bytes},
+    rows::{Binder, Rows, seal},
     select::Filter,
 };
 use crate::{
@@ -112,7 +112,7 @@ impl<'e> Putter<'e> {
             None => {
                 binder
                     .address(&rows.spec, address)?
-                    .put(variant_bytes(*variant))?;
+                    .put(variant.to_bytes())?;
                 statement.raw_execute()?;
                 self.counter.add(&address.partition, 1, size)?;
                 conn.last_insert_rowid()
@@ -294,7 +294,11 @@ fn held(statement: &mut Statement<'_>, rows: &Rows, address: &Address) -> Attemp
     while let Some(row) = found.next()? {
         held.push(Held {
             row: row.get(0)?,
-            variant: row.get_ref(1)?.as_bytes().ok().and_then(variant),
+            variant: row
+                .get_ref(1)?
+                .as_bytes()
+                .ok()
+                .and_then(Variant::from_bytes),
             generation: Generation(row.get::<_, i64>(2)?.cast_unsigned()),
             stored_at: Millis(row.get(3)?),
             changed_at: Millis(row.get(4)?),

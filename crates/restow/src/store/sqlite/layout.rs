@@ -1,6 +1,6 @@
 //! A repository's table: the names of its columns, and the statements that make and remove it.
 
-use super::ident::{Ident, Literal};
+use super::ident::{Ident, Literal, column_name};
 use crate::{Field, FieldKind, store::TableSpec};
 
 /// The format of files that this program writes. It grows when an older program could no longer read the file.
@@ -271,28 +271,6 @@ pub(super) fn sql_type(kind: FieldKind) -> &'static str {
         FieldKind::Text => "TEXT",
         FieldKind::Integer => "INTEGER",
     }
-}
-
-/// A name keeps unless, without such prefixes, it is a fixed column's or begins with `restow_`: then it gets a prefix.
-///
-/// The rule looks at one name alone, so that a column added later never moves another; and it makes no two names one.
-fn column_name(prefix: &str, name: &str, fixed: &[&str]) -> Ident {
-    let mut bare = name;
-    while let Some(rest) = without(bare, "field_").or_else(|| without(bare, "column_")) {
-        bare = rest;
-    }
-    if fixed.iter().any(|fixed| bare.eq_ignore_ascii_case(fixed))
-        || without(bare, "restow_").is_some()
-    {
-        Ident::new(&format!("{prefix}{name}"))
-    } else {
-        Ident::new(name)
-    }
-}
-
-fn without<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
-    let (head, rest) = name.split_at_checked(prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 /// `restow_<name>`; the names that are taken get the prefix again, which no repository's name can hold.

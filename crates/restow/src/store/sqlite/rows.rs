@@ -2,14 +2,13 @@
 
 use super::{
     coding::{Coder, Length},
-    engine::Uses,
     error::Attempt,
     layout::{FORMAT, Layout},
 };
 use crate::{
     FieldRef, FieldValue, Millis, RawKey,
     entry::{self, Address, Entry, EntryId, Generation, Meta, Partition, Record, Seal, Variant},
-    store::{Parts, TableSpec},
+    store::{Parts, TableSpec, uses::is_use_due},
 };
 use bytes::Bytes;
 use rusqlite::{
@@ -169,7 +168,7 @@ impl Rows {
             notices.damaged.push((row_id, generation));
         } else {
             let used_at = Millis(row.get(9).unwrap_or(0));
-            if Uses::is_due(used_at, now, self.layout.budgeted) {
+            if is_use_due(used_at, now, self.layout.budgeted) {
                 notices.used.push(row_id);
             }
         }
@@ -188,7 +187,7 @@ impl Rows {
         let record = Record::decode(blob(row, 11)?).ok()?;
         let id = EntryId {
             address: address.clone(),
-            variant: variant(blob(row, 1)?)?,
+            variant: Variant::from_bytes(blob(row, 1)?)?,
         };
         record.verify_id(&id, &self.spec.fields).ok()?;
         let seal = record.seal();
@@ -362,24 +361,6 @@ pub(super) fn readable(bytes: &[u8]) -> ToSqlOutput<'_> {
             ValueRef::Blob(bytes)
         },
     )
-}
-
-pub(super) fn variant_bytes(variant: Variant) -> Vec<u8> {
-    if variant == Variant::NONE {
-        Vec::new()
-    } else {
-        variant.0.to_be_bytes().to_vec()
-    }
-}
-
-pub(super) fn variant(bytes: &[u8]) -> Option<Variant> {
-    match bytes {
-        [] => Some(Variant::NONE),
-        bytes => bytes
-            .try_into()
-            .ok()
-            .map(|b| Variant(u128::from_be_bytes(b))),
-    }
 }
 
 /// The seal in stored facts; `None` where they are damaged.

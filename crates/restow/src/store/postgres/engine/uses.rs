@@ -5,13 +5,8 @@ use crate::{ErrorKind, Millis, Result, entry::Variant};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
-/// A use is noted where the last one noted is older than this, and what is used least is removed for a budget.
-const SAMPLE: Duration = Duration::from_secs(600);
-/// The same where nothing is removed for its use: only people ask for it.
-const SELDOM: Duration = Duration::from_secs(7 * 86_400);
 /// So many are written together.
 const ENOUGH: usize = 256;
 
@@ -26,11 +21,6 @@ struct Noted {
 }
 
 impl Uses {
-    /// Tells whether a use now is worth a note.
-    pub(in super::super) fn is_due(last: Millis, now: Millis, budgeted: bool) -> bool {
-        now.since(last) >= if budgeted { SAMPLE } else { SELDOM }
-    }
-
     /// Notes uses; returns whether it is time to write them.
     pub(in super::super) fn note(
         &self,
@@ -56,7 +46,7 @@ impl Uses {
             let places: Vec<_> = rows.iter().map(|((place, _), _)| *place).collect();
             let variants: Vec<_> = rows
                 .iter()
-                .map(|((_, variant), _)| super::super::values::variant_bytes(*variant))
+                .map(|((_, variant), _)| variant.to_bytes())
                 .collect();
             let times: Vec<_> = rows.iter().map(|(_, at)| at.0).collect();
             let values = vec![

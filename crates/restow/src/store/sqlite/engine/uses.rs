@@ -6,13 +6,8 @@ use rusqlite::{Connection, params};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
-/// A use is noted where the last one noted is older than this, and what is used least is removed for a budget.
-const SAMPLE: Duration = Duration::from_secs(600);
-/// The same where nothing is removed for its use: a page is written for each note, and only people ask for it.
-const SELDOM: Duration = Duration::from_secs(7 * 86_400);
 /// So many are written together.
 const ENOUGH: usize = 256;
 
@@ -21,11 +16,6 @@ const ENOUGH: usize = 256;
 pub(in super::super) struct Uses(Mutex<HashMap<(Arc<str>, i64), Millis>>);
 
 impl Uses {
-    /// Tells whether a use now is worth a note.
-    pub(in super::super) fn is_due(last: Millis, now: Millis, budgeted: bool) -> bool {
-        now.since(last) >= if budgeted { SAMPLE } else { SELDOM }
-    }
-
     /// Notes uses; returns whether it is time to write them.
     pub(super) fn note(&self, statement: &Arc<str>, rows: &[i64], now: Millis) -> bool {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
