@@ -352,7 +352,7 @@ impl fmt::Display for Told {
 }
 
 impl Store for Told {
-    forward!(0: capabilities open tables remove secret adopt_secret trim commit close);
+    forward!(0: capabilities open tables remove secret adopt_secret trim commit health close);
 
     fn kind(&self) -> &'static str {
         "told"
@@ -367,9 +367,6 @@ impl Store for Told {
         };
         Some(Box::pin(futures_util::stream::unfold(changes, next)))
     }
-    fn health(&self) -> Option<restow::store::Health> {
-        None
-    }
 }
 
 /// The same, where nobody knows whether others changed anything.
@@ -383,7 +380,7 @@ impl fmt::Display for Unwatched {
 }
 
 impl Store for Unwatched {
-    forward!(0: kind capabilities tables remove secret adopt_secret changes trim commit close);
+    forward!(0: kind capabilities tables remove secret adopt_secret changes trim commit health close);
 
     fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
         Box::pin(async move {
@@ -393,9 +390,6 @@ impl Store for Unwatched {
     }
     fn leases(&self) -> Option<Arc<dyn Leases>> {
         self.0.0.leases()
-    }
-    fn health(&self) -> Option<restow::store::Health> {
-        None
     }
 }
 

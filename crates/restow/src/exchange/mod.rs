@@ -13,8 +13,10 @@
 //! A ticket is the right and the duty to make one fetch. Dropped, it hands the fetch to a request that waits. Given a head, it says what to
 //! do ([`Landing`]): answer with the stored entry, collect the body to be stored, let it pass, or ask again.
 
+mod begin;
 mod flow;
 mod gather;
+mod inquiry;
 mod invalidate;
 mod lease;
 mod outcome;
@@ -24,9 +26,10 @@ mod renew;
 pub(crate) mod save;
 mod ticket;
 
+pub use begin::{Background, Begin};
+pub use flow::Exchange;
 #[cfg(feature = "reqwest")]
 pub(crate) use flow::FromCache;
-pub use flow::{Background, Begin, Exchange};
 pub(crate) use gather::Reader;
 pub use invalidate::Invalidation;
 pub use outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Saved, Staleness};

@@ -1,7 +1,7 @@
 //! Leases: one fetch across processes.
 
 use super::TableName;
-use crate::{Millis, Result, answer::BoxFuture, entry::Address};
+use crate::{Error, ErrorKind, Millis, Result, answer::BoxFuture, entry::Address};
 use std::{fmt::Debug, time::Duration};
 
 /// Proof of a lease: a newer one has a larger number.
@@ -18,6 +18,16 @@ pub enum Lease {
         /// When it ends by itself.
         until: Millis,
     },
+}
+
+/// How long after its end a lease is remembered, so that who held it writes nothing over what a later holder wrote.
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(3_600);
+
+/// The error of a write under a lease that is no longer the newest.
+pub(crate) fn superseded() -> Error {
+    let message =
+        "somebody else took the lease since; what this one fetched is older, and is not written";
+    Error::new(ErrorKind::Fenced, message)
 }
 
 /// Lets processes that share a store agree on who fetches.

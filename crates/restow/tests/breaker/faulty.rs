@@ -4,8 +4,8 @@ use restow::{
     Answer, BoxFuture, BoxStream, Error, ErrorKind, Millis, Result, Selection,
     entry::{Address, Found},
     store::{
-        Change, Health, Leases, MemoryStore, Parts, Renewal, Stats, Store, Table, TableName,
-        TableSpec, Write,
+        Change, Leases, MemoryStore, Parts, Renewal, Stats, Store, Table, TableName, TableSpec,
+        Write,
     },
 };
 use std::{
@@ -81,7 +81,7 @@ impl fmt::Display for Faulty {
 }
 
 impl Store for Faulty {
-    forward!(inner: capabilities trim commit close);
+    forward!(inner: capabilities trim commit health close);
 
     fn kind(&self) -> &'static str {
         "faulty"
@@ -121,9 +121,6 @@ impl Store for Faulty {
         None
     }
     fn changes(&self) -> Option<BoxStream<'static, Change>> {
-        None
-    }
-    fn health(&self) -> Option<Health> {
         None
     }
 }

@@ -163,13 +163,11 @@ async fn what_time_does_not_heal_is_an_error_at_the_start() {
 #[tokio::test(start_paused = true)]
 async fn a_table_that_does_not_fit_once_the_store_is_back_says_so() {
     let faulty = Faulty::new(Mood::Fails(ErrorKind::Store));
-    let other = crate::tracks();
     faulty
         .inner
         .open(&restow::store::TableSpec::new("pages", [restow::Field::integer("n")]).unwrap())
         .await
         .unwrap();
-    drop(other);
     let cache = Cache::builder()
         .store(open(&faulty).await.unwrap())
         .build()

@@ -78,7 +78,7 @@ impl fmt::Display for SlowStore {
 }
 
 impl Store for SlowStore {
-    forward!(inner: capabilities tables remove secret adopt_secret leases changes trim commit close);
+    forward!(inner: capabilities tables remove secret adopt_secret leases changes trim commit health close);
 
     fn kind(&self) -> &'static str {
         "slow"
@@ -88,9 +88,6 @@ impl Store for SlowStore {
             let table = self.inner.open(spec).await?;
             Ok(Arc::new(SlowTable(table, self.sweeps.clone())) as Arc<dyn Table>)
         })
-    }
-    fn health(&self) -> Option<restow::store::Health> {
-        None
     }
 }
 

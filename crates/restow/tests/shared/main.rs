@@ -7,6 +7,7 @@
     reason = "what tests share is no test to clippy"
 )]
 
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod failing;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod networked;
@@ -27,29 +28,12 @@ fn file() -> (tempfile::TempDir, String) {
     (folder, url)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn four_processes_make_one_request() {
-    if tokio::task::spawn_blocking(processes::run_child)
-        .await
-        .unwrap()
-    {
-        return;
-    }
-    let (_folder, url) = file();
-    processes::one_request("four_processes_make_one_request", &url).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_is_killed_is_followed_by_one_other() {
-    if tokio::task::spawn_blocking(processes::run_child)
-        .await
-        .unwrap()
-    {
-        return;
-    }
-    let (_folder, url) = file();
-    processes::leader_killed("a_leader_that_is_killed_is_followed_by_one_other", &url).await;
-}
+processes::over!(four_processes_make_one_request, one_request, file());
+processes::over!(
+    a_leader_that_is_killed_is_followed_by_one_other,
+    leader_killed,
+    file()
+);
 
 /// A cache of its own over a store that others have too: as another process.
 async fn process(store: &Arc<dyn Store>, clock: &TestClock, origin: &Origin) -> Cache {

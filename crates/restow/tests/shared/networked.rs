@@ -1,38 +1,21 @@
 //! The same over the stores of several machines, each behind its breaker.
 
-use super::processes;
+use super::processes::over;
 
-/// Runs what is asked for in a child, else the test over a store.
-macro_rules! over {
-    ($name:ident, $what:ident, $server:expr) => {
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $name() {
-            if tokio::task::spawn_blocking(processes::run_child)
-                .await
-                .unwrap()
-            {
-                return;
-            }
-            let server = $server;
-            let test = concat!("networked::", stringify!($name));
-            // Ten thousand requests at once on a small machine: a store that answers late is not down.
-            let url = format!("{}timeout=5s", server.1);
-            processes::$what(test, &url).await;
-        }
-    };
-}
+/// Ten thousand requests at once on a small machine: a store that answers late is not down.
+const PATIENT: &str = "timeout=5s";
 
 #[cfg(feature = "redis")]
 mod redis {
     pub fn start() -> (restow_testkit::redis::Redis, String) {
         let server = restow_testkit::redis::Redis::start();
-        let url = format!("{}/?", server.url());
+        let url = format!("{}/?{}", server.url(), super::PATIENT);
         (server, url)
     }
 
     pub fn cluster() -> (restow_testkit::redis::RedisCluster, String) {
         let server = restow_testkit::redis::RedisCluster::start();
-        let url = format!("{}/?", server.url());
+        let url = format!("{}/?{}", server.url(), super::PATIENT);
         (server, url)
     }
 }
@@ -41,7 +24,7 @@ mod redis {
 mod postgres {
     pub fn start() -> (restow_testkit::Postgres, String) {
         let server = restow_testkit::Postgres::start();
-        let url = format!("{}&", server.fresh());
+        let url = format!("{}&{}", server.fresh(), super::PATIENT);
         (server, url)
     }
 }

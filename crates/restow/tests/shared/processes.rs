@@ -1,7 +1,6 @@
 //! Several processes that ask for the same over one store, whichever it is.
 //!
-//! A test of another store includes this file, and gives its store's URL to [`one_request`] and [`leader_killed`] from tests that begin with
-//! `if processes::run_child() { return; }`.
+//! [`over`] makes the tests of a store.
 
 use restow::{Cache, RouteEndpoint, Text, endpoint::Coalesce, exchange::Answered};
 use restow_testkit::{Gate, Origin, Reply, http_client};
@@ -10,6 +9,29 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
+
+/// Makes a test over a store: in a child it does what is asked for, else what is to be tested of the processes. `$server` is a pair of what
+/// keeps the store and its URL.
+macro_rules! over {
+    ($name:ident, $what:ident, $server:expr) => {
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            if tokio::task::spawn_blocking(crate::processes::run_child)
+                .await
+                .unwrap()
+            {
+                return;
+            }
+            let (_server, url) = $server;
+            // By its path in this program, as a child is asked for it.
+            let (_, module) = concat!(module_path!(), "::", stringify!($name))
+                .split_once("::")
+                .unwrap();
+            crate::processes::$what(module, &url).await;
+        }
+    };
+}
+pub(crate) use over;
 
 pub const PROCESSES: usize = 4;
 const WAITERS: usize = 2_500;

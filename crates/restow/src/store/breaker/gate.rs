@@ -74,7 +74,7 @@ impl Gate {
     /// Asks for a call to be made; where it may not be a probe, it is refused as long as the store is down.
     pub(super) fn enter(self: &Arc<Self>, side: Side, may_probe: bool) -> Entry {
         // What cannot be read need not be written.
-        if side == Side::Changes && self.options.breaker && !lock(&self.reads.circuit).is_closed() {
+        if side == Side::Changes && !lock(&self.reads.circuit).is_closed() {
             return Entry::Refused(self.refuse(side));
         }
         let now = self.started.elapsed();
@@ -96,9 +96,9 @@ impl Gate {
         lock(&self.half(side).circuit).would_admit(self.started.elapsed())
     }
 
-    /// Asks for a call that is waited for, also where it is a probe.
-    pub(super) fn pass(self: &Arc<Self>, side: Side) -> Result<Pass> {
-        match self.enter(side, true) {
+    /// Asks for a call that is waited for, also where it is a probe and may be one.
+    pub(super) fn pass(self: &Arc<Self>, side: Side, may_probe: bool) -> Result<Pass> {
+        match self.enter(side, may_probe) {
             Entry::Pass(pass) | Entry::Probe(pass) => Ok(pass),
             Entry::Refused(error) => Err(error),
         }
@@ -185,10 +185,7 @@ impl Gate {
 impl Half {
     fn new(options: &BreakerOptions) -> Self {
         let rules = Rules {
-            failures: match options.breaker {
-                true => options.failures,
-                false => u32::MAX,
-            },
+            failures: options.failures,
             pause: options.pause,
             most_pause: options.most_pause.max(options.pause),
         };

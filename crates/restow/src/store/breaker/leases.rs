@@ -1,7 +1,7 @@
 //! Leases of a store that may be slow or down.
 
 use super::{
-    gate::{Entry, Pass, Side},
+    gate::{Pass, Side},
     shared::Shared,
 };
 use crate::{
@@ -27,10 +27,7 @@ impl GuardedLeases {
             Error::new(ErrorKind::Unsupported, message)
         })?;
         // Nobody would hold the lease of a probe.
-        match shared.gate.enter(Side::Changes, false) {
-            Entry::Pass(pass) | Entry::Probe(pass) => Ok((leases, pass)),
-            Entry::Refused(error) => Err(error),
-        }
+        Ok((leases, shared.gate.pass(Side::Changes, false)?))
     }
 
     fn bound(&self) -> Duration {

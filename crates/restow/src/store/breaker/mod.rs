@@ -76,7 +76,7 @@ impl GuardedStore {
         let gate = Gate::new(place, options);
         let open = Arc::new(move || Box::pin(open()) as BoxFuture<'static, _>);
         let shared = Shared::new(gate, kind, capabilities, Some(open));
-        let pass = shared.gate.pass(Side::Reads)?;
+        let pass = shared.gate.pass(Side::Reads, true)?;
         let opened = pass.within(options.opening(false), shared.store()).await;
         match opened.map(drop) {
             Err(error) if may_pass(error.kind()) => shared.gate.trip(&error),
@@ -87,11 +87,24 @@ impl GuardedStore {
 
     fn pass(&self, side: Side) -> Result<Pass> {
         self.0.check_open()?;
-        self.0.gate.pass(side)
+        self.0.gate.pass(side, true)
     }
 
     fn slow(&self) -> Duration {
         self.0.gate.options.slow()
+    }
+
+    /// Makes a call that may take its time.
+    fn slowly<'a, T: Send + 'a>(
+        &'a self,
+        side: Side,
+        call: impl FnOnce(&'a Arc<dyn Store>) -> BoxFuture<'a, Result<T>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T>> {
+        Box::pin(async move {
+            let pass = self.pass(side)?;
+            let asked = async { call(self.0.store().await?).await };
+            pass.within(self.slow(), asked).await
+        })
     }
 }
 
@@ -125,19 +138,11 @@ impl Store for GuardedStore {
     }
 
     fn tables(&self) -> BoxFuture<'_, Result<Vec<TableSpec>>> {
-        Box::pin(async move {
-            let pass = self.pass(Side::Reads)?;
-            let call = async { self.0.store().await?.tables().await };
-            pass.within(self.slow(), call).await
-        })
+        self.slowly(Side::Reads, move |store| store.tables())
     }
 
     fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(async move {
-            let pass = self.pass(Side::Changes)?;
-            let call = async { self.0.store().await?.remove(table).await };
-            pass.within(self.slow(), call).await
-        })
+        self.slowly(Side::Changes, move |store| store.remove(table))
     }
 
     fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
@@ -158,11 +163,7 @@ impl Store for GuardedStore {
     }
 
     fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(async move {
-            let pass = self.pass(Side::Changes)?;
-            let call = async { self.0.store().await?.adopt_secret(secret).await };
-            pass.within(self.slow(), call).await
-        })
+        self.slowly(Side::Changes, move |store| store.adopt_secret(secret))
     }
 
     fn leases(&self) -> Option<Arc<dyn Leases>> {
@@ -180,11 +181,9 @@ impl Store for GuardedStore {
         // It can only be asked once it is open.
         let begin = async move {
             let mut opened = shared.opened.subscribe();
-            while shared.get().is_none() && !shared.is_closed() {
-                if opened.changed().await.is_err() {
-                    break;
-                }
-            }
+            _ = opened
+                .wait_for(|()| shared.get().is_some() || shared.is_closed())
+                .await;
             let changes = shared.get().and_then(|store| store.changes());
             changes.unwrap_or_else(|| stream::empty().boxed())
         };
@@ -192,19 +191,11 @@ impl Store for GuardedStore {
     }
 
     fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
-        Box::pin(async move {
-            let pass = self.pass(Side::Changes)?;
-            let call = async { self.0.store().await?.trim(most, limit).await };
-            pass.within(self.slow(), call).await
-        })
+        self.slowly(Side::Changes, move |store| store.trim(most, limit))
     }
 
     fn commit(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            let pass = self.pass(Side::Changes)?;
-            let call = async { self.0.store().await?.commit().await };
-            pass.within(self.slow(), call).await
-        })
+        self.slowly(Side::Changes, move |store| store.commit())
     }
 
     fn health(&self) -> Option<Health> {

@@ -107,7 +107,7 @@ impl Shared {
     /// Opens a table now, if the store answers.
     pub(super) async fn open(&self, spec: &TableSpec) -> Result<Arc<dyn Table>> {
         self.check_open()?;
-        let pass = self.gate.pass(Side::Reads)?;
+        let pass = self.gate.pass(Side::Reads, true)?;
         let migrates = spec.on_schema_change == OnSchemaChange::Migrate;
         let bound = self.gate.options.opening(migrates);
         pass.within(bound, async { self.store().await?.open(spec).await })

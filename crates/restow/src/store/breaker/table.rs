@@ -102,7 +102,7 @@ impl GuardedTable {
     ) -> Answer<'a, Result<T>> {
         let entered = self
             .table(side)
-            .and_then(|table| Ok((table, self.shared.gate.pass(side)?)));
+            .and_then(|table| Ok((table, self.shared.gate.pass(side, true)?)));
         let (table, pass) = match entered {
             Ok(entered) => entered,
             Err(error) => return Answer::ready(Err(self.named(error))),
@@ -281,7 +281,7 @@ impl Table for GuardedTable {
             let mut entries = table.scan(which, parts, now);
             loop {
                 // One pass for each item: a consumer may be as slow as it likes between two.
-                let pass = self.shared.gate.pass(Side::Reads).map_err(|e| self.named(e))?;
+                let pass = self.shared.gate.pass(Side::Reads, true).map_err(|e| self.named(e))?;
                 let next = async { entries.next().await.transpose() };
                 match pass.within(bound, next).await.map_err(|e| self.named(e))? {
                     Some(entry) => yield entry,

@@ -2,19 +2,19 @@
 
 use super::Inner;
 use crate::{
-    Error, ErrorKind, Millis, Result,
+    Millis, Result,
     answer::BoxFuture,
     entry::Address,
-    store::{Fence, Lease, Leases, TableName, Write},
+    store::{
+        Fence, Lease, Leases, TableName, Write,
+        lease::{REMEMBERED, superseded},
+    },
 };
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError},
     time::Duration,
 };
-
-/// How long after its end a lease is remembered.
-const REMEMBERED: Duration = Duration::from_secs(3_600);
 
 /// Who fetches what.
 #[derive(Debug, Default)]
@@ -66,12 +66,14 @@ impl Held {
 
     /// Refuses writes under a lease that somebody else took since.
     pub(super) fn check(&self, table: &TableName, entries: &[Write]) -> Result<()> {
-        for write in entries {
+        let fenced = entries
+            .iter()
+            .filter_map(|write| Some((write, write.fence?)));
+        for (write, fence) in fenced {
             let place = (table.clone(), write.entry.id.address.clone());
             let newest = self.leases.get(&place).map(|one| one.fence);
-            if write.fence.is_some_and(|fence| newest > Some(fence.0)) {
-                let message = "somebody else took the lease since; what this one fetched is older, and is not written";
-                return Err(Error::new(ErrorKind::Fenced, message));
+            if newest > Some(fence.0) {
+                return Err(superseded());
             }
         }
         Ok(())

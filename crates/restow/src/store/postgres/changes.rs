@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, ErrorKind, Millis, Result,
     entry::{Address, Generation, Variant},
-    store::{Renewal, Write},
+    store::{Renewal, Write, lease::superseded},
 };
 use std::{
     collections::{
@@ -224,8 +224,7 @@ fn others(answer: &[Row]) -> Result<bool> {
             .unwrap_or_default()
     };
     if flag(2) {
-        let message = "somebody else took the lease since; what this one fetched is older, and is not written";
-        return Err(Error::new(ErrorKind::Fenced, message));
+        return Err(superseded());
     }
     Ok(flag(1))
 }

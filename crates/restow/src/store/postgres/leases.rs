@@ -13,9 +13,6 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio_postgres::types::Type;
 
-/// How long after its end a lease is remembered, so that who held it writes nothing over what a later holder wrote.
-pub(super) const REMEMBERED: Duration = Duration::from_secs(3_600);
-
 /// The leases of a store.
 #[derive(Debug)]
 pub(super) struct PostgresLeases {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Answer, BoxStream, Millis, Result, Selection,
     entry::{Address, Entry, Found, Partition},
-    store::{Parts, Renewal, Stats, Table, TableSpec, Write},
+    store::{Parts, Renewal, Stats, Table, TableSpec, Write, lease::REMEMBERED},
 };
 use futures_util::{StreamExt, TryStreamExt};
 use std::sync::Arc;
@@ -147,7 +147,7 @@ impl Table for PostgresTable {
 
     fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
         self.changing(move |engine, rows| async move {
-            let ended: Values = vec![Box::new(now.minus(leases::REMEMBERED).0)];
+            let ended: Values = vec![Box::new(now.minus(REMEMBERED).0)];
             engine
                 .run(Way::Once, &leases::forget(&engine.area), &ended)
                 .await?;

@@ -10,12 +10,9 @@ use super::{
 use crate::{
     BoxFuture, Millis, Result,
     entry::Address,
-    store::{Fence, Lease, Leases, TableName},
+    store::{Fence, Lease, Leases, TableName, lease::REMEMBERED},
 };
 use std::{sync::Arc, time::Duration};
-
-/// So long after its end a lease is remembered, so that a write of its holder is told from that of a later one.
-const REMEMBERED: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug)]
 pub(super) struct RedisLeases(pub(super) Arc<Core>);

@@ -3,9 +3,12 @@
 
 use super::{engine::Engine, error::Attempt};
 use crate::{
-    BoxFuture, Error, ErrorKind, Millis, Result,
+    BoxFuture, Millis, Result,
     entry::Address,
-    store::{Fence, Lease, Leases, TableName, Write},
+    store::{
+        Fence, Lease, Leases, TableName, Write,
+        lease::{REMEMBERED, superseded},
+    },
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use std::{sync::Arc, time::Duration};
@@ -18,8 +21,6 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS \"restow_ leases\" (
     PRIMARY KEY (repository, place)) WITHOUT ROWID";
 /// The newest fence of the file.
 const FENCE: &str = "INSERT INTO restow_meta VALUES ('fence', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value";
-/// How long after its end a lease is remembered, so that who held it writes nothing over what a later holder wrote.
-const REMEMBERED: Duration = Duration::from_secs(3_600);
 /// So many forgotten ones are removed with each new one.
 const FORGET: &str = "DELETE FROM \"restow_ leases\" WHERE (repository, place) IN (SELECT repository, place FROM \"restow_ leases\" WHERE until <= ?1 LIMIT 16)";
 
@@ -112,12 +113,6 @@ pub(super) fn check(conn: &Connection, table: &TableName, entries: &[Write]) -> 
         }
     }
     Ok(())
-}
-
-fn superseded() -> Error {
-    let message =
-        "somebody else took the lease since; what this one fetched is older, and is not written";
-    Error::new(ErrorKind::Fenced, message)
 }
 
 /// A digest of an address; two that share one wait for each other, and no more.

@@ -224,8 +224,8 @@ impl Tier {
     }
 
     /// Takes a ticket, before the store is read.
-    pub(super) fn ticket(&self, line: &Line, at: &Address) -> Ticket {
-        let stripe = self.stripes.get(self.stripe(line, at));
+    pub(super) fn ticket(&self, line: &Line, stripe: usize) -> Ticket {
+        let stripe = self.stripes.get(stripe);
         Ticket {
             table: line.changes.load(Ordering::Acquire),
             stripe: stripe.map_or(0, |s| s.changes.load(Ordering::Acquire)),
@@ -280,13 +280,13 @@ impl Tier {
         stripes.for_each(|stripe| stripe.doubted.begin(now));
     }
 
-    /// Tells whether a change of an address would have been heard of.
-    pub(super) fn hears_of(&self, line: &Line, at: &Address, now: Millis) -> bool {
+    /// Tells whether a change of an address in this stripe would have been heard of.
+    pub(super) fn hears_of(&self, line: &Line, stripe: usize, now: Millis) -> bool {
         self.hears.load(Ordering::Acquire)
             && line.doubted.is_over(now)
             && self
                 .stripes
-                .get(self.stripe(line, at))
+                .get(stripe)
                 .is_some_and(|stripe| stripe.doubted.is_over(now))
     }
 

@@ -24,9 +24,9 @@ impl TieredTable {
     }
 
     /// Tells whether what is held may be answered.
-    fn is_good(&self, held: &Held, at: &Address, ticket: Ticket, now: Millis) -> bool {
+    fn is_good(&self, held: &Held, stripe: usize, ticket: Ticket, now: Millis) -> bool {
         let keep = self.inner.spec().keep;
-        let hears = || self.tier.hears_of(&self.line, at, now);
+        let hears = || self.tier.hears_of(&self.line, stripe, now);
         held.is_current(ticket, hears, || self.foreign(now), &self.tier.options, now)
             && held.found.iter().all(|e| e.meta.is_retained(keep, now))
     }
@@ -106,98 +106,84 @@ impl TieredTable {
         now: Millis,
         change: impl FnOnce() -> Answer<'a, Result<T>>,
     ) -> Answer<'a, Result<T>> {
-        let guard = Changing {
-            table: self,
-            stripes: at.map(|at| self.tier.stripe(&self.line, at)).collect(),
-            now,
-            done: false,
-        };
-        match change() {
-            // The guard goes here, after the work.
-            Answer::Ready(done) => {
-                guard.end(matches!(done, Some(Ok(_))));
-                Answer::Ready(done)
-            }
-            waiting => Answer::later(async move {
-                let done = waiting.await;
-                guard.end(done.is_ok());
-                done
-            }),
-        }
+        let stripes = at.map(|at| self.tier.stripe(&self.line, at)).collect();
+        self.guarded(Some(stripes), now, |_| false, change)
     }
 
-    /// Does a change that may reach any address.
+    /// Does a change that may reach any address; where it removed nothing, nothing is forgotten.
     fn sweeping<'a>(
         &'a self,
         now: Millis,
         change: impl FnOnce() -> Answer<'a, Result<u64>>,
     ) -> Answer<'a, Result<u64>> {
-        let guard = Sweeping {
+        self.guarded(None, now, |removed| *removed == 0, change)
+    }
+
+    fn guarded<'a, T: Send + 'a>(
+        &'a self,
+        stripes: Option<Stripes>,
+        now: Millis,
+        is_harmless: fn(&T) -> bool,
+        change: impl FnOnce() -> Answer<'a, Result<T>>,
+    ) -> Answer<'a, Result<T>> {
+        let guard = Guard {
             table: self,
+            stripes,
             now,
             done: false,
             harmless: false,
         };
         match change() {
+            // The guard goes here, after the work.
             Answer::Ready(done) => {
-                guard.end(done.as_ref());
+                guard.end(done.as_ref(), is_harmless);
                 Answer::Ready(done)
             }
             waiting => Answer::later(async move {
                 let done = waiting.await;
-                guard.end(Some(&done));
+                guard.end(Some(&done), is_harmless);
                 done
             }),
         }
     }
 }
 
-/// Lets the tier forget some addresses when it goes.
-struct Changing<'a> {
+/// Where some addresses are.
+type Stripes = SmallVec<[usize; 4]>;
+
+/// Lets the tier forget what was changed when it goes.
+struct Guard<'a> {
     table: &'a TieredTable,
-    stripes: SmallVec<[usize; 4]>,
+    /// The whole table without.
+    stripes: Option<Stripes>,
     now: Millis,
     /// Whether it is known what came of it.
     done: bool,
-}
-
-impl Changing<'_> {
-    fn end(mut self, done: bool) {
-        self.done = done;
-    }
-}
-
-impl Drop for Changing<'_> {
-    fn drop(&mut self) {
-        if !self.done {
-            self.table.tier.doubt(&self.stripes, self.now);
-        }
-        self.table.tier.change(&self.stripes);
-    }
-}
-
-/// Lets the tier forget the table when it goes, unless nothing was removed.
-struct Sweeping<'a> {
-    table: &'a TieredTable,
-    now: Millis,
-    done: bool,
+    /// Whether nothing was changed.
     harmless: bool,
 }
 
-impl Sweeping<'_> {
-    fn end(mut self, removed: Option<&Result<u64>>) {
-        self.done = matches!(removed, Some(Ok(_)));
-        self.harmless = matches!(removed, Some(Ok(0)));
+impl Guard<'_> {
+    fn end<T>(mut self, done: Option<&Result<T>>, is_harmless: fn(&T) -> bool) {
+        if let Some(Ok(done)) = done {
+            self.done = true;
+            self.harmless = is_harmless(done);
+        }
     }
 }
 
-impl Drop for Sweeping<'_> {
+impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        if !self.done {
-            self.table.line.doubt(self.now);
+        let (tier, line) = (&self.table.tier, &self.table.line);
+        match &self.stripes {
+            Some(stripes) if !self.done => tier.doubt(stripes, self.now),
+            None if !self.done => line.doubt(self.now),
+            _ => {}
         }
-        if !self.harmless {
-            self.table.line.change();
+        match &self.stripes {
+            _ if self.harmless => {}
+            Some(stripes) => tier.change(stripes),
+            None => line.change(),
         }
     }
 }
@@ -222,9 +208,10 @@ impl Table for TieredTable {
         if let Err(error) = self.spec().check_key(&at.key) {
             return Answer::ready(Err(error));
         }
-        let ticket = self.tier.ticket(&self.line, at);
+        let stripe = self.tier.stripe(&self.line, at);
+        let ticket = self.tier.ticket(&self.line, stripe);
         match (self.tier.get(&self.line, at), parts) {
-            (Some(held), _) if self.is_good(&held, at, ticket, now) => {
+            (Some(held), _) if self.is_good(&held, stripe, ticket, now) => {
                 Answer::ready(Ok(held.found))
             }
             (Some(held), _) => self.recheck(at, held.found, ticket, now),
@@ -247,14 +234,17 @@ impl Table for TieredTable {
         }
         let tickets: Vec<_> = at
             .iter()
-            .map(|at| self.tier.ticket(&self.line, at))
+            .map(|at| {
+                let stripe = self.tier.stripe(&self.line, at);
+                (stripe, self.tier.ticket(&self.line, stripe))
+            })
             .collect();
         let hits: Vec<_> = at
             .iter()
             .zip(&tickets)
-            .map(|(at, ticket)| {
+            .map(|(at, (stripe, ticket))| {
                 let held = self.tier.get(&self.line, at);
-                held.filter(|held| self.is_good(held, at, *ticket, now))
+                held.filter(|held| self.is_good(held, *stripe, *ticket, now))
                     .map(|held| held.found)
             })
             .collect();
@@ -274,15 +264,19 @@ impl Table for TieredTable {
                 .read_many(&missing, wanted, now)
                 .await?
                 .into_iter();
-            let found = at.iter().zip(tickets).zip(hits).map(|((at, ticket), hit)| {
-                hit.unwrap_or_else(|| {
-                    let found = read.next().unwrap_or_default();
-                    if wanted == Parts::Whole {
-                        self.tier.hold(&self.line, at, &found, ticket, foreign, now);
-                    }
-                    found
-                })
-            });
+            let found = at
+                .iter()
+                .zip(tickets)
+                .zip(hits)
+                .map(|((at, (_, ticket)), hit)| {
+                    hit.unwrap_or_else(|| {
+                        let found = read.next().unwrap_or_default();
+                        if wanted == Parts::Whole {
+                            self.tier.hold(&self.line, at, &found, ticket, foreign, now);
+                        }
+                        found
+                    })
+                });
             Ok(found.collect())
         })
     }

@@ -1,0 +1,446 @@
+//! One request that has a key, from looking it up to an answer or a ticket.
+
+use super::{
+    begin::{Background, Begin},
+    invalidate::{Invalidation, What},
+    lease::{self, HeldLease, Wish},
+    outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Staleness},
+    part::Part,
+    partition::Owner,
+    save,
+    ticket::{Asked, Ticket, origin, solo, stored, took},
+};
+use crate::{
+    Millis, Mode,
+    coalesce::{Flight, Passenger, Seat},
+    context::{Context, FlightKey, Mount},
+    endpoint::{Coalesce, Coding, RequestHead},
+    entry::{Address, Entry, Found, Variant},
+    store::Parts,
+};
+use http::{Method, header::RANGE};
+use restow_policy::{Limits, OnRequest, Options, Request, rule};
+use std::sync::{Arc, atomic::Ordering};
+use tokio::time::Instant;
+
+/// One request that has a key.
+pub(super) struct Inquiry<'a> {
+    pub(super) ctx: &'a Arc<Context>,
+    pub(super) mount: Arc<Mount>,
+    /// What the API is asked for in place of what the client accepts.
+    pub(super) coding: Option<Coding>,
+    /// Whether the address is made with the store's own secret.
+    pub(super) keyed: bool,
+    pub(super) address: Address,
+    pub(super) owner: Owner,
+    pub(super) mode: Mode,
+    pub(super) head: RequestHead<'a>,
+    pub(super) background: Background,
+}
+
+/// What a leader may do where processes wait for each other.
+enum Leased {
+    /// Fetch for all processes.
+    Held(HeldLease),
+    /// Fetch for this process.
+    Alone,
+    /// Look again: something was stored.
+    Changed,
+}
+
+/// What the policy says, with the entries it speaks of.
+enum Decision {
+    Answer {
+        entry: Arc<Entry>,
+        outcome: Outcome,
+        refresh: bool,
+    },
+    Ask {
+        validates: Option<Arc<Entry>>,
+        held: Option<Arc<Entry>>,
+        outcome: Outcome,
+    },
+    Refuse(Outcome),
+}
+
+impl Inquiry<'_> {
+    /// Finds out what it comes to.
+    pub(super) async fn run(self) -> Begin {
+        let mut tries = 0;
+        loop {
+            let now = self.ctx.now();
+            let (found, store_down) = self.look_up(now).await;
+            let (validates, held, outcome) = match self.decide(&found, now, store_down) {
+                Decision::Answer {
+                    entry,
+                    outcome,
+                    refresh,
+                } => return self.answer(entry, outcome, refresh, &found),
+                Decision::Refuse(outcome) => return Begin::Refuse(self.answered(outcome)),
+                Decision::Ask {
+                    validates,
+                    held,
+                    outcome,
+                } => (validates, held, outcome),
+            };
+            let outcome = self.explain(outcome, now).await;
+            if *self.head.method == Method::HEAD {
+                let update = held.map(|entry| self.update_by_head(entry));
+                return Begin::Bypass(self.answered(outcome), update);
+            }
+            // A part alone is never stored, and who asks for a part does not pay for the whole.
+            if self.head.headers.contains_key(RANGE) {
+                let outcome = Outcome::new(OutcomeKind::Bypass(Bypassed::Range), outcome.rule);
+                return Begin::Bypass(self.answered(outcome), None);
+            }
+            let flight = self.flight(&found);
+            // A request that was sent round often enough goes alone.
+            if tries > 8 || self.ctx.flights.is_solo(&solo(&flight), now.0) {
+                return Begin::Fetch(self.ticket(None, validates, held, outcome));
+            }
+            tries += 1;
+            match self.ctx.flights.join(&flight) {
+                Seat::Leader(leader) => {
+                    // The flight before may have landed between the look-up and the seat. A store that is down is not waited for twice.
+                    let shared = self.mount.rules().coalesce == Coalesce::Shared;
+                    let lease = match store_down {
+                        true => Leased::Alone,
+                        // Boxed: few requests come here, and all would hold its room.
+                        false if shared => Box::pin(self.lease(&found)).await,
+                        false if self.has_changed(&found).await => Leased::Changed,
+                        false => Leased::Alone,
+                    };
+                    let lease = match lease {
+                        Leased::Changed => {
+                            drop(leader);
+                            continue;
+                        }
+                        Leased::Alone => None,
+                        Leased::Held(lease) => Some(lease),
+                    };
+                    let mut ticket = self.ticket(Some(leader), validates, held, outcome);
+                    ticket.lease = lease;
+                    return Begin::Fetch(ticket);
+                }
+                Seat::Passenger(passenger) => match self.wait(passenger).await {
+                    Flight::Landed(entry) if self.selects(&entry) => return self.coalesced(entry),
+                    // Another variant, or the leader was lost: look again.
+                    Flight::Landed(_) | Flight::Flying => {}
+                    Flight::Failed(why) => return Begin::Failed(why),
+                    Flight::Alone => {
+                        return Begin::Fetch(self.ticket(None, validates, held, outcome));
+                    }
+                },
+            }
+        }
+    }
+
+    /// Reads what is retained; a store that fails is a miss.
+    async fn look_up(&self, now: Millis) -> (Found, bool) {
+        if !self.keyed {
+            return (Found::default(), true);
+        }
+        match self
+            .mount
+            .table
+            .read(&self.address, Parts::Whole, now)
+            .await
+        {
+            Ok(found) => (found, false),
+            Err(error) => {
+                self.mount.complain(
+                    &error,
+                    "the store could not be read; the request goes to the API",
+                );
+                (Found::default(), true)
+            }
+        }
+    }
+
+    /// Tells whether something is stored that was not found before.
+    async fn has_changed(&self, found: &Found) -> bool {
+        let again = self.look_up(self.ctx.now()).await.0;
+        again.iter().any(|e| {
+            !found
+                .iter()
+                .any(|f| f.id == e.id && f.generation == e.generation)
+        })
+    }
+
+    /// Waits until this process may fetch, or another one has.
+    async fn lease(&self, found: &Found) -> Leased {
+        let begun = Instant::now();
+        let (mut pause, most) = self.ctx.defaults.look_again;
+        let mut theirs: Option<Millis> = None;
+        loop {
+            let wish = lease::ask(self.ctx, &self.mount, &self.address).await;
+            // In this order: what was stored before the lease was given back is seen.
+            if self.has_changed(found).await {
+                return Leased::Changed;
+            }
+            match wish {
+                Wish::Alone => return Leased::Alone,
+                // Who held it gave it back and stored nothing: its answer was for itself alone, and so will the next one be.
+                Wish::Held(_) if theirs.is_some_and(|until| self.ctx.now() < until) => {
+                    return Leased::Alone;
+                }
+                Wish::Held(lease) => {
+                    if theirs.is_some() {
+                        tracing::debug!(target: "restow", repository = self.mount.name(), "the lease of another process has ended; this one fetches");
+                    }
+                    return Leased::Held(lease);
+                }
+                Wish::Busy(_) if begun.elapsed() >= self.ctx.defaults.wait_at_most => {
+                    return Leased::Alone;
+                }
+                Wish::Busy(until) => {
+                    theirs = Some(until);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(most);
+                }
+            }
+        }
+    }
+
+    fn decide(&self, found: &Found, now: Millis, store_down: bool) -> Decision {
+        let limits = Limits {
+            mode: self.mode.policy(),
+            ..self.mount.limits
+        };
+        let options = Options {
+            background: self.background == Background::Possible,
+            ..self.mount.options(self.owner.shared)
+        };
+        let request = Request {
+            method: self.head.method,
+            headers: self.head.headers,
+            credential: self.owner.known,
+        };
+        let entries = found.iter().map(|e| stored(e, &self.mount));
+        let decision =
+            restow_policy::on_request(&request, entries, now.0, &limits, &options, &mut |vary| {
+                self.select(vary).map(|v| v.0)
+            });
+        let nth = |i: usize| found.iter().nth(i).cloned();
+        let held = || {
+            found
+                .iter()
+                .filter(|e| self.selects(e))
+                .max_by_key(|e| e.meta.stored_at)
+                .cloned()
+        };
+        let miss = |rule: restow_policy::Rule| {
+            let why = match rule {
+                _ if store_down => Missed::StoreDown,
+                rule::ABSENT => Missed::Absent,
+                rule::OTHER_VARIANT => Missed::OtherVariant,
+                _ if found.is_empty() => Missed::Absent,
+                _ => Missed::Expired,
+            };
+            Outcome::new(OutcomeKind::Miss(why), Some(rule))
+        };
+        match decision {
+            OnRequest::Serve(i, rule) => match nth(i) {
+                Some(entry) => {
+                    let kind = match rule {
+                        rule::OFFLINE => OutcomeKind::Stale(Staleness::Offline),
+                        rule::MAX_STALE => OutcomeKind::Stale(Staleness::Window),
+                        _ => OutcomeKind::Hit,
+                    };
+                    Decision::Answer {
+                        entry,
+                        outcome: Outcome::new(kind, Some(rule)),
+                        refresh: false,
+                    }
+                }
+                None => Decision::Ask {
+                    validates: None,
+                    held: None,
+                    outcome: miss(rule::ABSENT),
+                },
+            },
+            OnRequest::ServeStaleAndRefresh(i, rule) => match nth(i) {
+                Some(entry) => Decision::Answer {
+                    entry,
+                    outcome: Outcome::new(OutcomeKind::Stale(Staleness::Window), Some(rule)),
+                    refresh: true,
+                },
+                None => Decision::Ask {
+                    validates: None,
+                    held: None,
+                    outcome: miss(rule::ABSENT),
+                },
+            },
+            OnRequest::Revalidate(i, rule) => Decision::Ask {
+                validates: nth(i),
+                held: held(),
+                outcome: miss(rule),
+            },
+            OnRequest::Refuse(rule) => {
+                Decision::Refuse(Outcome::new(OutcomeKind::Refused, Some(rule)))
+            }
+            OnRequest::Fetch(rule) => Decision::Ask {
+                validates: None,
+                held: held(),
+                outcome: miss(rule),
+            },
+            _ => Decision::Ask {
+                validates: None,
+                held: None,
+                outcome: miss(rule::ABSENT),
+            },
+        }
+    }
+
+    fn answer(&self, entry: Arc<Entry>, outcome: Outcome, refresh: bool, found: &Found) -> Begin {
+        let ticket = refresh.then(|| match self.ctx.flights.join(&self.flight(found)) {
+            Seat::Leader(leader) => {
+                let validates = stored(&entry, &self.mount)
+                    .has_validator()
+                    .then(|| entry.clone());
+                Some(self.ticket(
+                    Some(leader),
+                    validates,
+                    Some(entry.clone()),
+                    Outcome::new(OutcomeKind::Miss(Missed::Expired), outcome.rule),
+                ))
+            }
+            Seat::Passenger(_) => None,
+        });
+        let part = Part::of(&entry, self.head.method, self.head.headers, &self.mount);
+        let answered = self.answered(outcome).took(took(&entry));
+        tracing::trace!(target: "restow", repository = self.mount.name(), %outcome);
+        Begin::Answer {
+            entry,
+            part,
+            answered,
+            refresh: ticket.flatten(),
+        }
+    }
+
+    fn coalesced(&self, entry: Arc<Entry>) -> Begin {
+        let answered = self
+            .answered(Outcome::new(OutcomeKind::Coalesced, None))
+            .took(took(&entry));
+        let part = Part::of(&entry, self.head.method, self.head.headers, &self.mount);
+        Begin::Answer {
+            entry,
+            part,
+            answered,
+            refresh: None,
+        }
+    }
+
+    /// A miss that has an entry under another user says so, and how to share it.
+    async fn explain(&self, outcome: Outcome, now: Millis) -> Outcome {
+        if outcome.kind != OutcomeKind::Miss(Missed::Absent)
+            || !self
+                .mount
+                .elsewhere(&self.address.key, &self.address.partition, now)
+                .await
+        {
+            return outcome;
+        }
+        if !self.mount.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: "restow",
+                repository = self.mount.name(),
+                "a miss has an entry under the same key for another credential; where tokens rotate, name a principal, \
+                 and where everyone gets the same answers, let the endpoint share them"
+            );
+        }
+        Outcome {
+            kind: OutcomeKind::Miss(Missed::OtherPartition),
+            ..outcome
+        }
+    }
+
+    async fn wait(&self, passenger: Passenger<Arc<Entry>>) -> Flight<Arc<Entry>> {
+        // A leader that never ends must not hold everyone: past the deadline each flies alone.
+        tokio::time::timeout(self.ctx.defaults.wait_at_most, passenger.wait())
+            .await
+            .unwrap_or(Flight::Alone)
+    }
+
+    fn select(&self, vary: &str) -> Option<Variant> {
+        save::variant(self.ctx, &self.mount, vary, self.head.headers, self.coding)
+    }
+
+    fn selects(&self, entry: &Entry) -> bool {
+        self.select(entry.meta.head.vary()) == Some(entry.id.variant)
+    }
+
+    /// The flight for this request: of its variant, where the names in `Vary` are known.
+    fn flight(&self, found: &Found) -> FlightKey {
+        let newest = found.iter().max_by_key(|e| e.meta.stored_at);
+        let variant = newest.and_then(|e| self.select(e.meta.head.vary()));
+        FlightKey {
+            repository: self.mount.endpoint.declaration().name.shared(),
+            declared: self.mount.declared,
+            address: self.address.clone(),
+            who: self.owner.who.clone(),
+            variant,
+        }
+    }
+
+    /// What the answer to a HEAD will say of an entry.
+    fn update_by_head(&self, entry: Arc<Entry>) -> Invalidation {
+        Invalidation {
+            ctx: self.ctx.clone(),
+            what: What::Head {
+                mount: self.mount.clone(),
+                entry,
+                asked: Asked {
+                    method: Method::GET,
+                    ..self.asked()
+                },
+            },
+        }
+    }
+
+    fn answered(&self, outcome: Outcome) -> Answered {
+        Answered::new(
+            outcome,
+            self.mount.endpoint.declaration().name.shared(),
+            self.address.key.clone(),
+            self.address.partition.clone(),
+        )
+        .asked_for(self.coding)
+    }
+
+    /// What saving an answer needs to know of the request.
+    fn asked(&self) -> Asked {
+        Asked {
+            method: self.head.method.clone(),
+            headers: self.head.headers.clone(),
+            origin: origin(&self.head.target),
+            host: self.head.target.host.to_ascii_lowercase().into(),
+            mode: self.mode,
+            known: self.owner.known,
+            shared: self.owner.shared,
+            coding: self.coding,
+            keyed: self.keyed,
+            at: self.ctx.now(),
+        }
+    }
+
+    fn ticket(
+        &self,
+        leader: Option<crate::coalesce::Leader<FlightKey, Arc<Entry>>>,
+        validates: Option<Arc<Entry>>,
+        held: Option<Arc<Entry>>,
+        outcome: Outcome,
+    ) -> Box<Ticket> {
+        Box::new(Ticket {
+            ctx: self.ctx.clone(),
+            mount: self.mount.clone(),
+            address: self.address.clone(),
+            asked: self.asked(),
+            validates,
+            held,
+            outcome,
+            leader,
+            lease: None,
+        })
+    }
+}
