@@ -20,6 +20,8 @@ mod conformance;
 mod faults;
 #[path = "postgres/names.rs"]
 mod names;
+#[path = "postgres/plans.rs"]
+mod plans;
 #[path = "postgres/pooler.rs"]
 mod pooler;
 #[path = "postgres/schema.rs"]
