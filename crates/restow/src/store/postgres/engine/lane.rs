@@ -3,14 +3,17 @@
 use super::{
     super::error::{Attempt, Fault},
     connector::{Connector, Use},
-    link::Link,
+    link::{Link, Query},
 };
 use crate::Error;
 use std::{
-    sync::{Arc, PoisonError, RwLock},
-    time::Instant,
+    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
+    time::{Duration, Instant},
 };
 use tokio::sync::Mutex;
+
+/// Where no further connection could be made, the next try waits for so long: those that are there go on.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Connections for statements that are short and alone: several follow each other on one, and nobody holds one for himself.
 ///
@@ -21,14 +24,21 @@ pub(super) struct Lane {
     purpose: Use,
     /// So many questions follow each other on a connection before another one is made.
     patience: usize,
-    slots: Box<[Slot]>,
+    slots: Box<[Arc<Slot>]>,
 }
 
 #[derive(Debug, Default)]
 struct Slot {
-    link: RwLock<Option<Arc<Link>>>,
+    held: RwLock<Held>,
     /// Held by who connects; when that last failed, and how.
-    connecting: Mutex<Option<(Instant, Error)>>,
+    connecting: Arc<Mutex<Option<(Instant, Error)>>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    link: Option<Arc<Link>>,
+    /// Nothing is held any more.
+    closed: bool,
 }
 
 impl Lane {
@@ -42,7 +52,7 @@ impl Lane {
             connector,
             purpose,
             patience,
-            slots: (0..connections.max(1)).map(|_| Slot::default()).collect(),
+            slots: (0..connections.max(1)).map(|_| Arc::default()).collect(),
         }
     }
 
@@ -55,21 +65,17 @@ impl Lane {
         self.slots.len()
     }
 
-    /// Returns a connection, making one where there is none or all are in use.
-    pub(super) async fn link(&self) -> Attempt<Arc<Link>> {
-        let (best, free) = self.look();
-        match (best, free) {
-            // Who holds a connection is counted by the handles to it: the slot's is one.
-            (Some(link), Some(_)) if Arc::strong_count(&link) - 2 < self.patience => Ok(link),
-            (Some(link), None) => Ok(link),
-            (Some(link), Some(free)) => match free.connecting.try_lock() {
-                // Somebody else makes one already.
-                Err(_) => Ok(link),
-                Ok(mut failed) => {
-                    let made = self.connect(free, &mut failed).await;
-                    Ok(made.unwrap_or(link))
+    /// Returns a connection. Where there is none, one is made; where all are in use, another one is made behind, for the next who ask.
+    pub(super) async fn link(&self, query: &Query) -> Attempt<Arc<Link>> {
+        match self.look() {
+            (Some(link), free) => {
+                // Who holds a connection is counted by the handles to it: the slot's is one.
+                let is_busy = Arc::strong_count(&link) - 2 >= self.patience;
+                if let Some(free) = free.filter(|_| is_busy) {
+                    self.grow(free, query);
                 }
-            },
+                Ok(link)
+            }
             (None, Some(free)) => {
                 let begun = Instant::now();
                 let mut failed = free.connecting.lock().await;
@@ -82,14 +88,42 @@ impl Lane {
                 {
                     return Err(Error::new(error.kind(), error.message().to_owned()).into());
                 }
-                self.connect(free, &mut failed).await
+                let made = connect(&self.connector, self.purpose, &mut failed).await?;
+                free.hold(&made);
+                Ok(made)
             }
             (None, None) => Err(Fault::TimedOut),
         }
     }
 
+    /// Makes another connection. Nobody waits for it, and nobody is sent there before it knows the statement: a server needs a while for
+    /// the first one.
+    fn grow(&self, slot: &Arc<Slot>, query: &Query) {
+        let Ok(mut failed) = slot.connecting.clone().try_lock_owned() else {
+            return;
+        };
+        if matches!(&*failed, Some((at, _)) if at.elapsed() < PAUSE) {
+            return;
+        }
+        let (slot, query) = (slot.clone(), query.clone());
+        let (connector, purpose) = (self.connector.clone(), self.purpose);
+        tokio::spawn(async move {
+            match connect(&connector, purpose, &mut failed).await {
+                Ok(link) => {
+                    // Where it cannot be prepared, whoever asks is told.
+                    _ = link.prepare(&query, connector.prepares()).await;
+                    slot.hold(&link);
+                }
+                Err(fault) => {
+                    let error = fault.at(connector.place());
+                    tracing::debug!(%error, "no further connection to PostgreSQL could be made");
+                }
+            }
+        });
+    }
+
     /// The open connection with the fewest questions under way, and the first place without one.
-    fn look(&self) -> (Option<Arc<Link>>, Option<&Slot>) {
+    fn look(&self) -> (Option<Arc<Link>>, Option<&Arc<Slot>>) {
         let (mut best, mut free): (Option<Arc<Link>>, _) = (None, None);
         for slot in &self.slots {
             match slot.open() {
@@ -107,43 +141,50 @@ impl Lane {
         (best, free)
     }
 
-    async fn connect(
-        &self,
-        slot: &Slot,
-        failed: &mut Option<(Instant, Error)>,
-    ) -> Attempt<Arc<Link>> {
-        match self.connector.connect(self.purpose).await {
-            Ok(client) => {
-                let link = Arc::new(Link::new(client));
-                *slot.link.write().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
-                *failed = None;
-                Ok(link)
-            }
-            Err(fault) => {
-                let error = fault.at(self.connector.place());
-                *failed = Some((
-                    Instant::now(),
-                    Error::new(error.kind(), error.message().to_owned()),
-                ));
-                Err(error.into())
-            }
-        }
-    }
-
     /// Lets go of all connections: each ends when the last question on it is answered.
     pub(super) fn close(&self) {
         for slot in &self.slots {
-            slot.link
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
+            *slot.write() = Held {
+                link: None,
+                closed: true,
+            };
         }
     }
 }
 
 impl Slot {
     fn open(&self) -> Option<Arc<Link>> {
-        let link = self.link.read().unwrap_or_else(PoisonError::into_inner);
-        link.as_ref().filter(|link| link.is_open()).cloned()
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        held.link.as_ref().filter(|link| link.is_open()).cloned()
+    }
+
+    fn hold(&self, link: &Arc<Link>) {
+        let mut held = self.write();
+        if !held.closed {
+            held.link = Some(link.clone());
+        }
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Held> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn connect(
+    connector: &Connector,
+    purpose: Use,
+    failed: &mut Option<(Instant, Error)>,
+) -> Attempt<Arc<Link>> {
+    match connector.connect(purpose).await {
+        Ok(client) => {
+            *failed = None;
+            Ok(Arc::new(Link::new(client)))
+        }
+        Err(fault) => {
+            let error = fault.at(connector.place());
+            let copy = Error::new(error.kind(), error.message().to_owned());
+            *failed = Some((Instant::now(), copy));
+            Err(error.into())
+        }
     }
 }

@@ -17,7 +17,7 @@ use tokio_postgres::{
 };
 
 /// A statement and the types of its parameters.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in super::super) struct Query {
     number: u64,
     pub(in super::super) sql: String,
@@ -98,6 +98,18 @@ impl Link {
         let mut rows = pin!(rows);
         while let Some(row) = rows.try_next().await? {
             each(row);
+        }
+        Ok(())
+    }
+
+    /// Makes the server ready for a statement.
+    pub(super) async fn prepare(
+        &self,
+        query: &Query,
+        prepared: bool,
+    ) -> Result<(), tokio_postgres::Error> {
+        if prepared {
+            self.statement(query).await?;
         }
         Ok(())
     }

@@ -271,7 +271,7 @@ impl Engine {
         make: &mut (dyn FnMut(Row) -> T + Send),
         used: &mut Option<Arc<Link>>,
     ) -> Attempt<Vec<T>> {
-        let link = used.insert(lane.link().await?);
+        let link = used.insert(lane.link(query).await?);
         let mut all = Vec::new();
         let each = &mut |row| all.push(make(row));
         link.ask(query, values, lane.connector().prepares(), each)
