@@ -239,6 +239,20 @@ impl Context {
         }
     }
 
+    /// Fails while the store's secret is not known: whose entry a credential names cannot be told before.
+    pub(crate) fn check_secret(&self) -> Result<()> {
+        if self.secret.is_known() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Down,
+            format!(
+                "the store of the cache {:?} was down at the start, and whose entries are whose is not known yet; try again",
+                self.name
+            ),
+        ))
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.life.closed.load(Ordering::Acquire)
     }

@@ -149,6 +149,7 @@ impl Cache {
         pairs: &[(Request, http::Response<Bytes>)],
     ) -> Result<Vec<Saved>> {
         self.shared.ctx.check_open()?;
+        self.shared.ctx.check_secret()?;
         let mounts = self.shared.registry.mounts();
         let places: Vec<Place> = pairs
             .iter()

@@ -36,6 +36,7 @@ impl Offer<'_> {
         let Self {
             ctx, mount, now, ..
         } = *self;
+        ctx.check_secret().map_err(|e| self.named(e))?;
         let head = RequestHead::from(request);
         let owner = partition::owner(ctx, mount, &head, self.whose.named());
         let mode = request

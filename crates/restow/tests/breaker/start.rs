@@ -74,6 +74,21 @@ async fn a_program_starts_while_its_store_is_down_and_uses_it_once_it_is_back() 
         }
         assert_eq!(pages.get("a").await.unwrap_err().kind(), ErrorKind::Down);
         faulty.set(Mood::Well);
+        // What is handed over meanwhile is refused, or found later on.
+        let offer = http::Request::get(origin.url("/pages/b")).header("authorization", "Bearer y");
+        let offer = offer.body(()).unwrap().into_parts().0;
+        let handed_over = async {
+            loop {
+                match cache.save(&offer, &http::Response::new("b".into())).await {
+                    Ok(saved) => return assert_eq!(saved, Saved::Stored),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::Down, "{error}"),
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), handed_over)
+            .await
+            .unwrap();
         let stored = async {
             loop {
                 let (_, answered) = ask().await;
@@ -89,7 +104,8 @@ async fn a_program_starts_while_its_store_is_down_and_uses_it_once_it_is_back() 
         assert!(cache.health().unwrap().opened);
         // What was fetched before the secret was known is nowhere.
         let count = pages.everyone().count(restow::Scope::All).await.unwrap();
-        assert_eq!(count, 1, "{mood:?}");
+        assert_eq!(count, 2, "{mood:?}");
+        assert!(cache.get(&offer).await.unwrap().is_some(), "{mood:?}");
         cache.close().await.unwrap();
     }
 }
