@@ -68,7 +68,7 @@ pub enum ErrorKind {
     Corrupt,
     /// The store failed.
     Store,
-    /// The store failed or did not answer again and again, and is not asked for a while.
+    /// The store failed or did not answer again and again and is not asked for a while, or was not reached since the program began.
     Down,
     /// The request to the API failed.
     Upstream,

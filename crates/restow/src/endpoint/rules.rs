@@ -53,7 +53,7 @@ pub enum Coalesce {
     /// The requests of one process wait for one fetch; each process makes its own.
     #[default]
     Local,
-    /// The processes that share the store wait for one fetch, as far as it has leases: SQLite, PostgreSQL and Redis do. A process that ends or hangs
+    /// The processes that share the store wait for one fetch, as far as it has leases: all of this crate's have. A process that ends or hangs
     /// within its fetch holds the others up for [`Rules::lease`] at most. What is refreshed behind a stale answer each process refreshes for itself.
     Shared,
 }

@@ -123,7 +123,7 @@ pub(crate) fn read(json: &str) -> Result<TableSpec> {
     let corrupt = || {
         Error::new(
             ErrorKind::Corrupt,
-            "restow_meta holds a declaration that cannot be read; restore the file, or begin a new one",
+            "the store holds a declaration of a repository that cannot be read; restore the store from a backup, or begin a new one",
         )
     };
     let stored: Stored = serde_json::from_str(json).map_err(|e| corrupt().with_source(e))?;

@@ -18,6 +18,7 @@ pub(crate) mod declared;
 mod ident;
 mod lease;
 pub mod memory;
+mod parameters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]

@@ -104,9 +104,12 @@ impl Gate {
         }
     }
 
-    /// Opens the circuit of reads for a failure outside of any call.
+    /// Opens the circuit of reads at once, for an error that its call has ended with.
     pub(super) fn trip(&self, why: &Error) {
-        self.reads.failed(&reason(why));
+        // The others are counted already.
+        if !is_failure(why.kind()) {
+            self.reads.failed(&reason(why));
+        }
         if self.options.breaker && lock(&self.reads.circuit).trip(self.started.elapsed()) {
             self.tell(Side::Reads, Change::Opened);
         }

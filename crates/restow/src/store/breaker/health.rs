@@ -35,7 +35,7 @@ pub struct SideHealth {
     pub failures: u64,
     /// Calls that were given up because they took too long.
     pub timeouts: u64,
-    /// Calls that were not made, because the breaker was open.
+    /// Calls that were not made, because the breaker was open or the store was not reached yet.
     pub refused: u64,
     /// What the last failure was.
     pub last_failure: Option<String>,

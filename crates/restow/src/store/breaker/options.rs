@@ -1,6 +1,6 @@
 //! How long a store is waited for, and when it is left alone.
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, store::parameters};
 use percent_encoding::percent_decode_str;
 use std::time::Duration;
 
@@ -81,24 +81,17 @@ impl BreakerOptions {
     /// # Errors
     /// [`ErrorKind::Config`] for a value that is no length of time, or no breaker.
     pub fn split(url: &str) -> Result<(String, Option<Self>)> {
-        let Some((place, query)) = url.split_once('?') else {
-            return Ok((url.to_owned(), None));
-        };
-        let (mut rest, mut options) = (Vec::new(), None);
-        for pair in query.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let mut options: Option<Self> = None;
+        let inner = parameters::take(url, |name, value| {
+            let mut asked = options.unwrap_or_default();
             match name {
-                "timeout" => options.get_or_insert_with(Self::default).timeout = time(value)?,
-                "breaker" => options
-                    .get_or_insert_with(Self::default)
-                    .read_breaker(value)?,
-                _ => rest.push(pair),
+                "timeout" => asked.timeout = time(value)?,
+                "breaker" => asked.read_breaker(value)?,
+                _ => return Ok(false),
             }
-        }
-        let inner = match rest.is_empty() {
-            true => place.to_owned(),
-            false => format!("{place}?{}", rest.join("&")),
-        };
+            options = Some(asked);
+            Ok(true)
+        })?;
         Ok((inner, options))
     }
 

@@ -59,7 +59,7 @@ impl GuardedTable {
             At::Refused(error) => return Answer::ready(Err(self.named(error))),
             At::Probe(pass) => {
                 tokio::spawn(self.clone().probe(pass, work, probe(table.clone())));
-                return Answer::ready(Err(self.named(self.shared.gate.refuse(side))));
+                return Answer::ready(Err(self.named(self.shared.gate.down(side))));
             }
         };
         let bound = self.bound(work.entries, work.bytes(&self.slot));

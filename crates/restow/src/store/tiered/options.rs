@@ -1,6 +1,9 @@
 //! What a memory tier may hold, and for how long it is believed.
 
-use crate::{Error, ErrorKind, Result, store::MemoryOptions};
+use crate::{
+    Error, ErrorKind, Result,
+    store::{MemoryOptions, parameters},
+};
 use bytesize::ByteSize;
 use percent_encoding::percent_decode_str;
 use std::time::Duration;
@@ -63,20 +66,14 @@ impl TierOptions {
 
     /// Takes `memory=` out of a store's URL. A bare path has no parameters.
     pub(in crate::store) fn split(url: &str) -> Result<(String, Option<Self>)> {
-        let Some((place, query)) = url.split_once('?') else {
-            return Ok((url.to_owned(), None));
-        };
-        let (mut rest, mut tier) = (Vec::new(), None);
-        for pair in query.split('&') {
-            match pair.split_once('=').unwrap_or((pair, "")) {
-                ("memory", value) => tier = Some(Self::read(value)?),
-                _ => rest.push(pair),
+        let mut tier = None;
+        let inner = parameters::take(url, |name, value| {
+            let is_own = name == "memory";
+            if is_own {
+                tier = Some(Self::read(value)?);
             }
-        }
-        let inner = match rest.is_empty() {
-            true => place.to_owned(),
-            false => format!("{place}?{}", rest.join("&")),
-        };
+            Ok(is_own)
+        })?;
         Ok((inner, tier))
     }
 
