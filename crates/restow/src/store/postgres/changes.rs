@@ -1,7 +1,7 @@
 //! What is done to a table.
 
 use super::{
-    engine::{Engine, Lent, Query, Way},
+    engine::{Engine, Keys, Lent, Query, Way},
     error::Fault,
     notices,
     rows::{Put, Rows, column, push_meta, push_rows},
@@ -13,6 +13,7 @@ use crate::{
     entry::{Address, Generation, Variant},
     store::{Renewal, Write, lease::superseded},
 };
+use futures_util::{TryStreamExt, stream::FuturesOrdered};
 use std::{
     collections::{
         HashMap, HashSet,
@@ -24,9 +25,11 @@ use tokio_postgres::{Row, types::Type};
 
 /// An entry that is larger cannot be sent for certain.
 const MAX_ENTRY: u64 = 256 << 20;
-/// So much is sent by one statement; more by several in one transaction.
-const MAX_ROWS: usize = 4_096;
-const MAX_BYTES: u64 = 32 << 20;
+/// So much is sent by one statement; more by several in one transaction, where the server works on one while the next is on its way.
+const MAX_ROWS: usize = 256;
+const MAX_BYTES: u64 = 4 << 20;
+/// So many statements of a transaction are under way at once.
+const AHEAD: usize = 4;
 /// So many rows are removed by one statement.
 const CHUNK: u64 = 1_000;
 
@@ -48,9 +51,9 @@ pub(super) async fn write(
         }
     }
     let batch = Batch::new(writes);
-    match batch.chunks.as_slice() {
-        [] => Ok(()),
-        [one] => {
+    match (batch.before.as_slice(), batch.chunks.as_slice()) {
+        (_, []) => Ok(()),
+        ([], [one]) => {
             let (query, values) = put(engine, rows, one, now);
             let answer = engine.run(Way::Change, query, &values).await?;
             if others(&answer)? || batch.has_variants() {
@@ -64,9 +67,14 @@ pub(super) async fn write(
     }
 }
 
-/// Entries to write, each identity once, in the order in which all writers take locks.
+type Chunk<'w> = Vec<(Place, &'w Write)>;
+
+/// Entries to write, in the order in which all writers take locks.
 struct Batch<'w> {
-    chunks: Vec<Vec<(Place, &'w Write)>>,
+    /// Entries that others of the batch replace.
+    before: Vec<Chunk<'w>>,
+    /// Each identity once.
+    chunks: Vec<Chunk<'w>>,
     /// The variant written last at each address.
     last: HashMap<Place, Variant>,
 }
@@ -96,8 +104,11 @@ impl<'w> Batch<'w> {
                 }
             }
         }
-        let chunks = chunks(before).into_iter().chain(chunks(batch)).collect();
-        Self { chunks, last }
+        Self {
+            before: chunks(before),
+            chunks: chunks(batch),
+            last,
+        }
     }
 
     /// Tells whether there may be several entries at one address.
@@ -112,7 +123,8 @@ impl<'w> Batch<'w> {
         loop {
             let mut lent = engine.lend().await?;
             match self.attempt(engine, rows, &mut lent, now).await {
-                Err(fault) if fault.is_conflict() && tries < 5 => tries += 1,
+                // Done twice it does the same.
+                Err(fault) if (fault.is_conflict() || fault.is_lost()) && tries < 5 => tries += 1,
                 done => return done.map_err(at),
             }
         }
@@ -125,24 +137,44 @@ impl<'w> Batch<'w> {
         lent: &mut Lent,
         now: Millis,
     ) -> Result<(), Fault> {
-        let transaction = lent.transaction().await?;
+        let transaction = lent.keys().await?;
         let mut crowded = self.has_variants();
-        for chunk in &self.chunks {
-            let (query, values) = put(engine, rows, chunk, now);
-            let typed: Vec<_> = query.typed(&values).collect();
-            crowded |= others(&transaction.query_typed(&query.sql, &typed).await?)?;
+        for chunk in &self.before {
+            crowded |= put_in(&transaction, engine, rows, chunk, now).await?;
         }
+        let mut under_way = FuturesOrdered::new();
+        for chunk in &self.chunks {
+            if under_way.len() == AHEAD {
+                crowded |= under_way.try_next().await?.unwrap_or_default();
+            }
+            under_way.push_back(put_in(&transaction, engine, rows, chunk, now));
+        }
+        while let Some(others) = under_way.try_next().await? {
+            crowded |= others;
+        }
+        drop(under_way);
         if crowded {
             let values = crowd(rows, &self.last, now);
-            let typed: Vec<_> = rows.crowd.typed(&values).collect();
-            transaction.query_typed(&rows.crowd.sql, &typed).await?;
+            transaction.ask(&rows.crowd, &values).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 }
 
+/// Writes a chunk within a transaction; returns whether there are others at the addresses.
+async fn put_in(
+    transaction: &Keys<'_>,
+    engine: &Engine,
+    rows: &Rows,
+    chunk: &Chunk<'_>,
+    now: Millis,
+) -> Result<bool, Fault> {
+    let (query, values) = put(engine, rows, chunk, now);
+    others(&transaction.ask(query, &values).await?).map_err(Fault::from)
+}
+
 /// As many rows in each as one statement takes, in the order in which all writers take locks.
-fn chunks(mut batch: Vec<(Place, &Write)>) -> Vec<Vec<(Place, &Write)>> {
+fn chunks<'w>(mut batch: Chunk<'w>) -> Vec<Chunk<'w>> {
     batch.sort_unstable_by_key(|(place, write)| (*place, write.entry.id.variant.to_bytes()));
     let mut chunks: Vec<Vec<_>> = Vec::new();
     let mut bytes = 0;

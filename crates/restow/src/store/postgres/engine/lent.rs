@@ -9,6 +9,10 @@ use deadpool_postgres::{Object, Transaction};
 use std::sync::Arc;
 use tokio_postgres::Row;
 
+/// What is known of a table that was just made would let the server go over all of it, and it plans a statement once.
+const PLANS: &str =
+    "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off";
+
 /// A connection out of the pool. Where it is dropped in the middle of a statement, that is ended, and the connection with it: nobody waits
 /// behind what nobody wants any more.
 #[derive(Debug)]
@@ -46,6 +50,19 @@ impl Lent {
         Ok(object.transaction().await?)
     }
 
+    /// Begins a transaction for statements that find rows by their keys. Dropped, it is rolled back.
+    pub(in super::super) async fn keys(&mut self) -> Attempt<Keys<'_>> {
+        let prepares = self.connector.prepares();
+        let transaction = self.transaction().await?;
+        if prepares {
+            transaction.batch_execute(PLANS).await?;
+        }
+        Ok(Keys {
+            transaction,
+            prepares,
+        })
+    }
+
     /// The connection itself, for statements that are short.
     pub(in super::super) fn client(&self) -> Attempt<&tokio_postgres::Client> {
         Ok(self.object()?)
@@ -53,6 +70,32 @@ impl Lent {
 
     fn object(&self) -> Attempt<&Object> {
         Ok(self.object.as_ref().ok_or_else(super::closed)?)
+    }
+}
+
+/// A transaction of statements that find rows by their keys.
+pub(in super::super) struct Keys<'l> {
+    transaction: Transaction<'l>,
+    prepares: bool,
+}
+
+impl Keys<'_> {
+    /// Runs a statement and collects its rows. Several are sent one behind the other.
+    pub(in super::super) async fn ask(&self, query: &Query, values: &Values) -> Attempt<Vec<Row>> {
+        if self.prepares {
+            let prepare = self
+                .transaction
+                .prepare_typed_cached(&query.sql, &query.types);
+            let statement = prepare.await?;
+            let values: Vec<_> = query.typed(values).map(|(value, _)| value).collect();
+            return Ok(self.transaction.query(&statement, &values).await?);
+        }
+        let typed: Vec<_> = query.typed(values).collect();
+        Ok(self.transaction.query_typed(&query.sql, &typed).await?)
+    }
+
+    pub(in super::super) async fn commit(self) -> Attempt<()> {
+        Ok(self.transaction.commit().await?)
     }
 }
 

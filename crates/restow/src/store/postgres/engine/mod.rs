@@ -8,7 +8,7 @@ mod link;
 mod uses;
 
 pub(super) use connector::{Connector, Use};
-pub(super) use lent::Lent;
+pub(super) use lent::{Keys, Lent};
 pub(super) use link::Query;
 pub(super) use uses::Uses;
 
