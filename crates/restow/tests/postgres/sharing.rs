@@ -77,7 +77,7 @@ async fn a_store_hears_what_others_change_and_not_itself() {
         .map(|i| write(entry(at(&format!("{i:0100}")), "body")))
         .collect();
     theirs.write(&many, T0).await.unwrap();
-    // In several statements of one transaction, each told as a whole.
+    // Told as a whole, once.
     assert_eq!(heard(&mut changes).await, "tracks");
     other
         .remove(&TableName::new("tracks").unwrap())

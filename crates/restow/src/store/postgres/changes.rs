@@ -54,7 +54,7 @@ pub(super) async fn write(
     match (batch.before.as_slice(), batch.chunks.as_slice()) {
         (_, []) => Ok(()),
         ([], [one]) => {
-            let (query, values) = put(engine, rows, one, now);
+            let (query, values) = put(rows, one, now, batch.told(engine, rows));
             let answer = engine.run(Way::Change, query, &values).await?;
             if others(&answer)? || batch.has_variants() {
                 engine
@@ -116,6 +116,13 @@ impl<'w> Batch<'w> {
         self.chunks.iter().map(Vec::len).sum::<usize>() > self.last.len()
     }
 
+    /// What others are told of it, as a whole.
+    fn told(&self, engine: &Engine, rows: &Rows) -> Vec<String> {
+        let addresses = self.chunks.iter().flatten();
+        let addresses = addresses.map(|(_, write)| &write.entry.id.address);
+        notices::of_addresses(engine.instance, &rows.spec.name, addresses)
+    }
+
     /// Writes all chunks in one transaction.
     async fn write_at_once(&self, engine: &Engine, rows: &Rows, now: Millis) -> Result<()> {
         let at = |fault: Fault| fault.at(engine.place());
@@ -140,14 +147,16 @@ impl<'w> Batch<'w> {
         let transaction = lent.keys().await?;
         let mut crowded = self.has_variants();
         for chunk in &self.before {
-            crowded |= put_in(&transaction, engine, rows, chunk, now).await?;
+            crowded |= put_in(&transaction, rows, chunk, now, Vec::new()).await?;
         }
+        let mut told = self.told(engine, rows);
         let mut under_way = FuturesOrdered::new();
         for chunk in &self.chunks {
             if under_way.len() == AHEAD {
                 crowded |= under_way.try_next().await?.unwrap_or_default();
             }
-            under_way.push_back(put_in(&transaction, engine, rows, chunk, now));
+            let told = std::mem::take(&mut told);
+            under_way.push_back(put_in(&transaction, rows, chunk, now, told));
         }
         while let Some(others) = under_way.try_next().await? {
             crowded |= others;
@@ -164,12 +173,12 @@ impl<'w> Batch<'w> {
 /// Writes a chunk within a transaction; returns whether there are others at the addresses.
 async fn put_in(
     transaction: &Keys<'_>,
-    engine: &Engine,
     rows: &Rows,
     chunk: &Chunk<'_>,
     now: Millis,
+    told: Vec<String>,
 ) -> Result<bool, Fault> {
-    let (query, values) = put(engine, rows, chunk, now);
+    let (query, values) = put(rows, chunk, now, told);
     others(&transaction.ask(query, &values).await?).map_err(Fault::from)
 }
 
@@ -194,16 +203,15 @@ fn chunks<'w>(mut batch: Chunk<'w>) -> Vec<Chunk<'w>> {
 
 /// The statement that writes entries, and its values.
 fn put<'r>(
-    engine: &Engine,
     rows: &'r Rows,
     chunk: &[(Place, &Write)],
     now: Millis,
+    told: Vec<String>,
 ) -> (&'r Arc<Query>, Values) {
     let addresses: Vec<&Address> = chunk
         .iter()
         .map(|(_, write)| &write.entry.id.address)
         .collect();
-    let told = notices::of_addresses(engine.instance, &rows.spec.name, addresses.iter().copied());
     let mut values = beginning(rows, now, told);
     values.push(Box::new(
         chunk
