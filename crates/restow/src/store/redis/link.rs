@@ -415,7 +415,7 @@ fn node(options: &RedisOptions, node: usize) -> RedisResult<ConnectionInfo> {
     let info = address(options, node)?.into_connection_info()?;
     let login = login(
         options.username.as_deref(),
-        options.password.as_deref(),
+        options.login(),
         options.database,
     );
     let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
@@ -459,8 +459,8 @@ fn sentinel(options: &RedisOptions, master: &str) -> Result<Source> {
         if let Some(username) = &options.username {
             builder = builder.set_client_to_redis_username(username.as_str());
         }
-        if let Some(password) = &options.password {
-            builder = builder.set_client_to_redis_password(password.as_str());
+        if let Some(password) = options.login() {
+            builder = builder.set_client_to_redis_password(password);
         }
         if let Some(password) = &options.sentinel_password {
             builder = builder.set_client_to_sentinel_password(password.as_str());
@@ -496,8 +496,8 @@ async fn cluster(options: &RedisOptions, place: &str) -> Result<ClusterConnectio
         if let Some(username) = &options.username {
             builder = builder.username(username);
         }
-        if let Some(password) = &options.password {
-            builder = builder.password(password);
+        if let Some(password) = options.login() {
+            builder = builder.password(password.to_owned());
         }
         if let Some(certificates) = certificates(options)? {
             builder = builder.certs(certificates);
