@@ -12,6 +12,8 @@
 #[path = "postgres/support.rs"]
 mod support;
 
+#[path = "common/certificates.rs"]
+mod certificates;
 #[path = "common/names.rs"]
 mod common;
 #[path = "postgres/conformance.rs"]
@@ -26,3 +28,5 @@ mod pooler;
 mod schema;
 #[path = "postgres/sharing.rs"]
 mod sharing;
+#[path = "postgres/tls.rs"]
+mod tls;

@@ -11,6 +11,8 @@
 
 mod ages;
 mod breaker;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod certificate;
 mod connect;
 mod ddl;
 pub(crate) mod declared;

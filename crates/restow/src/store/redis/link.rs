@@ -18,6 +18,7 @@ use redis::{
     cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
+use rustls::crypto::CryptoProvider;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -80,6 +81,16 @@ impl Link {
     /// Connects.
     pub(super) async fn open(options: RedisOptions) -> Result<Self> {
         let place = options.to_string();
+        if options.tls && CryptoProvider::get_default().is_none() {
+            // The driver takes the process's, and panics where there is none. Whoever chose one at the same moment is right, too.
+            _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        if let Some(path) = &options.ca
+            && let Err(e) = std::fs::File::open(path)
+        {
+            let message = format!("ca={}: the file cannot be read", path.display());
+            return Err(Error::new(ErrorKind::Config, message).with_source(e));
+        }
         let way = match &options.topology {
             Topology::Cluster => Way::Cluster(cluster(&options, &place).await?),
             Topology::Standalone => Way::One(Box::new(One::new(server(&options)?, &options))),
