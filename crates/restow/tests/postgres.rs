@@ -12,6 +12,8 @@
 #[path = "postgres/support.rs"]
 mod support;
 
+#[path = "postgres/budget.rs"]
+mod budget;
 #[path = "common/certificates.rs"]
 mod certificates;
 #[path = "common/names.rs"]
