@@ -35,6 +35,8 @@ pub(crate) struct Session {
 pub(crate) enum Access {
     /// Makes them.
     Create,
+    /// Makes them too, and fills them: there is no request that goes to the API where the store is slow.
+    Fill,
     /// Reports the cache as missing, and leaves the endpoints out.
     Existing,
     /// Goes on without anything stored, and makes nothing on disk.
@@ -53,7 +55,7 @@ impl Session {
         let mut place = None;
         if let Some(path) = file(&settings.url).filter(|p| !p.exists()) {
             match access {
-                Access::Create => {}
+                Access::Create | Access::Fill => {}
                 Access::Imagine => {
                     place = Some(format!("{}, which is not there yet,", path.display()));
                     settings.url = "memory:".to_owned();
@@ -61,7 +63,11 @@ impl Session {
                 Access::Existing => return Err(no_cache(&path)),
             }
         }
-        let mut builder = settings.builder.url(settings.url);
+        let url = match access {
+            Access::Create => settings.url,
+            _ => patient(settings.url),
+        };
+        let mut builder = settings.builder.url(url);
         if let Some(mode) = mode {
             builder = builder.mode(mode);
         }
@@ -91,7 +97,7 @@ impl Session {
         if let Some(path) = file(url).filter(|path| !path.exists()) {
             return Err(no_cache(&path));
         }
-        let mut builder = Cache::builder().url(url).mode(Mode::ReadOnly);
+        let mut builder = Cache::builder().url(patient(url)).mode(Mode::ReadOnly);
         if let Some(name) = &global.principal {
             builder = builder.principal(name);
         }
@@ -110,9 +116,13 @@ impl Session {
     }
 
     async fn open_repositories(&self, access: Access) -> Result<(), Failure> {
-        let stored = self.cache.store().tables().await?;
+        let stored = match self.cache.store().tables().await {
+            // Whoever fetches goes to the API until it is back; what is declared is opened then.
+            Err(error) if access == Access::Create && error.kind() == ErrorKind::Down => None,
+            stored => Some(stored?),
+        };
         for declaration in self.config.iter().flat_map(Config::endpoints) {
-            let is_stored = stored.iter().any(|t| t.name == declaration.name);
+            let is_stored = stored.iter().flatten().any(|t| t.name == declaration.name);
             if access == Access::Existing && !is_stored {
                 continue;
             }
@@ -120,14 +130,17 @@ impl Session {
             match self.cache.create_repository(endpoint).await {
                 // What is stored can still be read and removed as it was declared then.
                 Err(error)
-                    if error.kind() == ErrorKind::SchemaMismatch && access != Access::Create =>
+                    if error.kind() == ErrorKind::SchemaMismatch
+                        && !matches!(access, Access::Create | Access::Fill) =>
                 {
                     tracing::warn!(target: "restow", %error, "the table is read as it is stored");
                 }
                 end => end.map(drop)?,
             }
         }
-        self.cache.open_stored().await?;
+        if stored.is_some() {
+            self.cache.open_stored().await?;
+        }
         Ok(())
     }
 
@@ -220,6 +233,20 @@ impl Settings {
     }
 }
 
+/// Waits longer for a store on a network than a request may, unless the URL says how long: there is no API to ask instead, and the first call to
+/// a server that is far away has to connect before it asks.
+pub(crate) fn patient(url: impl Into<String>) -> String {
+    let url = url.into();
+    let (place, parameters) = url.split_once('?').unwrap_or((&url, ""));
+    let is_networked = ["postgres", "redis"].iter().any(|s| place.starts_with(s));
+    let is_told = parameters.split('&').any(|p| p.starts_with("timeout="));
+    if !is_networked || !place.contains("://") || is_told {
+        return url;
+    }
+    let sign = if parameters.is_empty() { "?" } else { "&" };
+    format!("{}{sign}timeout=1s", url.trim_end_matches('?'))
+}
+
 /// Reads the configuration, where there is one.
 pub(crate) fn config(global: &Global) -> Result<Option<Config>, Failure> {
     let path = Config::find(global.config.as_deref());
@@ -290,7 +317,7 @@ pub(crate) fn path_of(
 }
 
 /// Says that there is no cache in this file.
-fn no_cache(path: &std::path::Path) -> Failure {
+pub(crate) fn no_cache(path: &std::path::Path) -> Failure {
     Failure::new(
         Exit::NotHeld,
         format!(
@@ -317,6 +344,21 @@ pub(crate) fn file(url: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_is_waited_for_unless_its_url_says_how_long() {
+        for (url, patient) in [
+            ("redis://h", "redis://h?timeout=1s"),
+            ("postgres://h/x?pool=4", "postgres://h/x?pool=4&timeout=1s"),
+            ("rediss-cluster://h?", "rediss-cluster://h?timeout=1s"),
+            ("redis://h?timeout=9ms", "redis://h?timeout=9ms"),
+            ("postgres.db", "postgres.db"),
+            ("sqlite://a.db", "sqlite://a.db"),
+            ("memory:", "memory:"),
+        ] {
+            assert_eq!(super::patient(url), patient);
+        }
+    }
 
     #[test]
     fn files_are_told_from_what_is_none() {

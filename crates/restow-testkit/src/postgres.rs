@@ -91,18 +91,29 @@ impl Postgres {
 
     /// Starts a server with these settings (`name=value`), such as a second one to read from.
     pub fn with(settings: &[&str]) -> Self {
-        Self::begin(settings, |data| {
-            run(as_server(&program("initdb"))
-                .args([
-                    "--no-sync",
-                    "--auth=trust",
-                    "--username=restow",
-                    "--locale=C",
-                    "--encoding=UTF8",
-                    "-D",
-                ])
-                .arg(data));
-        })
+        Self::begin(settings, initialise)
+    }
+
+    /// Starts a server that speaks TLS with this certificate and key (PEM) where a client wants it.
+    pub fn with_tls(certificate: &str, key: &str) -> Self {
+        Self::begin(
+            &[
+                "fsync=off",
+                "ssl=on",
+                "ssl_cert_file=server.crt",
+                "ssl_key_file=server.key",
+            ],
+            |data| {
+                initialise(data);
+                for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+                    fs::write(data.join(name), text).expect("the folder is there");
+                    if is_root() {
+                        run(Command::new("chown").arg(user()).arg(data.join(name)));
+                    }
+                    run(Command::new("chmod").arg("600").arg(data.join(name)));
+                }
+            },
+        )
     }
 
     /// Returns the server that the tests of this process share. It is started once.
@@ -371,6 +382,19 @@ impl Drop for Line {
         self.leash.take();
         _ = self.shell.wait();
     }
+}
+
+fn initialise(data: &Path) {
+    run(as_server(&program("initdb"))
+        .args([
+            "--no-sync",
+            "--auth=trust",
+            "--username=restow",
+            "--locale=C",
+            "--encoding=UTF8",
+            "-D",
+        ])
+        .arg(data));
 }
 
 /// Makes a folder that the server's user may use, and nobody else.

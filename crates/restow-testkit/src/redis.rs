@@ -50,6 +50,31 @@ impl Redis {
         Self::begin(path, Some(folder), args)
     }
 
+    /// Starts one that speaks TLS too, with this certificate and key (PEM); returns the port where it does.
+    pub fn with_tls(certificate: &str, key: &str) -> (Self, u16) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let (certificate, key) = (file("server.crt", certificate), file("server.key", key));
+        let port = free_port();
+        let args = [
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &certificate,
+            "--tls-key-file",
+            &key,
+            "--tls-auth-clients",
+            "no",
+        ];
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let path = folder.path().to_owned();
+        (Self::begin(path, Some(folder), args), port)
+    }
+
     fn begin(folder: PathBuf, owned: Option<TempDir>, args: Vec<String>) -> Self {
         // A port that was free a moment ago may be somebody else's by now.
         for _ in 0..20 {

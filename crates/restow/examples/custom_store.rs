@@ -95,6 +95,9 @@ impl Store for Counted {
     fn health(&self) -> Option<restow::store::Health> {
         self.0.health()
     }
+    fn memory_policy(&self) -> BoxFuture<'_, Result<Option<restow::store::MemoryPolicy>>> {
+        self.0.memory_policy()
+    }
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         self.0.close()
     }

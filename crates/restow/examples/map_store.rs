@@ -226,6 +226,9 @@ impl Store for MapStore {
     fn health(&self) -> Option<restow::store::Health> {
         None
     }
+    fn memory_policy(&self) -> BoxFuture<'_, Result<Option<restow::store::MemoryPolicy>>> {
+        Box::pin(ready(Ok(None)))
+    }
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *shared = Shared {

@@ -202,7 +202,7 @@ impl fmt::Display for FaultyStore {
 }
 
 impl Store for FaultyStore {
-    forward!(inner: kind capabilities tables remove leases changes commit health);
+    forward!(inner: kind capabilities tables remove leases changes commit health memory_policy);
 
     fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
         Box::pin(async move {

@@ -12,6 +12,10 @@
 #[path = "postgres/support.rs"]
 mod support;
 
+#[path = "postgres/budget.rs"]
+mod budget;
+#[path = "common/certificates.rs"]
+mod certificates;
 #[path = "common/names.rs"]
 mod common;
 #[path = "postgres/conformance.rs"]
@@ -28,3 +32,5 @@ mod pooler;
 mod schema;
 #[path = "postgres/sharing.rs"]
 mod sharing;
+#[path = "postgres/tls.rs"]
+mod tls;

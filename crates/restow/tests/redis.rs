@@ -9,6 +9,8 @@
     reason = "a test may fail"
 )]
 
+#[path = "common/certificates.rs"]
+mod certificates;
 #[path = "redis/cluster.rs"]
 mod cluster;
 #[path = "redis/conformance.rs"]
@@ -25,3 +27,5 @@ mod measure;
 mod sharing;
 #[path = "redis/support.rs"]
 mod support;
+#[path = "redis/tls.rs"]
+mod tls;

@@ -352,7 +352,7 @@ impl fmt::Display for Told {
 }
 
 impl Store for Told {
-    forward!(0: capabilities open tables remove secret adopt_secret trim commit health close);
+    forward!(0: capabilities open tables remove secret adopt_secret trim commit health memory_policy close);
 
     fn kind(&self) -> &'static str {
         "told"
@@ -380,7 +380,7 @@ impl fmt::Display for Unwatched {
 }
 
 impl Store for Unwatched {
-    forward!(0: kind capabilities tables remove secret adopt_secret changes trim commit health close);
+    forward!(0: kind capabilities tables remove secret adopt_secret changes trim commit health memory_policy close);
 
     fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
         Box::pin(async move {

@@ -7,7 +7,7 @@ use crate::{
     output::{Out, note},
     progress::bar,
     select::portions,
-    session::{Session, file},
+    session::{Session, file, patient},
     tally,
 };
 use clap::Args;
@@ -53,7 +53,7 @@ impl Copy {
         let session = Session::over(&self.from, global).await?;
         session.note_principal(global);
         let portions = portions(&session, &self.repositories, &self.select).await?;
-        let to = connect(&target).await?;
+        let to = connect(&patient(target)).await?;
         let options = CopyOptions {
             digests: if self.without_digests {
                 Digests::LeaveOut

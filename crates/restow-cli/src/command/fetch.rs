@@ -20,7 +20,7 @@ use http::HeaderMap;
 use report::{Fetched, Report};
 use reqwest_middleware::ClientWithMiddleware;
 use restow::{
-    Mode,
+    ErrorKind, Mode,
     exchange::{Answered, OutcomeKind},
 };
 use std::time::Instant;
@@ -93,7 +93,11 @@ impl Fetch {
         };
         drop(answers);
         drop(fetcher);
-        session.cache.commit().await?;
+        match session.cache.commit().await {
+            // Of each answer it was said whether it was stored; those to come go to the API.
+            Err(error) if error.kind() == ErrorKind::Down => {}
+            committed => committed?,
+        }
         let config = session.config.as_ref().map(|c| c.origin().to_owned());
         session.close().await?;
         report.summary(config.as_deref(), out)?;

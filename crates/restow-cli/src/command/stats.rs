@@ -9,7 +9,7 @@ use crate::{
 use clap::Args;
 use restow::{
     Clock as _, Millis, SystemClock,
-    store::{Ages, Health, Share, SideHealth, Stats},
+    store::{Ages, Health, MemoryPolicy, Share, SideHealth, Stats},
 };
 use serde_json::{Value, json};
 
@@ -49,6 +49,8 @@ impl StatsCommand {
             total.oldest = [total.oldest, stats.oldest].into_iter().flatten().min();
             total.newest = total.newest.max(stats.newest);
         }
+        // Its server may not tell this user; that is no reason to say nothing.
+        let memory = session.cache.store().memory_policy().await;
         if out.is_json() {
             let mut all = object(None, &total);
             if let Value::Object(all) = &mut all {
@@ -59,6 +61,9 @@ impl StatsCommand {
                 if let Some(health) = session.cache.health() {
                     all.insert("health".to_owned(), health_object(&health));
                 }
+                if let Ok(Some(policy)) = &memory {
+                    all.insert("memory".to_owned(), memory_object(policy));
+                }
             }
             out.json(&all)?;
         } else {
@@ -66,6 +71,11 @@ impl StatsCommand {
             out.line(out.bold(session.place()))?;
             if let Some(health) = session.cache.health() {
                 out.line(health_line(&health))?;
+            }
+            match &memory {
+                Ok(Some(policy)) => out.line(memory_line(policy))?,
+                Ok(None) => {}
+                Err(error) => out.line(format!("memory: not known: {error}"))?,
             }
             columns.write(out)?;
             out.line("")?;
@@ -103,6 +113,34 @@ fn health_object(health: &Health) -> Value {
         })
     };
     json!({ "up": health.is_up(), "reads": side(&health.reads), "changes": side(&health.changes) })
+}
+
+/// What the server does when its memory is full, and what helps where that is bad for a cache.
+fn memory_line(policy: &MemoryPolicy) -> String {
+    let used = size(policy.used);
+    let Some(most) = policy.most else {
+        return format!("memory: {used} used by the server, without a bound (maxmemory)");
+    };
+    let what = match policy.advice() {
+        Some(advice) => advice,
+        None if policy.removes_entries() => "when that is full, the server removes entries",
+        None => "what it does when that is full it does not tell",
+    };
+    format!(
+        "memory: {used} of {} (maxmemory) used by the server, {}: {what}",
+        size(most),
+        policy.policy
+    )
+}
+
+fn memory_object(policy: &MemoryPolicy) -> Value {
+    json!({
+        "used": policy.used,
+        "most": policy.most,
+        "policy": policy.policy,
+        "removes_entries": policy.removes_entries(),
+        "advice": policy.advice(),
+    })
 }
 
 fn cells(name: &str, stats: &Stats, now: Millis) -> [String; 7] {

@@ -10,6 +10,8 @@ mod held;
 mod memory;
 mod migrate;
 mod moving;
+#[cfg(target_os = "linux")]
+mod moving_networked;
 mod proxy;
 #[cfg(unix)]
 mod redis;

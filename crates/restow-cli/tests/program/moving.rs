@@ -14,7 +14,7 @@ use std::{
 };
 
 /// A place with three items, two of them public and one of ada's, and one answer of a credential's.
-async fn stored() -> Place {
+pub(crate) async fn stored() -> Place {
     let (place, api) = (Place::new(), api().await);
     place.write("restow.toml", &config(&api));
     for id in 1..3 {
@@ -27,7 +27,7 @@ async fn stored() -> Place {
 }
 
 /// What a cache lists, without what differs between two runs.
-fn listed(place: &Place, cache: &str) -> Vec<Value> {
+pub(crate) fn listed(place: &Place, cache: &str) -> Vec<Value> {
     let mut all = Vec::new();
     for repository in ["items", "me"] {
         all.extend(place.json(&["ls", repository, "--cache", cache]));
@@ -390,7 +390,7 @@ fn rows(path: &Path) -> i64 {
 }
 
 /// Makes `from.db` with so many pages.
-async fn fill(place: &Place, count: usize, body: &str) {
+pub(crate) async fn fill(place: &Place, count: usize, body: &str) {
     let path = place.path("from.db").display().to_string();
     let cache = restow::connect(&path).await.unwrap();
     let pages = restow::DeclaredEndpoint::get("pages", "https://example.com/pages/{id}").unwrap();
@@ -410,10 +410,14 @@ async fn fill(place: &Place, count: usize, body: &str) {
 
 /// A digest of all that a file holds, generations apart.
 async fn digest(place: &Place, file: &str) -> u64 {
+    digest_at(&place.path(file).display().to_string()).await
+}
+
+/// A digest of all that a store holds, generations apart.
+pub(crate) async fn digest_at(url: &str) -> u64 {
     use futures_util::TryStreamExt as _;
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    let path = place.path(file).display().to_string();
-    let cache = restow::connect(&path).await.unwrap();
+    let cache = restow::connect(url).await.unwrap();
     let repositories = cache.open_stored().await.unwrap();
     let entries = repositories[0].everyone().select().whole_entries();
     let sums = entries.try_fold(0_u64, |sum, entry| async move {
@@ -437,7 +441,7 @@ async fn digest(place: &Place, file: &str) -> u64 {
 }
 
 /// Runs a script of a foreign program, which must succeed.
-fn script(place: &Place, name: &str, zone: &str, arguments: &[&str]) {
+pub(crate) fn script(place: &Place, name: &str, zone: &str, arguments: &[&str]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/program/foreign")
         .join(name);

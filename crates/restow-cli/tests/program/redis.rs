@@ -1,6 +1,6 @@
 //! A cache in Redis does for the program what a file does.
 
-use crate::support::Place;
+use crate::support::{Place, api, config};
 use restow_testkit::redis::Redis;
 use serde_json::json;
 
@@ -33,4 +33,68 @@ fn the_demo_runs_on_redis_and_its_commands_too_and_no_password_is_printed() {
     let stats = place.ok(&["stats", "--cache", &url]);
     assert!(stats.contains("items"), "{stats}");
     place.ok(&["rm", "pages", "--all", "--cache", &url]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stats_say_what_the_server_does_when_its_memory_is_full() {
+    let (place, api) = (Place::new(), api().await);
+    place.write("restow.toml", &config(&api));
+    let stats = |policy: &[&str]| {
+        let server = Redis::with(policy);
+        let url = server.url();
+        place.ok(&["fetch", "-q", "--cache", &url, &api.url("/items/1")]);
+        let told = place.json(&["stats", "--cache", &url]).remove(0);
+        let text = place.ok(&["stats", "--cache", &url]);
+        let line = text.lines().find(|line| line.starts_with("memory: "));
+        (told["memory"].clone(), line.unwrap().to_owned())
+    };
+    let (told, line) = stats(&[]);
+    assert_eq!(
+        (&told["most"], &told["removes_entries"]),
+        (&json!(null), &json!(false))
+    );
+    assert!(
+        told["used"].as_u64().unwrap() > 0 && line.contains("without a bound"),
+        "{line}"
+    );
+    for (policy, removes, says) in [
+        ("volatile-lru", true, "the server removes entries"),
+        ("allkeys-lru", true, "set maxmemory-policy to volatile-lru"),
+        ("noeviction", false, "the server refuses to save"),
+    ] {
+        let (told, line) = stats(&["--maxmemory", "64mb", "--maxmemory-policy", policy]);
+        assert_eq!(told["most"], 64 << 20, "{told}");
+        assert_eq!(told["policy"], policy, "{told}");
+        assert_eq!(told["removes_entries"], removes, "{told}");
+        assert_eq!(told["advice"].is_null(), policy == "volatile-lru", "{told}");
+        for part in ["of 67.1 MB (maxmemory)", policy, says] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+    // A file has no server.
+    place.ok(&["fetch", "-q", &api.url("/items/1")]);
+    assert!(place.json(&["stats"])[0].get("memory").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stats_of_a_server_that_does_not_tell_are_said_all_the_same() {
+    let (place, api) = (Place::new(), api().await);
+    place.write("restow.toml", &config(&api));
+    let server = Redis::start();
+    let rules = [
+        "ACL", "SETUSER", "mute", "on", "nopass", "~*", "&*", "+@all", "-info",
+    ];
+    let _: String = server.ask(&rules);
+    let url = format!("redis://mute@127.0.0.1:{}", server.port());
+    place.ok(&["fetch", "-q", "--cache", &url, &api.url("/items/1")]);
+    let text = place.ok(&["stats", "--cache", &url]);
+    assert!(
+        text.contains("memory: not known: ") && text.contains("items"),
+        "{text}"
+    );
+    let told = place.json(&["stats", "--cache", &url]).remove(0);
+    assert!(
+        told.get("memory").is_none() && told["entries"] == 1,
+        "{told}"
+    );
 }

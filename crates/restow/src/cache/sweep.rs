@@ -22,6 +22,8 @@ const FIRST: Duration = Duration::from_secs(5);
 const EVERY: Duration = Duration::from_secs(300);
 /// The most entries that are removed at a time: nobody else waits long for the store.
 const LIMIT: u64 = 500;
+/// The most where a budget is exceeded by more than that, again and again: each look at what is held costs as much as the removal of many entries.
+const MOST: u64 = 2_000;
 /// How many times as long as it worked a round rests: it takes a tenth of the time.
 const REST: u32 = 9;
 /// The same where a budget is exceeded: what is written has to go as fast as it comes.
@@ -127,6 +129,7 @@ impl Sweeper {
 
     /// Keeps all repositories together within the cache's budget, with short rests.
     async fn trim(&self) -> Option<()> {
+        let mut limit = LIMIT;
         loop {
             let begun = Instant::now();
             {
@@ -135,11 +138,11 @@ impl Sweeper {
                 if !budget.is_bounded() || keeps_out(ctx.mode()) {
                     return Some(());
                 }
-                match ctx.store.trim(budget, LIMIT).await {
+                match ctx.store.trim(budget, limit).await {
                     Ok(held) => {
                         let room = &ctx.upkeep.room;
                         room.measured(budget, held.entries, held.bytes);
-                        if held.removed < LIMIT {
+                        if held.removed < limit {
                             return Some(());
                         }
                     }
@@ -150,6 +153,7 @@ impl Sweeper {
                     }
                 }
             }
+            limit = MOST.min(limit * 2);
             rest(begun.elapsed() * HURRY).await;
         }
     }

@@ -11,14 +11,18 @@
 
 mod ages;
 mod breaker;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod certificate;
 mod connect;
 mod ddl;
 pub(crate) mod declared;
+mod format;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod ident;
 mod lease;
 pub mod memory;
 mod parameters;
+mod policy;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
@@ -36,8 +40,10 @@ pub use breaker::{BreakerOptions, BreakerState, GuardedStore, Health, SideHealth
 pub use connect::connect;
 pub(crate) use connect::{connect_with, tiered as with_tier};
 pub use ddl::ddl;
+pub use format::{Format, format};
 pub use lease::{Fence, Lease, Leases};
 pub use memory::{MemoryOptions, MemoryStore};
+pub use policy::MemoryPolicy;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOptions, PostgresStore};
 #[cfg(feature = "redis")]
@@ -111,6 +117,13 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
 
     /// Returns how it does, where somebody watches: a [`GuardedStore`] does. A wrapper asks what it wraps; a store by itself answers `None`.
     fn health(&self) -> Option<Health>;
+
+    /// Returns what its server does when its memory is full, where a server keeps entries in memory: it may remove them before they expire. It
+    /// is asked anew each time. A wrapper asks what it wraps.
+    ///
+    /// # Errors
+    /// [`Store`](crate::ErrorKind::Store) where the server fails, or does not tell this user.
+    fn memory_policy(&self) -> BoxFuture<'_, Result<Option<MemoryPolicy>>>;
 
     /// Commits, then lets go of everything; a second call does nothing.
     fn close(&self) -> BoxFuture<'_, Result<()>>;

@@ -81,7 +81,7 @@ impl fmt::Display for Faulty {
 }
 
 impl Store for Faulty {
-    forward!(inner: capabilities trim commit health close);
+    forward!(inner: capabilities trim commit health memory_policy close);
 
     fn kind(&self) -> &'static str {
         "faulty"

@@ -78,7 +78,7 @@ impl fmt::Display for SlowStore {
 }
 
 impl Store for SlowStore {
-    forward!(inner: capabilities tables remove secret adopt_secret leases changes trim commit health close);
+    forward!(inner: capabilities tables remove secret adopt_secret leases changes trim commit health memory_policy close);
 
     fn kind(&self) -> &'static str {
         "slow"

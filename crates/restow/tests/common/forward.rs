@@ -68,6 +68,11 @@ macro_rules! forward {
             self.$inner.health()
         }
     };
+    (@memory_policy $inner:tt) => {
+        fn memory_policy(&self) -> ::restow::BoxFuture<'_, ::restow::Result<Option<::restow::store::MemoryPolicy>>> {
+            self.$inner.memory_policy()
+        }
+    };
     (@close $inner:tt) => {
         fn close(&self) -> ::restow::BoxFuture<'_, ::restow::Result<()>> {
             self.$inner.close()

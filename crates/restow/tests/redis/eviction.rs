@@ -82,7 +82,7 @@ async fn a_server_that_removes_nothing_refuses_to_save_and_says_what_to_do() {
     let store = RedisStore::open(RedisOptions::parse(&server.url()).unwrap())
         .await
         .unwrap();
-    let policy = store.memory_policy().await.unwrap();
+    let policy = store.memory_policy().await.unwrap().unwrap();
     assert_eq!(
         (policy.most, &*policy.policy),
         (Some(3 << 20), "noeviction")

@@ -10,6 +10,8 @@
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod failing;
 #[cfg(any(feature = "postgres", feature = "redis"))]
+mod format;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod networked;
 mod processes;
 

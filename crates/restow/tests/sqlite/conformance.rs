@@ -98,7 +98,7 @@ impl Display for Compressed {
 
 #[deny(clippy::missing_trait_methods)]
 impl Store for Compressed {
-    forward!(inner: kind capabilities remove secret adopt_secret leases changes trim commit health close);
+    forward!(inner: kind capabilities remove secret adopt_secret leases changes trim commit health memory_policy close);
 
     fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
         Box::pin(async move {

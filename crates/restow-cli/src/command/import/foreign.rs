@@ -37,7 +37,7 @@ impl ForeignArgs {
         let access = if self.dry_run {
             Access::Imagine
         } else {
-            Access::Create
+            Access::Fill
         };
         let session = Session::open(global, access, Some(Mode::Live)).await?;
         if session.cache.is_empty() {

@@ -5,7 +5,7 @@ use crate::{
     exit::{Exit, Failure},
     output::Out,
     progress::bar,
-    session::{Settings, config, file},
+    session::{Settings, config, file, patient},
     tally,
 };
 use clap::Args;
@@ -53,7 +53,7 @@ impl Own {
                 Box::new(BufReader::with_capacity(1 << 20, opened))
             }
         };
-        let url = Settings::of(config(global)?.as_ref(), global)?.url;
+        let url = patient(Settings::of(config(global)?.as_ref(), global)?.url);
         let imagined = self.dry_run && file(&url).is_some_and(|path| !path.exists());
         let store = connect(if imagined { "memory:" } else { &url }).await?;
         let options = ImportOptions {

@@ -11,7 +11,9 @@ mod table;
 pub use health::{BreakerState, Health, SideHealth};
 pub use options::BreakerOptions;
 
-use super::{Budget, Capabilities, Change, Leases, Store, Table, TableName, TableSpec, Trimmed};
+use super::{
+    Budget, Capabilities, Change, Leases, MemoryPolicy, Store, Table, TableName, TableSpec, Trimmed,
+};
 use crate::{BoxFuture, BoxStream, Error, ErrorKind, Result};
 use futures_util::{StreamExt, stream};
 use gate::{Gate, Pass, Side, may_pass};
@@ -205,6 +207,10 @@ impl Store for GuardedStore {
             reads: gate.health(Side::Reads),
             changes: gate.health(Side::Changes),
         })
+    }
+
+    fn memory_policy(&self) -> BoxFuture<'_, Result<Option<MemoryPolicy>>> {
+        self.slowly(Side::Reads, move |store| store.memory_policy())
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

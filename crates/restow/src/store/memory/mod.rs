@@ -9,8 +9,8 @@ pub use options::MemoryOptions;
 pub(super) use shelf::cost;
 
 use super::{
-    Budget, Capabilities, Change, Health, Leases, SchemaChange, Store, Table, TableName, TableSpec,
-    Trimmed,
+    Budget, Capabilities, Change, Health, Leases, MemoryPolicy, SchemaChange, Store, Table,
+    TableName, TableSpec, Trimmed,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -191,6 +191,10 @@ impl Store for MemoryStore {
 
     fn health(&self) -> Option<Health> {
         None
+    }
+
+    fn memory_policy(&self) -> BoxFuture<'_, Result<Option<MemoryPolicy>>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

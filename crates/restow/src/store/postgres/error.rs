@@ -1,6 +1,6 @@
 //! What PostgreSQL and the way to it report, as this crate's errors.
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, store::certificate};
 use tokio_postgres::error::SqlState;
 
 /// A failure inside the backend: the driver's, or an error that is ours already.
@@ -74,6 +74,16 @@ impl Fault {
             }
             Self::Sql(source) => source,
         };
+        if source.code().is_none()
+            && let Some((kind, message)) = certificate::refused(
+                &source,
+                place,
+                "sslrootcert=",
+                "say sslmode=disable where nobody listens between",
+            )
+        {
+            return Error::new(kind, message).with_source(source);
+        }
         let (kind, message) = describe(source.code(), place);
         Error::new(kind, message).with_source(source)
     }

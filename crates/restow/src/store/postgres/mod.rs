@@ -20,7 +20,8 @@ mod values;
 pub use options::{Durability, PostgresOptions};
 
 use super::{
-    Budget, Capabilities, Change, Health, Leases, Store, Table, TableName, TableSpec, Trimmed,
+    Budget, Capabilities, Change, Health, Leases, MemoryPolicy, Store, Table, TableName, TableSpec,
+    Trimmed,
 };
 use crate::{BoxFuture, BoxStream, Result};
 use engine::Engine;
@@ -87,6 +88,23 @@ impl PostgresStore {
             engine,
             listens,
         })
+    }
+
+    /// Returns the format of a store, and changes nothing; `None` where there is no store. One that is no number is format 0.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) where the server cannot be asked.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing happens.
+    pub async fn format(options: PostgresOptions) -> Result<Option<i32>> {
+        let engine = Arc::new(Engine::new(options)?);
+        let at = |fault: Fault| fault.at(engine.place());
+        let lent = engine.lend().await?;
+        let format = schema::format(&engine.area, lent.client().map_err(at)?).await;
+        drop(lent);
+        engine.close().await?;
+        format.map_err(at)
     }
 
     /// Returns the statements that make the schema, the store's own tables and those of repositories, for who makes them by hand.
@@ -186,6 +204,10 @@ impl Store for PostgresStore {
 
     fn health(&self) -> Option<Health> {
         None
+    }
+
+    fn memory_policy(&self) -> BoxFuture<'_, Result<Option<MemoryPolicy>>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

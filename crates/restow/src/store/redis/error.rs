@@ -1,6 +1,6 @@
 //! What the server and the way to it report, as this crate's errors.
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, store::certificate};
 use redis::{ErrorKind as Kind, RedisError, ServerErrorKind as Server, Value};
 
 /// Makes the error that callers see; `place` says where.
@@ -38,7 +38,13 @@ pub(super) fn at(place: &str, source: RedisError) -> Error {
             format!("no Sentinel of {place} knows a master of this name that works"),
         ),
         _ if source.is_timeout() => (ErrorKind::Store, format!("{place} does not answer in time")),
-        Kind::Io => (ErrorKind::Store, format!("{place} cannot be reached")),
+        Kind::Io => certificate::refused(
+            &source,
+            place,
+            "ca=",
+            "write redis:// where nobody listens between",
+        )
+        .unwrap_or_else(|| (ErrorKind::Store, format!("{place} cannot be reached"))),
         _ => match source.code() {
             Some("OOM") => (
                 ErrorKind::Store,

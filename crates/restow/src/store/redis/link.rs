@@ -18,6 +18,7 @@ use redis::{
     cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
+use rustls::crypto::CryptoProvider;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -80,6 +81,16 @@ impl Link {
     /// Connects.
     pub(super) async fn open(options: RedisOptions) -> Result<Self> {
         let place = options.to_string();
+        if options.tls && CryptoProvider::get_default().is_none() {
+            // The driver takes the process's, and panics where there is none. Whoever chose one at the same moment is right, too.
+            _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        if let Some(path) = &options.ca
+            && let Err(e) = std::fs::File::open(path)
+        {
+            let message = format!("ca={}: the file cannot be read", path.display());
+            return Err(Error::new(ErrorKind::Config, message).with_source(e));
+        }
         let way = match &options.topology {
             Topology::Cluster => Way::Cluster(cluster(&options, &place).await?),
             Topology::Standalone => Way::One(Box::new(One::new(server(&options)?, &options))),
@@ -415,7 +426,7 @@ fn node(options: &RedisOptions, node: usize) -> RedisResult<ConnectionInfo> {
     let info = address(options, node)?.into_connection_info()?;
     let login = login(
         options.username.as_deref(),
-        options.password.as_deref(),
+        options.login(),
         options.database,
     );
     let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
@@ -459,8 +470,8 @@ fn sentinel(options: &RedisOptions, master: &str) -> Result<Source> {
         if let Some(username) = &options.username {
             builder = builder.set_client_to_redis_username(username.as_str());
         }
-        if let Some(password) = &options.password {
-            builder = builder.set_client_to_redis_password(password.as_str());
+        if let Some(password) = options.login() {
+            builder = builder.set_client_to_redis_password(password);
         }
         if let Some(password) = &options.sentinel_password {
             builder = builder.set_client_to_sentinel_password(password.as_str());
@@ -496,8 +507,8 @@ async fn cluster(options: &RedisOptions, place: &str) -> Result<ClusterConnectio
         if let Some(username) = &options.username {
             builder = builder.username(username);
         }
-        if let Some(password) = &options.password {
-            builder = builder.password(password);
+        if let Some(password) = options.login() {
+            builder = builder.password(password.to_owned());
         }
         if let Some(certificates) = certificates(options)? {
             builder = builder.certs(certificates);

@@ -10,7 +10,7 @@
 //! entry is whole or not there.
 //!
 //! **Full memory.** Set `maxmemory-policy` to one of `volatile-*`: every entry has a time to live, and nothing else has. See
-//! [`RedisStore::memory_policy`].
+//! [`MemoryPolicy`].
 //!
 //! Redis from 6.2 on will do, and Valkey.
 
@@ -33,11 +33,11 @@ mod uses;
 mod walk;
 
 pub use options::RedisOptions;
-pub use policy::MemoryPolicy;
 
 use self::core::Core;
 use super::{
-    Budget, Capabilities, Change, Health, Leases, Store, Table, TableName, TableSpec, Trimmed,
+    Budget, Capabilities, Change, Health, Leases, MemoryPolicy, Store, Table, TableName, TableSpec,
+    Trimmed,
 };
 use crate::{BoxFuture, BoxStream, Result};
 use leases::RedisLeases;
@@ -91,15 +91,18 @@ impl RedisStore {
         Ok(Self { core })
     }
 
-    /// Asks the server what it does when its memory is full; a server that does not tell is an empty policy.
+    /// Returns the format of a store, and changes nothing; `None` where there is no store. One that is no number is format 0.
     ///
     /// # Errors
-    /// [`Closed`](crate::ErrorKind::Closed), [`Store`](crate::ErrorKind::Store).
+    /// As [`open`](Self::open) where the server cannot be asked.
     ///
     /// # Cancel safety
     /// Dropped, nothing happens.
-    pub async fn memory_policy(&self) -> Result<MemoryPolicy> {
-        policy::read(&self.core).await
+    pub async fn format(options: RedisOptions) -> Result<Option<u32>> {
+        let core = Core::new(Link::open(options).await?, [0; 16]);
+        let format = schema::format(&core).await;
+        core.link.close();
+        format
     }
 }
 
@@ -173,6 +176,10 @@ impl Store for RedisStore {
 
     fn health(&self) -> Option<Health> {
         None
+    }
+
+    fn memory_policy(&self) -> BoxFuture<'_, Result<Option<MemoryPolicy>>> {
+        Box::pin(async move { policy::read(&self.core).await.map(Some) })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

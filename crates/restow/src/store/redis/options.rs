@@ -238,6 +238,12 @@ impl RedisOptions {
         Ok(())
     }
 
+    /// The password to log in with. A user without one has to be named all the same: who says nothing is another user, the default one.
+    pub(super) fn login(&self) -> Option<&str> {
+        let named = self.username.as_ref().map(|_| "");
+        self.password.as_deref().or(named)
+    }
+
     fn scheme(&self) -> &'static str {
         let shape = match self.topology {
             Topology::Standalone => Shape::One,

@@ -63,6 +63,15 @@ pub(super) async fn begin(core: &Core) -> Result<[u8; 32]> {
     })
 }
 
+/// Returns the format of what is there; `None` where nothing is.
+pub(super) async fn format(core: &Core) -> Result<Option<u32>> {
+    let mut held = cmd("HGET");
+    held.arg(core.names.meta()).arg("format");
+    let held = core.link.ask(&held, Lost::Again).await?;
+    let held: Option<String> = from(core, held, "HGET")?;
+    Ok(held.map(|format| format.parse().unwrap_or_default()))
+}
+
 /// Takes over a secret where there is no table; tells whether it is the store's now.
 pub(super) async fn adopt(core: &Core, secret: &[u8; 32]) -> Result<bool> {
     begin(core).await?;

@@ -30,8 +30,8 @@ pub use query::{SqlRows, SqlValue};
 pub use salvage::{Salvage, Salvaged};
 
 use super::{
-    Budget, Capabilities, Change, Health, Leases, Store, Table, TableName, TableSpec, Trimmed,
-    declared, ident,
+    Budget, Capabilities, Change, Health, Leases, MemoryPolicy, Store, Table, TableName, TableSpec,
+    Trimmed, declared, ident,
 };
 use crate::{BoxFuture, BoxStream, Error, ErrorKind, Millis, Result};
 use engine::{Engine, Pace};
@@ -344,6 +344,10 @@ impl Store for SqliteStore {
 
     fn health(&self) -> Option<Health> {
         None
+    }
+
+    fn memory_policy(&self) -> BoxFuture<'_, Result<Option<MemoryPolicy>>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -7,7 +7,8 @@ mod table;
 pub use options::TierOptions;
 
 use super::{
-    Budget, Capabilities, Change, Health, Leases, Store, Table, TableName, TableSpec, Trimmed,
+    Budget, Capabilities, Change, Health, Leases, MemoryPolicy, Store, Table, TableName, TableSpec,
+    Trimmed,
 };
 use crate::{
     Result,
@@ -172,6 +173,10 @@ impl Store for TieredStore {
 
     fn health(&self) -> Option<Health> {
         self.inner.health()
+    }
+
+    fn memory_policy(&self) -> BoxFuture<'_, Result<Option<MemoryPolicy>>> {
+        self.inner.memory_policy()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

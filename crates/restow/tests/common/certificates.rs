@@ -1,0 +1,46 @@
+//! Certificates that are made for a test: an authority, and a server's that it vouches for.
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// An authority that nobody knows but by its file.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    folder: TempDir,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        std::fs::write(folder.path().join("ca.pem"), pem).unwrap();
+        Self {
+            issuer: Issuer::new(params, key),
+            folder,
+        }
+    }
+
+    /// The file with its certificate.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// A certificate for these host names, and its key.
+    pub(crate) fn vouch(&self, names: &[&str]) -> (String, String) {
+        self.vouch_until(names, 2100)
+    }
+
+    /// The same, valid up to this year.
+    pub(crate) fn vouch_until(&self, names: &[&str], year: i32) -> (String, String) {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let made = params.signed_by(&key, &self.issuer).unwrap();
+        (made.pem(), key.serialize_pem())
+    }
+}
