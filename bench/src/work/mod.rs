@@ -7,6 +7,7 @@ mod compressed;
 mod file_size;
 mod get;
 mod get_many;
+mod grown;
 mod growth;
 pub(crate) mod memory;
 mod networked;

@@ -1,6 +1,10 @@
 //! The stores that several machines share, each beside its own driver on the same server.
 
-use super::{get::get, save_many::take};
+use super::{
+    get::get,
+    grown::{self, Count},
+    save_many::take,
+};
 use crate::{
     Outcome, Size, api,
     fill::{self, BULK},
@@ -15,6 +19,8 @@ use tokio_postgres::{Client, NoTls, Statement};
 
 const REDIS: &str = "networked: redis";
 const POSTGRES: &str = "networked: postgres";
+const REDIS_GROWN: &str = "networked growth: redis";
+const POSTGRES_GROWN: &str = "networked growth: postgres";
 const TASKS: usize = 64;
 /// Connections of a driver by hand, beside one that all share.
 const LANES: usize = 4;
@@ -25,6 +31,23 @@ pub(crate) async fn run(size: Size, report: &mut Report) -> Outcome {
     }
     if report.wants_any(&works(POSTGRES)) {
         postgres(size, report).await?;
+    }
+    if report.wants(REDIS_GROWN) {
+        let server = Redis::start();
+        let place = |entries| format!("{}?prefix=grown{entries}&timeout=5s", server.url());
+        Box::pin(grown::run(size, REDIS_GROWN, Count::Flat, place, report)).await?;
+    }
+    if report.wants(POSTGRES_GROWN) {
+        let server = Postgres::start();
+        let place = |_| format!("{}&timeout=5s", server.fresh());
+        Box::pin(grown::run(
+            size,
+            POSTGRES_GROWN,
+            Count::Linear,
+            place,
+            report,
+        ))
+        .await?;
     }
     Ok(())
 }
