@@ -38,7 +38,8 @@ pub(crate) async fn run(size: Size, report: &mut Report) -> Outcome {
         Box::pin(grown::run(size, REDIS_GROWN, Count::Flat, place, report)).await?;
     }
     if report.wants(POSTGRES_GROWN) {
-        let server = Postgres::start();
+        // With room for its indexes, as one has who keeps a million entries.
+        let server = Postgres::with(&["fsync=off", "shared_buffers=512MB"]);
         let place = |_| format!("{}&timeout=5s", server.fresh());
         Box::pin(grown::run(
             size,

@@ -22,9 +22,10 @@ const PART: usize = 512;
 /// A page of a scan ends at so many rows, and is meant to hold so many bytes.
 const PAGE_ROWS: u64 = 1_024;
 const PAGE_BYTES: u64 = 1 << 20;
-/// A table of so many bytes is counted; of a larger one, so many pages are taken as a sample.
-const COUNTED: i64 = 64 << 20;
-const SAMPLE: f64 = 2_000.0;
+/// A table of up to so many pages is counted; of a larger one, so many pages are taken as a sample. Numbers for people cost the same
+/// whatever there is, and are right within some percent; a budget is to be kept more exactly.
+const FOR_PEOPLE: (f64, f64) = (700.0, 700.0);
+const FOR_BUDGETS: (f64, f64) = (8_192.0, 2_000.0);
 const PAGE: f64 = 8_192.0;
 
 /// Reads every retained variant at an address.
@@ -163,7 +164,7 @@ pub(super) async fn partitions(engine: &Engine, rows: &Rows) -> Result<Vec<(Part
 /// Counts and adds up what is retained; of a large table, by a sample.
 pub(super) async fn stats(engine: &Engine, rows: &Rows, now: Millis) -> Result<Stats> {
     let mut lent = engine.lend().await?;
-    let sample = Sample::of(engine, &mut lent, &rows.layout.table).await?;
+    let sample = Sample::of(engine, &mut lent, &rows.layout.table, FOR_PEOPLE).await?;
     let spans: Vec<_> = Ages::SPANS
         .iter()
         .map(|span| span.as_millis().to_string())
@@ -236,7 +237,7 @@ pub(super) async fn stats(engine: &Engine, rows: &Rows, now: Millis) -> Result<S
 /// Returns how many rows a table has, and how many bytes they are said to have; of a large one, by a sample.
 pub(super) async fn held(engine: &Engine, table: &str) -> Result<(u64, u64)> {
     let mut lent = engine.lend().await?;
-    let sample = Sample::of(engine, &mut lent, table).await?;
+    let sample = Sample::of(engine, &mut lent, table, FOR_BUDGETS).await?;
     let sql = format!(
         "SELECT count(*), coalesce(sum(size), 0)::int8 FROM {table} {}",
         sample.clause()
@@ -260,7 +261,12 @@ struct Sample {
 }
 
 impl Sample {
-    async fn of(engine: &Engine, lent: &mut Lent, table: &str) -> Result<Self> {
+    async fn of(
+        engine: &Engine,
+        lent: &mut Lent,
+        table: &str,
+        (counted, taken): (f64, f64),
+    ) -> Result<Self> {
         let query = Query::new(
             "SELECT pg_relation_size(to_regclass($1))".to_owned(),
             [Type::TEXT],
@@ -274,10 +280,10 @@ impl Sample {
             .first()
             .and_then(|row| row.try_get::<_, Option<i64>>(0).ok())
             .flatten();
-        let size = size.unwrap_or_default();
-        let percent = match size {
-            ..=COUNTED => 100.0,
-            size => 100.0 * SAMPLE / (size as f64 / PAGE),
+        let pages = size.unwrap_or_default() as f64 / PAGE;
+        let percent = match pages <= counted {
+            true => 100.0,
+            false => 100.0 * taken / pages,
         };
         Ok(Self { percent })
     }
