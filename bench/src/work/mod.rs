@@ -2,6 +2,7 @@
 
 #[cfg(feature = "allocations")]
 mod allocations;
+mod breaker;
 mod client_hit;
 mod compressed;
 mod file_size;
@@ -57,6 +58,8 @@ pub(crate) async fn all(size: Size, report: &mut Report) {
     report.ended("redb", done);
     let done = Box::pin(networked::run(size, report)).await;
     report.ended("networked", done);
+    let done = Box::pin(breaker::run(size, report)).await;
+    report.ended("a store that stands still", done);
     let done = router::run(size, report).await;
     report.ended("router", done);
 }

@@ -22,6 +22,8 @@ mod common;
 mod conformance;
 #[path = "postgres/faults.rs"]
 mod faults;
+#[path = "postgres/lies.rs"]
+mod lies;
 #[path = "postgres/names.rs"]
 mod names;
 #[path = "postgres/plans.rs"]

@@ -268,6 +268,10 @@ impl PostgresOptions {
                 server.password(password);
             }
             server.application_name("restow").connect_timeout(timeout);
+            // A server that vanished without a word answers nothing: neither what was sent to it nor an answer is waited for any longer.
+            server
+                .tcp_user_timeout(timeout)
+                .keepalives_idle(timeout.max(Duration::from_secs(1)));
         }
         Ok(())
     }
