@@ -17,6 +17,8 @@ mod connect;
 mod ddl;
 pub(crate) mod declared;
 mod format;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod gather;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod ident;
 mod lease;

@@ -9,6 +9,7 @@ mod leases;
 mod notices;
 mod options;
 mod questions;
+mod reads;
 mod rows;
 mod schema;
 mod select;

@@ -53,7 +53,7 @@ impl Notices {
     }
 }
 
-const PARTS: [Parts; 3] = [Parts::Meta, Parts::Body, Parts::Whole];
+pub(super) const PARTS: [Parts; 3] = [Parts::Meta, Parts::Body, Parts::Whole];
 
 impl Rows {
     pub(super) fn new(area: &Area, spec: TableSpec) -> Result<Self> {
@@ -348,8 +348,9 @@ impl<'r> Reader<'r> {
     }
 }
 
-fn of(queries: &[Arc<Query>; 3], parts: Parts) -> &Arc<Query> {
-    let [meta, body, whole] = queries;
+/// What is there for these parts, of as many as [`PARTS`] are.
+pub(super) fn of<T>(each: &[T; 3], parts: Parts) -> &T {
+    let [meta, body, whole] = each;
     match parts {
         Parts::Meta => meta,
         Parts::Body => body,

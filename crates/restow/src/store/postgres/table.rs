@@ -2,10 +2,11 @@
 
 use super::{
     change, changes,
-    engine::{Engine, Way},
+    engine::{Engine, Way, ended},
     error::Fault,
     leases, questions,
-    rows::{Notices, Rows},
+    reads::Reads,
+    rows::{Notices, PARTS, Rows, of},
     select::Filter,
     trim,
     values::Values,
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     Answer, BoxStream, Millis, Result, Selection,
     entry::{Address, Entry, Found, Partition},
-    store::{Parts, Renewal, Stats, Table, TableSpec, Write, lease::REMEMBERED},
+    store::{Parts, Renewal, Stats, Table, TableSpec, Write, gather::Gather, lease::REMEMBERED},
 };
 use futures_util::{StreamExt, TryStreamExt};
 use std::sync::Arc;
@@ -23,13 +24,23 @@ use std::sync::Arc;
 pub(super) struct PostgresTable {
     engine: Arc<Engine>,
     rows: Arc<Rows>,
+    reads: [Arc<Gather<Reads>>; 3],
 }
 
 impl PostgresTable {
     pub(super) fn new(engine: Arc<Engine>, rows: Rows) -> Self {
+        let rows = Arc::new(rows);
+        let reads = PARTS.map(|parts| {
+            Gather::new(Reads {
+                engine: engine.clone(),
+                rows: rows.clone(),
+                parts,
+            })
+        });
         Self {
             engine,
-            rows: Arc::new(rows),
+            rows,
+            reads,
         }
     }
 
@@ -82,9 +93,13 @@ impl Table for PostgresTable {
         if let Err(error) = self.rows.spec.check_key(&at.key) {
             return Answer::ready(Err(error));
         }
-        let read = questions::read(&self.engine, &self.rows, at, parts, now);
+        if let Err(error) = self.engine.check_open() {
+            return Answer::ready(Err(self.named(error)));
+        }
+        let read = of(&self.reads, parts).ask((at.clone(), now));
         Answer::later(async move {
-            let (found, notices) = read.await.map_err(|e| self.named(e))?;
+            let read = read.await.unwrap_or_else(|e| Err(ended(e)));
+            let (found, notices) = read.map_err(|e| self.named(e))?;
             self.heed(notices, now);
             Ok(found)
         })

@@ -156,7 +156,7 @@ impl Engine {
         let (engine, query) = (self.clone(), query.clone());
         let asked = async move { engine.run_each(Way::Read, &query, &values, &mut make).await };
         let task = self.check_open().map(|()| tokio::spawn(asked));
-        async move { task?.await.map_err(lost)? }
+        async move { task?.await.map_err(ended)? }
     }
 
     /// Changes something, whoever waits for it; answers after all that was begun before and that nobody waits for.
@@ -180,7 +180,7 @@ impl Engine {
         });
         async move {
             let (task, waiter) = task?;
-            let done = task.await.map_err(lost)?;
+            let done = task.await.map_err(ended)?;
             waiter.settle().await;
             done
         }
@@ -325,6 +325,6 @@ impl Engine {
 }
 
 /// The runtime ended, or a task panicked.
-fn lost(e: tokio::task::JoinError) -> Error {
+pub(super) fn ended(e: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Store, "the call was ended with its runtime").with_source(e)
 }

@@ -1,0 +1,212 @@
+//! Questions of many tasks at the same moment, sent as one.
+//!
+//! A question goes out at once as long as few are on their way. What is asked later waits for one of those to end, and then goes with all that
+//! waits: where many ask, a driver and a server do the work of a statement once for several, and not for each.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::oneshot;
+
+/// Sends questions.
+pub(super) trait Sends: Send + Sync + 'static {
+    type Question: Send + 'static;
+    type Answer: Send + 'static;
+
+    /// Answers all questions, in their order.
+    fn send(
+        &self,
+        questions: Vec<Self::Question>,
+    ) -> impl Future<Output = Vec<Self::Answer>> + Send;
+
+    /// So many are on their way at once: while one is answered, the server works on the next.
+    fn flights(&self) -> usize;
+
+    /// So many go as one: the first is not to wait long for the last.
+    const MOST: usize = 128;
+}
+
+/// What waits to be sent.
+pub(super) struct Gather<S: Sends> {
+    sender: S,
+    waiting: Mutex<Waiting<S>>,
+}
+
+struct Waiting<S: Sends> {
+    flights: usize,
+    asked: Vec<Asked<S>>,
+}
+
+type Asked<S> = (
+    <S as Sends>::Question,
+    oneshot::Sender<<S as Sends>::Answer>,
+);
+
+impl<S: Sends> Gather<S> {
+    pub(super) fn new(sender: S) -> Arc<Self> {
+        Arc::new(Self {
+            sender,
+            waiting: Mutex::new(Waiting {
+                flights: 0,
+                asked: Vec::new(),
+            }),
+        })
+    }
+
+    /// Asks, whoever waits for the answer. Nobody's answer depends on when another one looks at his.
+    pub(super) fn ask(self: &Arc<Self>, question: S::Question) -> oneshot::Receiver<S::Answer> {
+        let (answer, answered) = oneshot::channel();
+        let mut waiting = self.lock();
+        waiting.asked.push((question, answer));
+        if waiting.flights < self.sender.flights() {
+            waiting.flights += 1;
+            drop(waiting);
+            let flight = Flight {
+                gather: self.clone(),
+                landed: false,
+            };
+            tokio::spawn(flight.fly());
+        }
+        answered
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting<S>> {
+        // Nothing between lock and unlock can leave it half changed.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Sends> fmt::Debug for Gather<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gather").finish_non_exhaustive()
+    }
+}
+
+/// One of those on their way.
+struct Flight<S: Sends> {
+    gather: Arc<Gather<S>>,
+    landed: bool,
+}
+
+impl<S: Sends> Flight<S> {
+    async fn fly(mut self) {
+        while let Some(asked) = self.next() {
+            // Whoever is gone needs no answer.
+            let (questions, answers): (Vec<_>, Vec<_>) = asked
+                .into_iter()
+                .filter(|(_, answer)| !answer.is_closed())
+                .unzip();
+            if questions.is_empty() {
+                continue;
+            }
+            let all = self.gather.sender.send(questions).await;
+            for (answer, to) in all.into_iter().zip(answers) {
+                _ = to.send(answer);
+            }
+        }
+    }
+
+    /// Takes what waits, or lands: nobody may come between the look and the landing.
+    fn next(&mut self) -> Option<Vec<Asked<S>>> {
+        let mut waiting = self.gather.lock();
+        let some = waiting.asked.len().min(S::MOST);
+        if some == 0 {
+            waiting.flights -= 1;
+            self.landed = true;
+            return None;
+        }
+        Some(waiting.asked.drain(..some).collect())
+    }
+}
+
+impl<S: Sends> Drop for Flight<S> {
+    fn drop(&mut self) {
+        if self.landed {
+            return;
+        }
+        // Its runtime ended, or it panicked.
+        let mut waiting = self.gather.lock();
+        waiting.flights -= 1;
+        if waiting.flights == 0 {
+            // Nobody is left to take them: those who wait are told.
+            waiting.asked.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::Semaphore;
+
+    /// Doubles numbers, a flight at a time, as soon as it may.
+    struct Doubles {
+        sent: Mutex<Vec<usize>>,
+        may: Semaphore,
+    }
+
+    impl Sends for Doubles {
+        type Question = u64;
+        type Answer = u64;
+
+        async fn send(&self, questions: Vec<u64>) -> Vec<u64> {
+            self.sent.lock().unwrap().push(questions.len());
+            self.may.acquire().await.unwrap().forget();
+            questions.into_iter().map(|n| n * 2).collect()
+        }
+
+        fn flights(&self) -> usize {
+            1
+        }
+    }
+
+    fn doubles() -> Arc<Gather<Doubles>> {
+        Gather::new(Doubles {
+            sent: Mutex::default(),
+            may: Semaphore::new(0),
+        })
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_one_is_on_its_way_goes_together() {
+        let gather = doubles();
+        let first = gather.ask(1);
+        while gather.sender.sent.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let mut rest: Vec<_> = (2..300).map(|n| gather.ask(n)).collect();
+        // Whoever is gone is not asked for.
+        rest.truncate(290);
+        gather.sender.may.add_permits(10);
+        assert_eq!(first.await, Ok(2));
+        for (n, answer) in (2..).zip(rest) {
+            assert_eq!(answer.await, Ok(n * 2));
+        }
+        assert_eq!(*gather.sender.sent.lock().unwrap(), [1, 128, 128, 34]);
+        // It goes on after all have landed.
+        assert_eq!(gather.ask(7).await, Ok(14));
+    }
+
+    #[test]
+    fn who_waits_is_told_where_the_runtime_ends() {
+        let gather = doubles();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let (one, two) = runtime.block_on(async {
+            let asked = (gather.ask(1), gather.ask(2));
+            tokio::task::yield_now().await;
+            asked
+        });
+        drop(runtime);
+        let other = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        other.block_on(async {
+            assert!(one.await.is_err() && two.await.is_err());
+            gather.sender.may.add_permits(1);
+            assert_eq!(gather.ask(3).await, Ok(6));
+        });
+    }
+}

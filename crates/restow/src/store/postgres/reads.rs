@@ -1,0 +1,68 @@
+//! Reads of single addresses by many tasks, which go together.
+
+use super::{
+    engine::Engine,
+    questions,
+    rows::{Notices, Rows},
+};
+use crate::{
+    Error, Millis, Result,
+    entry::{Address, Found},
+    store::{Parts, gather::Sends},
+};
+use std::sync::Arc;
+
+/// So many statements of reads are on their way at once: the server has a process for each.
+const FLIGHTS: usize = 4;
+
+/// Reads addresses for the same parts of their entries.
+#[derive(Debug)]
+pub(super) struct Reads {
+    pub(super) engine: Arc<Engine>,
+    pub(super) rows: Arc<Rows>,
+    pub(super) parts: Parts,
+}
+
+impl Reads {
+    async fn together(&self, asked: &[(Address, Millis)]) -> Result<(Vec<Found>, Notices)> {
+        let at: Vec<_> = asked.iter().map(|(at, _)| at.clone()).collect();
+        // What the earliest of them sees, of which the others leave out what is past by their time.
+        let now = asked.iter().map(|(_, now)| *now).min().unwrap_or_default();
+        let read = questions::read_many(&self.engine, &self.rows, &at, self.parts, now).await;
+        let (found, notices) = read?;
+        let found = found.into_iter().zip(asked).map(|(found, (_, now))| {
+            let horizon = self.rows.horizon(*now);
+            let mut found: Found = found;
+            found.retain(|entry| entry.meta.expires_at > horizon);
+            found
+        });
+        Ok((found.collect(), notices))
+    }
+}
+
+impl Sends for Reads {
+    type Question = (Address, Millis);
+    type Answer = Result<(Found, Notices)>;
+
+    async fn send(&self, asked: Vec<Self::Question>) -> Vec<Self::Answer> {
+        if let [(at, now)] = asked.as_slice() {
+            return vec![questions::read(&self.engine, &self.rows, at, self.parts, *now).await];
+        }
+        match self.together(&asked).await {
+            Ok((found, notices)) => {
+                // Told once, with the first of them.
+                let mut notices = Some(notices);
+                let one = |found| Ok((found, notices.take().unwrap_or_default()));
+                found.into_iter().map(one).collect()
+            }
+            Err(error) => {
+                let same = |_| Err(Error::new(error.kind(), error.message().to_owned()));
+                asked.iter().map(same).collect()
+            }
+        }
+    }
+
+    fn flights(&self) -> usize {
+        FLIGHTS
+    }
+}
