@@ -5,7 +5,7 @@ use futures_util::TryStreamExt as _;
 use restow::{
     ErrorKind, Selection,
     entry::Entry,
-    store::{Parts, Store, Table},
+    store::{Parts, Table},
 };
 use restow_testkit::Postgres;
 use std::{

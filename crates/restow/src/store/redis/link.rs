@@ -508,7 +508,7 @@ async fn cluster(options: &RedisOptions, place: &str) -> Result<ClusterConnectio
             builder = builder.username(username);
         }
         if let Some(password) = options.login() {
-            builder = builder.password(password.to_owned());
+            builder = builder.password(password);
         }
         if let Some(certificates) = certificates(options)? {
             builder = builder.certs(certificates);
