@@ -148,8 +148,8 @@ mod networked {
             let _: i64 = redis.ask(&["HSET", "restow:meta", "format", format]);
             String::new()
         };
-        type Marks<'a> = &'a dyn Fn(&str) -> String;
-        let stores: [(String, Marks<'_>); 2] = [
+        type Set<'s> = &'s dyn Fn(&str) -> String;
+        let stores: [(String, Set<'_>); 2] = [
             (format!("{}?schema=s", postgres.url()), &in_postgres),
             (redis.url(), &in_redis),
         ];
