@@ -237,7 +237,7 @@ async fn purge(core: &Core, place: &Place) -> Result<()> {
             let mut unlink = cmd("UNLINK");
             let digests = some.iter().filter_map(|m| super::keys::Digest::split(m));
             for (digest, _) in digests {
-                unlink.arg(place.entry(&digest));
+                unlink.arg(place.entry(&digest)).arg(place.beside(&digest));
             }
             (bucket, unlink)
         });

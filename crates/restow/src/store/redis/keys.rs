@@ -5,7 +5,8 @@
 //! | key | holds |
 //! |---|---|
 //! | `restow:meta` | a hash: the format, the secret, each repository's number and declaration |
-//! | `restow{3.1f}e` + digest | a hash: an address with the metas of its variants (`m`), and their bodies (`b` + variant) |
+//! | `restow{3.1f}e` + digest | a string: an address with the metas of its variants, and their bodies |
+//! | `restow{3.1f}b` + digest | a hash, where there are large bodies: each by its variant |
 //! | `restow{3.1f}i` | a sorted set, the index: digest + variant, by `expires_at` |
 //! | `restow{3.1f}u` | a sorted set, where the order of use matters: digest + variant, by the last use |
 //! | `restow{3.1f}c` | a hash: entries `n`, bytes `b`, whose they are `w`, whether uses are noted `r`, whether the bytes are a guess `s`, the last fence `f`, whether all was removed `x` |
@@ -180,6 +181,11 @@ impl Place {
         format!("{}{{{}.{bucket:x}}}e", self.names.prefix, self.number)
     }
 
+    /// Where the large bodies of an address are; the scripts know that too.
+    pub(super) fn beside(&self, digest: &Digest) -> Vec<u8> {
+        self.of(digest, 'b')
+    }
+
     pub(super) fn lease(&self, digest: &Digest) -> Vec<u8> {
         self.of(digest, 'l')
     }
@@ -233,7 +239,11 @@ mod tests {
         let digest = Digest::of(&address("a", Partition::PUBLIC));
         let bucket = place.bucket(&digest);
         let tag = format!("{{3.{bucket:x}}}");
-        for key in [place.entry(&digest), place.lease(&digest)] {
+        for key in [
+            place.entry(&digest),
+            place.beside(&digest),
+            place.lease(&digest),
+        ] {
             assert!(String::from_utf8_lossy(&key).contains(&tag));
         }
         assert!(place.index(bucket).contains(&tag));

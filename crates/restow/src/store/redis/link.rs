@@ -2,6 +2,7 @@
 
 use super::{
     error,
+    gather::{self, Gather},
     options::{RedisOptions, Topology},
 };
 use crate::{Error, ErrorKind, Result};
@@ -48,12 +49,13 @@ pub(super) struct Link {
 }
 
 enum Way {
-    One(Box<One>),
+    One(Arc<One>),
     Cluster(ClusterConnection),
 }
 
 /// One server, or whichever of them is the master.
-struct One {
+pub(super) struct One {
+    pub(super) gather: Gather,
     source: Source,
     config: AsyncConnectionConfig,
     state: Mutex<State>,
@@ -93,9 +95,9 @@ impl Link {
         }
         let way = match &options.topology {
             Topology::Cluster => Way::Cluster(cluster(&options, &place).await?),
-            Topology::Standalone => Way::One(Box::new(One::new(server(&options)?, &options))),
+            Topology::Standalone => Way::One(Arc::new(One::new(server(&options)?, &options))),
             Topology::Sentinel(master) => {
-                Way::One(Box::new(One::new(sentinel(&options, master)?, &options)))
+                Way::One(Arc::new(One::new(sentinel(&options, master)?, &options)))
             }
         };
         let link = Self {
@@ -156,23 +158,16 @@ impl Link {
             }
             Way::One(one) => one,
         };
-        let mut again = lost == Lost::Again;
-        loop {
-            let (number, mut connection) = one.connection().await?;
-            match connection
-                .send_packed_command(cmd)
-                .await
-                .and_then(error::checked)
-            {
-                Err(e) if error::is_lost(&e) => {
-                    one.lose(number);
-                    if !std::mem::take(&mut again) {
-                        return Err(e);
-                    }
-                }
-                answer => return answer,
-            }
-        }
+        one.ask(cmd, lost).await
+    }
+
+    /// Reads the value of a key, together with what others ask for at this moment.
+    pub(super) async fn get(&self, key: Vec<u8>) -> Result<Value> {
+        let answer = match &self.way {
+            Way::One(one) => one.gather.get(one, key).await,
+            Way::Cluster(_) => self.try_ask(&gather::get(&key), Lost::Again).await,
+        };
+        answer.map_err(|e| self.failed(e))
     }
 
     /// Sends commands that may be repeated, each beside the bucket it belongs to; the answers have the order of the commands.
@@ -282,6 +277,7 @@ impl Source {
 impl One {
     fn new(source: Source, options: &RedisOptions) -> Self {
         Self {
+            gather: Gather::default(),
             source,
             config: AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(options.timeout.min(Duration::from_secs(2))))
@@ -356,6 +352,27 @@ impl One {
         if state.number == number {
             state.ready = None;
             state.number += 1;
+        }
+    }
+
+    /// Sends a command.
+    pub(super) async fn ask(&self, cmd: &Cmd, lost: Lost) -> RedisResult<Value> {
+        let mut again = lost == Lost::Again;
+        loop {
+            let (number, mut connection) = self.connection().await?;
+            match connection
+                .send_packed_command(cmd)
+                .await
+                .and_then(error::checked)
+            {
+                Err(e) if error::is_lost(&e) => {
+                    self.lose(number);
+                    if !std::mem::take(&mut again) {
+                        return Err(e);
+                    }
+                }
+                answer => return answer,
+            }
         }
     }
 

@@ -1,10 +1,12 @@
-//! Metas as bytes: what a script can read of them, and what only this program does.
+//! An address as bytes: what a script can read of it, and what only this program does.
 //!
-//! The value of field `m`: version (1 byte), length of the address (4), the address (length of the key (4), key, partition), then a block for
-//! each variant. A block, big-endian: its length (4), variant (16), generation (8), stored, checked, changed and expires (8 each), size (8),
-//! seal (length and sum of the body, 8 each); then record, label, URL, columns, tags, header lines, each with its length; then the
-//! checksum of the block without its generation and its changed (8), which the script that writes it puts in.
-//! The value of a field `b` + variant: a byte `B`, the variant (16), the body.
+//! The value of its key: version (1 byte), length of the address (4), the address (length of the key (4), key, partition), then a block for
+//! each variant, then four zero bytes, then the bodies, in the order of the blocks. A block, big-endian: its length (4), variant (16),
+//! generation (8), stored, checked, changed and expires (8 each), size (8), seal (length and sum of the body, 8 each), length of the body in this
+//! value (4; [`APART`] where it is not); then record, label, URL, columns, tags, header lines, each with its length; then the checksum of
+//! the block without what a script may put in: its generation, its changed (8 each), and the length of the body.
+//!
+//! A body of more than [`WITHIN`] bytes is in the hash beside, under its variant: whatever changes another variant leaves it alone.
 
 use crate::{
     Error, ErrorKind, FieldValue, Millis, RawKey, Result,
@@ -14,22 +16,24 @@ use crate::{
     store::{Parts, TableSpec},
 };
 use bytes::Bytes;
-use std::sync::Arc;
+use smallvec::SmallVec;
+use std::{ops::Range, sync::Arc};
 use xxhash_rust::xxh3::Xxh3;
 
 const VERSION: u8 = 1;
-const BODY: u8 = b'B';
 /// Bytes of a block before its record.
-const HEAD: usize = 84;
-/// Bytes before a body.
-const BODY_HEAD: usize = 17;
+const HEAD: usize = 88;
+/// The largest body that is in the value of its address.
+const WITHIN: usize = 32 << 10;
+/// Stands for the length of a body that is in the hash beside.
+const APART: u32 = u32::MAX;
 /// The largest entry: Redis takes no value of more than 512 MiB.
 const MOST: usize = 500 << 20;
 /// The scores of an index are exact up to here, and infinite beyond.
 const EXACT: i64 = 1 << 52;
 
-/// The field of the metas.
-pub(super) const METAS: &[u8] = b"m";
+/// So much of a value is read where no body is wanted: more than most metas take.
+pub(super) const BEGINNING: usize = 2_048;
 
 /// The score of an entry in its index.
 pub(super) fn score(expires_at: Millis) -> String {
@@ -40,30 +44,73 @@ pub(super) fn score(expires_at: Millis) -> String {
     }
 }
 
-/// What the metas of an address begin with.
+/// What the value of an address begins with.
 pub(super) fn address_bytes(address: &Address) -> Vec<u8> {
-    let (key, partition) = (address.key.as_bytes(), address.partition.as_str());
-    let len = 4 + key.len() + partition.len();
-    let mut out = Vec::with_capacity(5 + len);
-    out.push(VERSION);
-    put_len(&mut out, len);
-    put_len(&mut out, key.len());
-    out.extend_from_slice(key);
-    out.extend_from_slice(partition.as_bytes());
+    let mut out = Vec::with_capacity(address_len(address));
+    put_address(&mut out, address);
     out
 }
 
-/// Writes the block of an entry.
+fn address_len(address: &Address) -> usize {
+    9 + address.key.as_bytes().len() + address.partition.as_str().len()
+}
+
+fn put_address(out: &mut Vec<u8>, address: &Address) {
+    let (key, partition) = (address.key.as_bytes(), address.partition.as_str());
+    out.push(VERSION);
+    put_len(out, 4 + key.len() + partition.len());
+    put_len(out, key.len());
+    out.extend_from_slice(key);
+    out.extend_from_slice(partition.as_bytes());
+}
+
+/// Writes the value of an address that has this entry alone; tells whether its body goes beside it.
+///
+/// # Errors
+/// [`ErrorKind::TooLarge`].
+pub(super) fn value(
+    Entry { id, meta, body, .. }: &Entry,
+    generation: Generation,
+    spec: &TableSpec,
+) -> Result<(Vec<u8>, bool)> {
+    let apart = body.len() > WITHIN;
+    let len = if apart { 0 } else { body.len() };
+    let lines = meta.head.lines().len();
+    let mut out = Vec::with_capacity(address_len(&id.address) + HEAD + 384 + lines + len);
+    put_address(&mut out, &id.address);
+    let within = if apart { None } else { Some(len) };
+    put_block(&mut out, id, meta, spec, generation, within)?;
+    put_len(&mut out, 0);
+    if !apart {
+        out.extend_from_slice(body);
+    }
+    Ok((out, apart))
+}
+
+/// Writes the block of an entry whose body is there already.
 ///
 /// # Errors
 /// [`ErrorKind::TooLarge`].
 pub(super) fn block(id: &EntryId, meta: &Meta, spec: &TableSpec) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(HEAD + 384 + meta.head.lines().len());
+    put_block(&mut out, id, meta, spec, Generation(0), None)?;
+    Ok(out)
+}
+
+fn put_block(
+    out: &mut Vec<u8>,
+    id: &EntryId,
+    meta: &Meta,
+    spec: &TableSpec,
+    generation: Generation,
+    within: Option<usize>,
+) -> Result<()> {
+    let begin = out.len();
     let record = Record::encode(meta, id, &spec.fields)?;
     let lines = meta.head.lines();
-    let mut out = Vec::with_capacity(HEAD + record.len() + lines.len() + 96);
-    put_len(&mut out, 0);
+    put_len(out, 0);
     out.extend_from_slice(&id.variant.0.to_be_bytes());
-    out.extend_from_slice(&[0; 8]);
+    out.extend_from_slice(&generation.0.to_be_bytes());
     for at in [
         meta.stored_at,
         meta.checked_at,
@@ -75,10 +122,11 @@ pub(super) fn block(id: &EntryId, meta: &Meta, spec: &TableSpec) -> Result<Vec<u
     for number in [meta.size(), meta.seal.len, meta.seal.sum] {
         out.extend_from_slice(&number.to_be_bytes());
     }
-    put(&mut out, &record);
-    put_text(&mut out, meta.label.as_deref());
-    put_text(&mut out, meta.head.url());
-    put_len(&mut out, meta.columns.len());
+    put_len(out, within.unwrap_or(APART as usize));
+    put(out, &record);
+    put_text(out, meta.label.as_deref());
+    put_text(out, meta.head.url());
+    put_len(out, meta.columns.len());
     for value in meta.columns.iter() {
         match value {
             FieldValue::Absent => out.push(0),
@@ -88,16 +136,16 @@ pub(super) fn block(id: &EntryId, meta: &Meta, spec: &TableSpec) -> Result<Vec<u
             }
             FieldValue::Text(text) => {
                 out.push(2);
-                put(&mut out, text.as_bytes());
+                put(out, text.as_bytes());
             }
         }
     }
-    put_len(&mut out, meta.tags.len());
+    put_len(out, meta.tags.len());
     for tag in meta.tags.iter() {
-        put(&mut out, tag.as_bytes());
+        put(out, tag.as_bytes());
     }
-    put(&mut out, lines);
-    let len = out.len() + 8;
+    put(out, lines);
+    let len = out.len() - begin + 8;
     if len > MOST || meta.seal.len > MOST as u64 {
         return Err(Error::new(
             ErrorKind::TooLarge,
@@ -108,76 +156,89 @@ pub(super) fn block(id: &EntryId, meta: &Meta, spec: &TableSpec) -> Result<Vec<u
         )
         .in_repository(spec.name.shared()));
     }
-    if let (Some(place), Ok(len)) = (out.first_chunk_mut::<4>(), u32::try_from(len)) {
+    let written = out.get_mut(begin..).unwrap_or_default();
+    if let (Some(place), Ok(len)) = (written.first_chunk_mut::<4>(), u32::try_from(len)) {
         *place = len.to_be_bytes();
     }
-    let sum = sum(&out).unwrap_or_default();
+    let sum = sum(written).unwrap_or_default();
     out.extend_from_slice(&sum.to_be_bytes());
-    Ok(out)
+    Ok(())
 }
 
-/// Writes the value of a body's field.
-pub(super) fn body(variant: &[u8; 16], body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(BODY_HEAD + body.len());
-    out.push(BODY);
-    out.extend_from_slice(variant);
-    out.extend_from_slice(body);
-    out
-}
-
-/// The values of an address's fields.
+/// What is stored at an address: its value, and the bodies beside it that were asked for.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
-    metas: Option<Bytes>,
-    bodies: Vec<Bytes>,
+    value: Option<Bytes>,
+    bodies: Vec<([u8; 16], Bytes)>,
 }
 
 impl Fields {
-    /// Takes the values in any order: each says what it is.
-    pub(super) fn of(values: impl IntoIterator<Item = Vec<u8>>) -> Self {
-        let mut fields = Self::default();
-        for value in values {
-            match value.first() {
-                Some(&BODY) => fields.bodies.push(value.into()),
-                Some(_) => fields.metas = Some(value.into()),
-                None => {}
-            }
+    /// Takes the value; an empty one is none.
+    pub(super) fn of(value: Vec<u8>) -> Self {
+        Self {
+            value: (!value.is_empty()).then(|| value.into()),
+            bodies: Vec::new(),
         }
-        fields
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.metas.is_none() && self.bodies.is_empty()
+        self.value.is_none()
     }
 
-    pub(super) fn metas(&self) -> Option<&Bytes> {
-        self.metas.as_ref()
+    pub(super) fn value(&self) -> Option<&Bytes> {
+        self.value.as_ref()
+    }
+
+    /// Tells whether the end of the metas is not within the [`BEGINNING`] that was read.
+    pub(super) fn is_cut(&self) -> bool {
+        let value = self.value.as_ref();
+        value.is_some_and(|v| v.len() == BEGINNING && !Layout::of(v).is_whole)
+    }
+
+    /// Reads the numbers of all entries.
+    pub(super) fn heads(&self) -> SmallVec<[BlockHead; 1]> {
+        let layout = self.value.as_deref().map(Layout::of).unwrap_or_default();
+        layout.parts.into_iter().map(|part| part.head).collect()
+    }
+
+    /// Tells whether a body beside is not the one that the metas say: somebody may have written between two reads.
+    pub(super) fn is_torn(&self) -> bool {
+        let layout = self.value.as_deref().map(Layout::of).unwrap_or_default();
+        let mut apart = layout.parts.iter().filter(|part| part.body.is_none());
+        apart.any(|part| {
+            let body = self.bodies.iter().find(|(of, _)| *of == part.head.variant);
+            body.is_none_or(|(_, body)| Seal::of(body) != part.head.seal)
+        })
+    }
+
+    /// Returns the variants whose bodies are beside the value.
+    pub(super) fn apart(&self) -> Vec<[u8; 16]> {
+        let layout = self.value.as_deref().map(Layout::of).unwrap_or_default();
+        let apart = layout.parts.iter().filter(|part| part.body.is_none());
+        apart.map(|part| part.head.variant).collect()
+    }
+
+    /// Takes the body of such a variant.
+    pub(super) fn put_body(&mut self, variant: [u8; 16], body: Vec<u8>) {
+        self.bodies.push((variant, body.into()));
     }
 
     /// Reads whose they are; `None` where that is damaged.
     pub(super) fn address(&self) -> Option<Address> {
-        let metas = self.metas.as_ref()?;
-        let (version, mut rest) = metas.split_first()?;
-        if *version != VERSION {
+        let (version, key, partition) = address_of(self.value.as_ref()?)?;
+        if version != VERSION {
             return None;
         }
-        let mut address = take_block(&mut rest)?;
-        let key = take_block(&mut address)?;
         Some(Address {
             key: RawKey::from_bytes(key).ok()?,
-            partition: Partition::parse(std::str::from_utf8(address).ok()?).ok()?,
+            partition: Partition::parse(std::str::from_utf8(partition).ok()?).ok()?,
         })
     }
 
     /// Tells whether they are those of an address.
     pub(super) fn are_of(&self, address: &Address) -> bool {
-        let parts = || {
-            let (version, mut rest) = self.metas.as_ref()?.split_first()?;
-            let mut held = take_block(&mut rest)?;
-            let key = take_block(&mut held)?;
-            Some((*version, key, held))
-        };
-        parts().is_some_and(|(version, key, partition)| {
+        let parts = self.value.as_deref().and_then(address_of);
+        parts.is_some_and(|(version, key, partition)| {
             version == VERSION
                 && key == address.key.as_bytes()
                 && partition == address.partition.as_str().as_bytes()
@@ -193,29 +254,17 @@ impl Fields {
         now: Millis,
     ) -> Read {
         let mut read = Read::default();
-        let Some(metas) = &self.metas else {
+        let Some(value) = &self.value else {
             return read;
         };
-        let mut rest = metas.get(1..).unwrap_or_default();
-        if take_block(&mut rest).is_none() {
-            read.is_damaged = true;
-            return read;
-        }
-        let mut at = metas.len() - rest.len();
-        while at < metas.len() {
-            let Some(block) = Block::at(metas, at) else {
-                read.is_damaged = true;
-                return read;
-            };
-            at += block.0.len();
-            let Some(head) = block.head() else {
-                read.is_damaged = true;
-                return read;
-            };
+        let layout = Layout::of(value);
+        read.is_damaged = !layout.is_whole;
+        for part in &layout.parts {
+            let head = &part.head;
             if head.expires_at.plus(spec.keep) <= now {
                 continue;
             }
-            match self.entry(&block, &head, address, spec, parts) {
+            match self.entry(value, part, address, spec, parts) {
                 Some(entry) => read.found.push(Arc::new(entry)),
                 None => read.damaged.push((head.variant, head.generation)),
             }
@@ -225,13 +274,14 @@ impl Fields {
 
     fn entry(
         &self,
-        block: &Block,
-        head: &BlockHead,
+        value: &Bytes,
+        part: &Part,
         address: &Address,
         spec: &TableSpec,
         parts: Parts,
     ) -> Option<Entry> {
-        let bytes = &block.0;
+        let head = &part.head;
+        let bytes = value.get(part.block.clone())?;
         let (checked, stored_sum) = bytes.split_last_chunk::<8>()?;
         if sum(checked)? != u64::from_be_bytes(*stored_sum) {
             return None;
@@ -250,9 +300,14 @@ impl Fields {
         let body = match parts {
             Parts::Meta => Bytes::new(),
             Parts::Body | Parts::Whole => {
-                let mut bodies = self.bodies.iter();
-                let body = bodies.find(|b| b.get(1..BODY_HEAD) == Some(&head.variant))?;
-                let body = body.slice(BODY_HEAD..);
+                let body = match &part.body {
+                    Some(within) if within.end <= value.len() => value.slice(within.clone()),
+                    Some(_) => return None,
+                    None => {
+                        let mut bodies = self.bodies.iter();
+                        bodies.find(|(of, _)| *of == head.variant)?.1.clone()
+                    }
+                };
                 record.verify_body(&body).ok()?;
                 body
             }
@@ -268,7 +323,7 @@ impl Fields {
         } else {
             let status = record.status().as_u16();
             record
-                .into_head(status, url.map(Arc::from), bytes.slice_ref(lines))
+                .into_head(status, url.map(Arc::from), value.slice_ref(lines))
                 .ok()?
         };
         Some(Entry {
@@ -313,55 +368,101 @@ pub(super) struct BlockHead {
     seal: Seal,
 }
 
-/// Reads the numbers of all entries in metas.
-pub(super) fn heads(metas: &[u8]) -> Vec<BlockHead> {
-    let metas = Bytes::copy_from_slice(metas);
-    let mut rest = metas.get(1..).unwrap_or_default();
-    if take_block(&mut rest).is_none() {
-        return Vec::new();
-    }
-    let mut at = metas.len() - rest.len();
-    let mut heads = Vec::new();
-    while let Some(block) = Block::at(&metas, at) {
-        at += block.0.len();
-        heads.extend(block.head());
-    }
-    heads
+/// Where an entry is in a value.
+#[derive(Debug)]
+struct Part {
+    head: BlockHead,
+    block: Range<usize>,
+    /// `None` where the body is beside.
+    body: Option<Range<usize>>,
 }
 
-struct Block(Bytes);
+/// What is where in a value.
+#[derive(Debug, Default)]
+struct Layout {
+    parts: SmallVec<[Part; 1]>,
+    /// Whether its metas are there to their end.
+    is_whole: bool,
+}
 
-impl Block {
-    fn at(metas: &Bytes, at: usize) -> Option<Self> {
-        let len = u32::from_be_bytes(*metas.get(at..)?.first_chunk()?);
-        let end = at.checked_add(usize::try_from(len).ok()?)?;
-        (end <= metas.len() && end - at >= HEAD).then(|| Self(metas.slice(at..end)))
-    }
-
-    fn head(&self) -> Option<BlockHead> {
-        let mut rest = self.0.get(4..)?;
-        Some(BlockHead {
-            variant: *take(&mut rest)?,
-            generation: u64::from_be_bytes(*take(&mut rest)?),
-            stored_at: take_time(&mut rest)?,
-            checked_at: take_time(&mut rest)?,
-            changed_at: take_time(&mut rest)?,
-            expires_at: take_time(&mut rest)?,
-            size: u64::from_be_bytes(*take(&mut rest)?),
-            seal: Seal {
-                len: u64::from_be_bytes(*take(&mut rest)?),
-                sum: u64::from_be_bytes(*take(&mut rest)?),
-            },
-        })
+impl Layout {
+    fn of(value: &[u8]) -> Self {
+        let mut layout = Self::default();
+        let mut rest = value.get(1..).unwrap_or_default();
+        if take_block(&mut rest).is_none() {
+            return layout;
+        }
+        let mut at = value.len() - rest.len();
+        loop {
+            let Some(len) = rest.first_chunk().map(|len| u32::from_be_bytes(*len)) else {
+                return layout;
+            };
+            if len == 0 {
+                break;
+            }
+            let Some((head, within, after)) = block_head(rest, len) else {
+                return layout;
+            };
+            let end = value.len() - after.len();
+            // Where a body begins is known behind the last block.
+            let body = (within != APART).then_some(0..within as usize);
+            layout.parts.push(Part {
+                head,
+                block: at..end,
+                body,
+            });
+            (at, rest) = (end, after);
+        }
+        let mut from = at + 4;
+        for body in layout
+            .parts
+            .iter_mut()
+            .filter_map(|part| part.body.as_mut())
+        {
+            let end = from.saturating_add(body.end);
+            *body = from..end;
+            from = end;
+        }
+        layout.is_whole = !layout.parts.is_empty();
+        layout
     }
 }
 
-/// The sum of a block without its generation and its changed.
+/// Reads the numbers of the block that is here, and of its body; returns what follows too.
+fn block_head(at: &[u8], len: u32) -> Option<(BlockHead, u32, &[u8])> {
+    let (block, after) = at.split_at_checked(usize::try_from(len).ok()?)?;
+    let mut rest = block.get(4..)?;
+    let head = BlockHead {
+        variant: *take(&mut rest)?,
+        generation: u64::from_be_bytes(*take(&mut rest)?),
+        stored_at: take_time(&mut rest)?,
+        checked_at: take_time(&mut rest)?,
+        changed_at: take_time(&mut rest)?,
+        expires_at: take_time(&mut rest)?,
+        size: u64::from_be_bytes(*take(&mut rest)?),
+        seal: Seal {
+            len: u64::from_be_bytes(*take(&mut rest)?),
+            sum: u64::from_be_bytes(*take(&mut rest)?),
+        },
+    };
+    Some((head, u32::from_be_bytes(*take(&mut rest)?), after))
+}
+
+/// The version, the key and the partition that a value begins with.
+fn address_of(value: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (version, mut rest) = value.split_first()?;
+    let mut partition = take_block(&mut rest)?;
+    let key = take_block(&mut partition)?;
+    Some((*version, key, partition))
+}
+
+/// The sum of a block without its generation, its changed, and the length of its body.
 fn sum(block: &[u8]) -> Option<u64> {
     let mut hash = Xxh3::new();
     hash.update(block.get(..20)?);
     hash.update(block.get(28..44)?);
-    hash.update(block.get(52..)?);
+    hash.update(block.get(52..84)?);
+    hash.update(block.get(HEAD..)?);
     Some(hash.digest())
 }
 
@@ -468,11 +569,9 @@ mod tests {
         entry.meta.label = Some("l".into());
         entry.meta.columns = [1.into(), FieldValue::Absent, "x".into()].into();
         entry.meta.tags = ["t".into(), "".into()].into();
-        let mut metas = address_bytes(&entry.id.address);
-        metas.extend(block(&entry.id, &entry.meta, &spec).unwrap());
-        let variant = 5_u128.to_be_bytes();
-        let fields = Fields::of([body(&variant, b"body"), metas]);
-        (spec, entry, fields)
+        let (value, apart) = value(&entry, entry.generation, &spec).unwrap();
+        assert!(!apart);
+        (spec, entry, Fields::of(value))
     }
 
     #[test]
@@ -487,14 +586,11 @@ mod tests {
     #[test]
     fn no_bit_can_flip_unseen() {
         let (spec, entry, fields) = written();
-        let (metas, bodies) = (fields.metas.unwrap(), fields.bodies);
-        for bit in 0..metas.len() * 8 {
-            let mut damaged = metas.to_vec();
+        let value = fields.value.unwrap();
+        for bit in 0..value.len() * 8 {
+            let mut damaged = value.to_vec();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            let fields = Fields {
-                metas: Some(damaged.into()),
-                bodies: bodies.clone(),
-            };
+            let fields = Fields::of(damaged);
             let address = &entry.id.address;
             let read = fields.entries(address, &spec, Parts::Whole, Millis(2));
             // The generation and the time of a change are the script's; an address that differs is not the one asked for.
@@ -510,13 +606,28 @@ mod tests {
                 assert_eq!(**found, same, "bit {bit}");
             }
         }
-        for cut in 0..metas.len() {
-            let fields = Fields {
-                metas: Some(metas.slice(..cut)),
-                bodies: bodies.clone(),
-            };
+        for cut in 0..value.len() {
+            let fields = Fields::of(value[..cut].to_vec());
             let read = fields.entries(&entry.id.address, &spec, Parts::Whole, Millis(2));
             assert!(read.found.is_empty(), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_large_body_is_beside_the_value() {
+        let (spec, mut entry, _) = written();
+        let body = Bytes::from(vec![b'x'; WITHIN + 1]);
+        (entry.meta.seal, entry.body) = (Seal::of(&body), body);
+        let (value, apart) = value(&entry, entry.generation, &spec).unwrap();
+        assert!(apart && value.len() < WITHIN);
+        let mut fields = Fields::of(value);
+        let variant = 5_u128.to_be_bytes();
+        assert_eq!(fields.apart(), [variant]);
+        let address = &entry.id.address;
+        let read = fields.entries(address, &spec, Parts::Whole, Millis(2));
+        assert_eq!((read.found.len(), read.damaged.len()), (0, 1));
+        fields.put_body(variant, entry.body.to_vec());
+        let read = fields.entries(address, &spec, Parts::Whole, Millis(2));
+        assert_eq!(**read.found.iter().next().unwrap(), entry);
     }
 }

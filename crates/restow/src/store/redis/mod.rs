@@ -1,7 +1,7 @@
 //! Entries in Redis or Valkey: one server, one behind Sentinels, or a cluster.
 //!
-//! An address is a hash with the metas and the body of each of its variants, found by one round trip; the server lets it go when the last
-//! of them is past its keep. Beside it, in the same slot, is a part of an index, by which entries are counted, cleared and listed. Every change
+//! An address is a string with the metas and the body of each of its variants, found by one round trip (a large body is beside it, and takes another
+//! one); the server lets it go when the last of them is past its keep. Beside it, in the same slot, is a part of an index, by which entries are counted, cleared and listed. Every change
 //! of both is one script, so that they never disagree. What the server removes by itself, by time or for want of memory, goes out of
 //! the index when somebody comes upon it.
 //!
@@ -18,6 +18,7 @@ mod change;
 mod changes;
 mod core;
 mod error;
+mod gather;
 mod keys;
 mod leases;
 mod link;

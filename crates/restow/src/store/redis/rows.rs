@@ -3,9 +3,9 @@
 use super::{
     core::{Core, Going},
     error,
-    keys::{Digest, Place},
+    keys::{self, Digest, Place},
     link::Lost,
-    metas::{self, Fields, METAS},
+    metas::{self, BEGINNING, Fields},
     schema::from,
     script::{CHECK, Call, REMOVE, RENEW, WRITE},
 };
@@ -22,6 +22,9 @@ use std::{collections::BTreeMap, sync::Arc};
 const CHUNK: usize = 128;
 /// So many entries are removed by one script: others wait for it.
 const REMOVALS: usize = 128;
+
+/// No time to live is longer: 100 years, so that every entry has one.
+const LONGEST: i64 = 3_153_600_000_000;
 
 /// A repository's entries; cheap to clone.
 #[derive(Clone, Debug)]
@@ -86,9 +89,7 @@ impl Rows {
         self.core.ready().await?;
         self.spec.check_key(&at.key)?;
         let digest = Digest::of(at);
-        let ask = self.fetch(&digest, parts);
-        let answer = self.core.link.ask(&ask, Lost::Again).await?;
-        let fields = self.fields(answer)?;
+        let fields = self.fetch(&digest, parts).await?;
         Ok(self.found(at, digest, &fields, parts, now))
     }
 
@@ -120,42 +121,120 @@ impl Rows {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// Reads the fields of many addresses.
-    pub(super) async fn fetch_all(&self, digests: &[Digest], parts: Parts) -> Result<Vec<Fields>> {
-        let asks = digests
-            .iter()
-            .map(|digest| (self.place.bucket(digest), self.fetch(digest, parts)));
-        let answers = self.core.link.ask_all(asks.collect()).await?;
-        answers
-            .into_iter()
-            .map(|answer| self.fields(answer))
-            .collect()
+    async fn fetch(&self, digest: &Digest, parts: Parts) -> Result<Fields> {
+        let key = self.place.entry(digest);
+        let link = &self.core.link;
+        if parts == Parts::Meta {
+            let fields = self.fields(link.ask(&beginning(&key), Lost::Again).await?)?;
+            if !fields.is_cut() {
+                return Ok(fields);
+            }
+        }
+        let fields = self.fields(link.get(key).await?)?;
+        if parts == Parts::Meta {
+            return Ok(fields);
+        }
+        self.with_bodies(digest, fields).await
     }
 
-    fn fetch(&self, digest: &Digest, parts: Parts) -> Cmd {
-        let mut cmd = Cmd::with_capacity(3, 96);
-        let key = self.place.entry(digest);
-        match parts {
-            Parts::Meta => cmd.arg("HGET").arg(key).arg(METAS),
-            Parts::Body | Parts::Whole => cmd.arg("HVALS").arg(key),
-        };
-        cmd
+    /// Reads the fields of many addresses.
+    pub(super) async fn fetch_all(&self, digests: &[Digest], parts: Parts) -> Result<Vec<Fields>> {
+        if parts != Parts::Meta {
+            let mut all = self.values(digests).await?;
+            for (digest, fields) in digests.iter().zip(&mut all) {
+                *fields = self.with_bodies(digest, std::mem::take(fields)).await?;
+            }
+            return Ok(all);
+        }
+        let asks = digests.iter().map(|digest| {
+            let ask = beginning(&self.place.entry(digest));
+            (self.place.bucket(digest), ask)
+        });
+        let answers = self.core.link.ask_all(asks.collect()).await?;
+        let answers = answers.into_iter().map(|answer| self.fields(answer));
+        let mut all = answers.collect::<Result<Vec<_>>>()?;
+        let cut = all.iter_mut().zip(digests);
+        let (mut cut, again): (Vec<_>, Vec<_>) = cut.filter(|(fields, _)| fields.is_cut()).unzip();
+        if !cut.is_empty() {
+            for (fields, whole) in cut.iter_mut().zip(self.values(&again).await?) {
+                **fields = whole;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Reads the values of many addresses.
+    async fn values(&self, digests: &[Digest]) -> Result<Vec<Fields>> {
+        // In a cluster, what is asked for at once has to be in one slot.
+        let mut groups = BTreeMap::<u32, Vec<usize>>::new();
+        for (i, digest) in digests.iter().enumerate() {
+            let bucket = match self.core.link.is_cluster() {
+                true => self.place.bucket(digest),
+                false => 0,
+            };
+            groups.entry(bucket).or_default().push(i);
+        }
+        let asks = groups.iter().map(|(bucket, group)| {
+            let mut ask = Cmd::with_capacity(1 + group.len(), 4 + 48 * group.len());
+            ask.arg("MGET");
+            for digest in group.iter().filter_map(|i| digests.get(*i)) {
+                ask.arg(self.place.entry(digest));
+            }
+            (*bucket, ask)
+        });
+        let answers = self.core.link.ask_all(asks.collect()).await?;
+        let mut all = Vec::new();
+        all.resize_with(digests.len(), Fields::default);
+        for (answer, group) in answers.into_iter().zip(groups.into_values()) {
+            let Value::Array(values) = answer else {
+                return Err(error::strange(self.core.link.place(), "MGET"));
+            };
+            for (value, i) in values.into_iter().zip(group) {
+                if let Some(fields) = all.get_mut(i) {
+                    *fields = self.fields(value)?;
+                }
+            }
+        }
+        Ok(all)
     }
 
     fn fields(&self, answer: Value) -> Result<Fields> {
-        let strange = || error::strange(self.core.link.place(), "a read");
         match answer {
             Value::Nil => Ok(Fields::default()),
-            Value::BulkString(metas) => Ok(Fields::of([metas])),
-            Value::Array(values) => {
-                let values = values.into_iter().map(|value| match value {
-                    Value::BulkString(bytes) => Some(bytes),
-                    _ => None,
-                });
-                let values: Option<smallvec::SmallVec<[Vec<u8>; 4]>> = values.collect();
-                Ok(Fields::of(values.ok_or_else(strange)?))
+            Value::BulkString(value) => Ok(Fields::of(value)),
+            _ => Err(error::strange(self.core.link.place(), "a read")),
+        }
+    }
+
+    /// Reads the bodies beside a value, where there are any.
+    async fn with_bodies(&self, digest: &Digest, mut fields: Fields) -> Result<Fields> {
+        let link = &self.core.link;
+        loop {
+            let apart = fields.apart();
+            if apart.is_empty() {
+                return Ok(fields);
             }
-            _ => Err(strange()),
+            let mut ask = redis::cmd("HMGET");
+            ask.arg(self.place.beside(digest));
+            for variant in &apart {
+                ask.arg(keys::suffix(variant));
+            }
+            let answer = link.ask(&ask, Lost::Again).await?;
+            let bodies: Vec<Option<Vec<u8>>> = from(&self.core, answer, "HMGET")?;
+            for (variant, body) in apart.into_iter().zip(bodies) {
+                if let Some(body) = body {
+                    fields.put_body(variant, body);
+                }
+            }
+            if !fields.is_torn() {
+                return Ok(fields);
+            }
+            let now = self.fields(link.get(self.place.entry(digest)).await?)?;
+            if now.value() == fields.value() {
+                // It is damaged; or the server removed the bodies alone.
+                return Ok(fields);
+            }
+            fields = now;
         }
     }
 
@@ -193,13 +272,13 @@ impl Rows {
             return;
         };
         let (rows, damaged) = (self.clone(), read.damaged.clone());
-        let whole = read.is_damaged.then(|| fields.metas().cloned()).flatten();
+        let whole = read.is_damaged.then(|| fields.value().cloned()).flatten();
         runtime.spawn(async move {
-            if let Some(metas) = whole {
+            if let Some(value) = whole {
                 let mut call = rows.bucket_call(rows.place.bucket(&digest));
                 call.arg("0").arg("0");
                 call.key(rows.place.entry(&digest)).arg(digest.0);
-                call.arg([0; 16]).arg("damaged").arg(metas.to_vec()).arg("");
+                call.arg([0; 16]).arg("damaged").arg(value.to_vec()).arg("");
                 drop(REMOVE.run(&rows.core.link, &call).await);
             }
             let removals = damaged.into_iter().map(|(variant, generation)| Removal {
@@ -282,28 +361,21 @@ impl Rows {
     }
 
     fn write_call(&self, puts: &[Put], now: Millis) -> Result<Call> {
-        let digests: Vec<_> = puts
+        let mut sorted: Vec<_> = puts
             .iter()
-            .map(|put| Digest::of(&put.entry.id.address))
+            .map(|put| {
+                let digest = Digest::of(&put.entry.id.address);
+                (self.place.bucket(&digest), digest, put)
+            })
             .collect();
-        // Numbered as a script counts: from 1.
-        let mut buckets = BTreeMap::new();
-        for digest in &digests {
-            let next = buckets.len() + 1;
-            buckets.entry(self.place.bucket(digest)).or_insert(next);
-        }
-        let mut ordered: Vec<_> = buckets.iter().collect();
-        ordered.sort_by_key(|(_, number)| **number);
-        let mut call = Call::default();
-        for (bucket, _) in &ordered {
-            call.key(self.place.index(**bucket))
-                .key(self.place.counts(**bucket))
-                .key(self.place.uses(**bucket));
-        }
-        let fences = puts.iter().zip(&digests);
-        let fences: Vec<_> = fences
-            .filter_map(|(put, digest)| Some((put.fence?, digest)))
+        // Those of one address stay in their order.
+        sorted.sort_by_key(|(bucket, ..)| *bucket);
+        let buckets: Vec<_> = sorted.chunk_by(|a, b| a.0 == b.0).collect();
+        let leases: Vec<_> = sorted
+            .iter()
+            .filter_map(|(_, digest, put)| Some((self.place.lease(digest), put.fence?)))
             .collect();
+        let mut call = Call::with_capacity(3 * buckets.len() + puts.len(), 8 + 5 * puts.len());
         let changed = puts.iter().map(|put| &put.entry.id.address);
         call.number(now.0)
             .number(self.keep())
@@ -311,26 +383,45 @@ impl Rows {
             .arg(if self.is_ranked() { "1" } else { "0" })
             .arg(self.core.names.channel())
             .arg(self.message(changed))
-            .count(ordered.len())
-            .count(puts.len())
-            .count(fences.len());
-        for (put, digest) in puts.iter().zip(&digests) {
-            let Entry { id, meta, body, .. } = &*put.entry;
-            let variant = id.variant.0.to_be_bytes();
-            let bucket = buckets.get(&self.place.bucket(digest)).copied();
-            call.key(self.place.entry(digest))
-                .count(bucket.unwrap_or_default())
-                .arg(metas::address_bytes(&id.address))
-                .arg(digest.0)
-                .arg(metas::block(id, meta, &self.spec)?)
-                .arg(metas::body(&variant, body))
-                .number(put.generation.0)
-                .arg(metas::score(meta.expires_at));
+            .count(buckets.len())
+            .count(leases.len());
+        for of_one in &buckets {
+            let Some((bucket, first, _)) = of_one.first() else {
+                continue;
+            };
+            let whose = first.whose();
+            let same = of_one.iter().all(|(_, digest, _)| digest.whose() == whose);
+            call.key(self.place.index(*bucket))
+                .key(self.place.counts(*bucket))
+                .key(self.place.uses(*bucket))
+                .count(of_one.len())
+                .arg(if same { whose.to_vec() } else { b"*".to_vec() });
         }
-        for (fence, digest) in fences {
-            call.key(self.place.lease(digest)).number(fence.0);
+        for (_, digest, put) in &sorted {
+            let entry = &*put.entry;
+            let (value, is_apart) = metas::value(entry, put.generation, &self.spec)?;
+            let body = if is_apart {
+                entry.body.to_vec()
+            } else {
+                Vec::new()
+            };
+            call.key(self.place.entry(digest))
+                .arg(digest.member(entry.id.variant))
+                .arg(metas::score(entry.meta.expires_at))
+                .arg(value)
+                .number(self.stays(entry.meta.expires_at, now))
+                .arg(body);
+        }
+        for (lease, fence) in leases {
+            call.key(lease).number(fence.0);
         }
         Ok(call)
+    }
+
+    /// For how many milliseconds an entry stays; none where it is gone on arrival.
+    fn stays(&self, expires_at: Millis, now: Millis) -> i64 {
+        let end = expires_at.plus(self.spec.keep);
+        end.0.saturating_sub(now.0).clamp(0, LONGEST)
     }
 
     fn written(&self, answer: Value) -> Result<()> {
@@ -515,6 +606,13 @@ impl Rows {
             tracing::debug!(%error, "a change could not be published");
         }
     }
+}
+
+/// Asks for what a value begins with: all metas, mostly.
+fn beginning(key: &[u8]) -> Cmd {
+    let mut cmd = Cmd::with_capacity(4, 96);
+    cmd.arg("GETRANGE").arg(key).arg(0).arg(BEGINNING - 1);
+    cmd
 }
 
 fn seal_of(bytes: &[u8]) -> Option<Seal> {

@@ -75,6 +75,13 @@ pub(super) struct Call {
 }
 
 impl Call {
+    pub(super) fn with_capacity(keys: usize, args: usize) -> Self {
+        Self {
+            keys: Vec::with_capacity(keys),
+            args: Vec::with_capacity(args),
+        }
+    }
+
     pub(super) fn key(&mut self, key: impl Into<Vec<u8>>) -> &mut Self {
         self.keys.push(key.into());
         self

@@ -7,7 +7,7 @@ use super::{
     rows::{Removal, Rows, When},
     schema::{self, from},
     script::{Call, RECOUNT},
-    walk::{Hint, Scores},
+    walk::{Hint, Named, Scores},
 };
 use crate::{
     Millis, Result, Scope,
@@ -25,8 +25,10 @@ use std::{
     },
 };
 
-/// Up to so many entries are counted one by one; more are estimated by as many of them.
+/// Up to so many entries are counted one by one.
 const FEW: u64 = 2_000;
+/// More are estimated by so many of them.
+const SOME: u32 = 1_024;
 /// So many entries of one bucket are looked for at each sweep.
 const SAMPLE: u32 = 128;
 /// So many entries are counted again at each sweep, and the rest of their bucket.
@@ -171,7 +173,7 @@ impl Rows {
             let all = self.fetch_all(&digests, Parts::Meta).await?;
             let mut missing = Vec::new();
             for (digest, fields) in digests.into_iter().zip(all) {
-                let heads = fields.metas().map(|m| metas::heads(m)).unwrap_or_default();
+                let heads = fields.heads();
                 missing.extend(heads.into_iter().map(|head| {
                     let variant = Variant(u128::from_be_bytes(head.variant));
                     (digest, variant, head.stored_at.max(head.checked_at))
@@ -198,7 +200,7 @@ impl Rows {
             owners.dedup();
             let all = self.fetch_all(&digests, Parts::Meta).await?;
             for ((digest, variants), fields) in named.into_iter().zip(all) {
-                let heads = fields.metas().map(|m| metas::heads(m)).unwrap_or_default();
+                let heads = fields.heads();
                 for variant in variants {
                     let bits = variant.0.to_be_bytes();
                     match heads.iter().find(|head| head.variant == bits) {
@@ -257,24 +259,26 @@ impl Rows {
             exact: true,
             ..Ages::default()
         };
-        let (mut seen, mut seen_bytes) = (0, 0);
-        // Where an entry is follows from its digest: the first buckets are as good a sample as any.
-        let mut pages = pin!(self.pages(all, Hint::default(), Parts::Meta));
-        while seen < FEW
-            && let Some(page) = pages.try_next().await?
-        {
-            let heads = page.iter().filter_map(|(_, fields)| fields.metas());
-            for head in heads.flat_map(|m| metas::heads(m)) {
+        let mut seen_bytes = 0;
+        let mut note = |page: Vec<(Digest, metas::Fields)>| {
+            for head in page.iter().flat_map(|(_, fields)| fields.heads()) {
                 if head.expires_at.plus(self.spec.keep) <= now {
                     continue;
                 }
                 let at = head.stored_at;
-                seen += 1;
                 seen_bytes += head.size;
                 ages.note(at, head.expires_at, head.size, now);
                 stats.oldest = Some(stats.oldest.map_or(at, |oldest| oldest.min(at)));
                 stats.newest = stats.newest.max(Some(at));
             }
+        };
+        if stats.exact {
+            let mut pages = pin!(self.pages(all, Hint::default(), Parts::Meta));
+            while let Some(page) = pages.try_next().await? {
+                note(page);
+            }
+        } else {
+            note(self.some().await?);
         }
         if stats.exact {
             (stats.bytes, stats.ages) = (seen_bytes, ages);
@@ -283,6 +287,26 @@ impl Rows {
         stats.bytes = self.said().await?.iter().map(Said::bytes).sum();
         stats.ages = ages.scaled(stats.entries, stats.bytes);
         Ok(stats)
+    }
+
+    /// Reads a sample of all entries: as many at random of each bucket.
+    async fn some(&self) -> Result<Vec<(Digest, metas::Fields)>> {
+        let each = SOME.div_ceil(self.place.buckets).max(1);
+        // Where an entry is follows from its digest: the first buckets are as good a sample as any.
+        let picks = self.buckets().take(SOME as usize).map(|bucket| {
+            let mut pick = cmd("ZRANDMEMBER");
+            pick.arg(self.place.index(bucket)).arg(each);
+            (bucket, pick)
+        });
+        let mut named = Named::new();
+        for answer in self.core.link.ask_all(picks.collect()).await? {
+            let members: Vec<Vec<u8>> = from(&self.core, answer, "ZRANDMEMBER")?;
+            for (digest, variant) in members.iter().filter_map(|m| Digest::split(m)) {
+                named.entry(digest).or_default().push(variant);
+            }
+        }
+        // Other variants of an address come with it; which these are is no matter of chance, but few have any.
+        self.page(named.into_iter().collect(), Parts::Meta).await
     }
 
     /// Has the order of use noted from now on; of older entries it is that of when they were stored or confirmed.
@@ -296,7 +320,7 @@ impl Rows {
         let mut pages = pin!(self.pages(Scores::all(), Hint::default(), Parts::Meta));
         while let Some(page) = pages.try_next().await? {
             let notes = page.iter().flat_map(|(digest, fields)| {
-                let heads = fields.metas().map(|m| metas::heads(m)).unwrap_or_default();
+                let heads = fields.heads();
                 heads.into_iter().map(|head| {
                     let variant = Variant(u128::from_be_bytes(head.variant));
                     let bucket = self.place.bucket(digest);
@@ -403,7 +427,7 @@ async fn choose(
                 .iter()
                 .zip(rows.fetch_all(&digests, Parts::Meta).await?)
             {
-                let heads = fields.metas().map(|m| metas::heads(m)).unwrap_or_default();
+                let heads = fields.heads();
                 sizes.extend(heads.iter().map(|head| {
                     let variant = Variant(u128::from_be_bytes(head.variant));
                     ((number, *digest, variant), head.size)

@@ -3,7 +3,7 @@
 use super::{
     keys::{self, Digest, FirstField, Whose},
     link::Lost,
-    metas::Fields,
+    metas::{self, Fields},
     rows::{Removal, Rows, When},
     schema::from,
 };
@@ -216,7 +216,7 @@ impl Rows {
         }
     }
 
-    async fn page(
+    pub(super) async fn page(
         &self,
         named: Vec<(Digest, Vec<Variant>)>,
         parts: Parts,
@@ -226,13 +226,10 @@ impl Rows {
         let mut missing = Vec::new();
         let mut page = Vec::with_capacity(all.len());
         for ((digest, variants), fields) in named.into_iter().zip(all) {
-            let held: Vec<_> = match fields.metas() {
-                Some(metas) => super::metas::heads(metas),
-                None => Vec::new(),
-            }
-            .into_iter()
-            .map(|head| Variant(u128::from_be_bytes(head.variant)))
-            .collect();
+            let heads = fields.heads().into_iter();
+            let held: Vec<_> = heads
+                .map(|head| Variant(u128::from_be_bytes(head.variant)))
+                .collect();
             let gone = variants.into_iter().filter(|v| !held.contains(v));
             missing.extend(gone.map(|variant| Removal {
                 digest,
@@ -267,9 +264,9 @@ impl Rows {
             let mut covered = Vec::new();
             for (digest, fields) in page {
                 let Some(address) = fields.address() else {
-                    let read = super::metas::Read {
+                    let read = metas::Read {
                         is_damaged: true,
-                        ..super::metas::Read::default()
+                        ..metas::Read::default()
                     };
                     self.heed(digest, &fields, &read);
                     continue;

@@ -10,8 +10,8 @@ for i = 1, #KEYS - 3 do
   local member = digest .. suffix(variant)
   local held = redis.call('ZSCORE', index, member)
   if not held then
-    local metas = redis.call('HGET', key, 'm')
-    for _, old in ipairs(metas and blocks(metas) or {}) do
+    local value = redis.call('GET', key)
+    for _, old in ipairs(value and blocks(value) or {}) do
       if old.variant == variant then
         local score = old.expires >= 4503599627370496 and '+inf' or string.format('%.0f', old.expires)
         redis.call('ZADD', index, score, member)

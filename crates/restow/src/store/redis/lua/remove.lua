@@ -3,7 +3,7 @@
 --   'read'       the variant, where its generation is still the first value
 --   'past'       the variant, where it expired after the first value, and not after the second; or where it is not there any more
 --   'any'        the variant
---   'damaged'    every variant, where the metas are still the first value
+--   'damaged'    every variant, where the value still begins with the first value
 -- What the index names and is not there goes out of the index in any case.
 -- Returns how many entries were removed (for 'all', at how many addresses there was a retained one), and how many were not there any more.
 local now, keep = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -18,33 +18,31 @@ end
 for i = 1, #KEYS - 3 do
   local arg, key = 2 + (i - 1) * 5, KEYS[3 + i]
   local digest, variant, how, one, two = ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 4], ARGV[arg + 5]
-  local metas = redis.call('HGET', key, 'm')
+  local value = redis.call('GET', key)
   local whole = how == 'all' or how == 'damaged'
-  if not metas then
-    if redis.call('EXISTS', key) == 1 then redis.call('UNLINK', key) end
+  if not value then
+    redis.call('UNLINK', beside(key))
     if not whole then
       local gone = forget(digest .. suffix(variant))
       entries = entries - gone
       missed = missed + gone
     end
   elseif whole then
-    local fits
-    if how == 'all' then fits = string.sub(metas, 1, #one) == one else fits = metas == one end
-    if fits then
+    if string.sub(value, 1, #one) == one then
       local retained = false
-      for _, old in ipairs(blocks(metas)) do
+      for _, old in ipairs(blocks(value)) do
         if old.expires + keep > now then retained = true end
         forget(digest .. suffix(old.variant))
         entries = entries - 1
         bytes = bytes - old.size
       end
-      redis.call('UNLINK', key)
+      redis.call('UNLINK', key, beside(key))
       if retained or how == 'damaged' then removed = removed + 1 end
     end
   else
-    local found, others = nil, 0
-    for _, old in ipairs(blocks(metas)) do
-      if old.variant == variant then found = old else others = others + 1 end
+    local found, others = nil, {}
+    for _, old in ipairs(blocks(value)) do
+      if old.variant == variant then found = old else others[#others + 1] = old end
     end
     if not found then
       local gone = forget(digest .. suffix(variant))
@@ -62,11 +60,11 @@ for i = 1, #KEYS - 3 do
         entries = entries - 1
         bytes = bytes - found.size
         removed = removed + 1
-        if others == 0 then
-          redis.call('UNLINK', key)
+        if #others == 0 then
+          redis.call('UNLINK', key, beside(key))
         else
-          redis.call('HDEL', key, 'b' .. suffix(variant))
-          redis.call('HSET', key, 'm', string.sub(metas, 1, found.from - 1) .. string.sub(metas, found.to + 1))
+          if found.len == APART then redis.call('HDEL', beside(key), suffix(variant)) end
+          redis.call('SET', key, joined(address_of(value), others), 'KEEPTTL')
         end
       end
     end

@@ -11,27 +11,31 @@ for i = 1, #KEYS - 3 do
   local arg, key = 5 + (i - 1) * 5, KEYS[3 + i]
   local address, digest, generation, block = ARGV[arg + 1], ARGV[arg + 2], tonumber(ARGV[arg + 3]), ARGV[arg + 4]
   local variant = string.sub(block, 5, 20)
-  local metas = redis.call('HGET', key, 'm')
+  local value = redis.call('GET', key)
   done[i] = 0
-  if metas and string.sub(metas, 1, #address) == address then
-    local old, latest = nil, struct.unpack('>i8', block, 53)
-    for _, one in ipairs(blocks(metas)) do
+  if value and string.sub(value, 1, #address) == address then
+    local all, old, latest, apart = blocks(value), nil, struct.unpack('>i8', block, 53), false
+    for _, one in ipairs(all) do
       if one.variant == variant then
         old = one
       elseif one.expires > latest then
         latest = one.expires
       end
+      if one.len == APART then apart = true end
     end
     if old and old.generation == generation and old.expires + keep > now then
       if old.seal ~= string.sub(block, 69, 84) then
         done[i] = old.seal
-      elseif redis.call('HEXISTS', key, 'b' .. suffix(variant)) == 1 then
+      elseif old.len ~= APART or redis.call('HEXISTS', beside(key), suffix(variant)) == 1 then
         bytes = bytes + struct.unpack('>I8', block, 61) - old.size
-        block = string.sub(block, 1, 20) .. struct.pack('>I8', generation + 1) .. string.sub(block, 29)
-        redis.call('HSET', key, 'm', string.sub(metas, 1, old.from - 1) .. block .. string.sub(metas, old.to + 1))
+        -- The body stays where it is.
+        old.block = string.sub(block, 1, 20) .. struct.pack('>I8', generation + 1) .. string.sub(block, 29, 84)
+          .. string.sub(old.block, 85, 88) .. string.sub(block, 89)
+        local ttl = left(latest, keep, now)
+        redis.call('SET', key, joined(address, all), 'PX', ttl)
+        if apart then redis.call('PEXPIRE', beside(key), ttl) end
         redis.call('ZADD', index, ARGV[arg + 5], digest .. suffix(variant))
         if ranked then redis.call('ZADD', uses, ARGV[1], digest .. suffix(variant)) end
-        remain(key, latest, keep, now)
         done[i], some = 1, true
       end
     end
