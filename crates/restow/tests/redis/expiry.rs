@@ -65,3 +65,26 @@ async fn agrees_after_scan(table: &std::sync::Arc<dyn restow::store::Table>) -> 
     let _: Vec<_> = all.try_collect().await.unwrap();
     agrees(table, 0..100).await
 }
+
+#[tokio::test]
+async fn many_written_over_others_go_on_from_their_generations() {
+    let server = Redis::start();
+    let store = open(&server.url()).await.unwrap();
+    let table = store.open(&spec()).await.unwrap();
+    table.write(&numbered(0..20, 10), T0).await.unwrap();
+    let first = table.read(&address("3"), Parts::Whole, T0).await.unwrap();
+    // Half of them are there already, and larger ones take their place.
+    let over = numbered(10..30, 500);
+    table.write(&over, T0).await.unwrap();
+    table.write(&numbered(0..10, 10), T0).await.unwrap();
+    assert_eq!(agrees(&table, 0..30).await, 30);
+    for write in &over {
+        let at = &write.entry.id.address;
+        let found = table.read(at, Parts::Whole, T0).await.unwrap();
+        let bodies: Vec<_> = found.iter().map(|e| e.body.clone()).collect();
+        assert_eq!(bodies, [write.entry.body.clone()]);
+    }
+    let again = table.read(&address("3"), Parts::Whole, T0).await.unwrap();
+    let (first, again) = (first.iter().next().unwrap(), again.iter().next().unwrap());
+    assert_eq!(again.generation, first.generation.next());
+}

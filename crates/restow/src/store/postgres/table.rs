@@ -2,7 +2,7 @@
 
 use super::{
     change, changes,
-    engine::{Engine, Way, ended},
+    engine::{Engine, Way},
     error::Fault,
     leases, questions,
     reads::Reads,
@@ -98,7 +98,11 @@ impl Table for PostgresTable {
         }
         let read = of(&self.reads, parts).ask((at.clone(), now));
         Answer::later(async move {
-            let read = read.await.unwrap_or_else(|e| Err(ended(e)));
+            let read = match read.await {
+                Ok(read) => read,
+                // The runtime that had it is gone.
+                Err(_) => questions::read(&self.engine, &self.rows, at, parts, now).await,
+            };
             let (found, notices) = read.map_err(|e| self.named(e))?;
             self.heed(notices, now);
             Ok(found)

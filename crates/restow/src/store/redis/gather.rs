@@ -1,35 +1,15 @@
-//! Reads of many tasks at the same moment, sent as one.
-//!
-//! A read goes out by itself as long as few are on their way. Whoever comes later waits for one of those to end, and then goes with all the
-//! others who wait: many tasks cost the server and the driver a command each time, and not each.
+//! Reads of single addresses by many tasks, which go together.
 
-use super::{
-    core::lock,
-    link::{Lost, One},
-};
+use super::link::{Lost, One};
+use crate::store::gather::Sends;
 use redis::{Cmd, RedisResult, Value};
-use std::sync::{Arc, Mutex};
-use tokio::sync::oneshot;
+use std::sync::Arc;
 
-/// So many reads are on their way at once: while one is answered, the server works on the next.
+/// So many commands of reads are on their way at once: while one is answered, the server works on the next.
 const FLIGHTS: usize = 2;
-/// So many go as one: the first is not to wait long for the last.
-const MOST: usize = 128;
 
-/// Who waits to be sent.
-#[derive(Default)]
-pub(super) struct Gather(Mutex<Waiting>);
-
-#[derive(Default)]
-struct Waiting {
-    flights: usize,
-    asked: Vec<Asked>,
-}
-
-struct Asked {
-    key: Vec<u8>,
-    answer: oneshot::Sender<RedisResult<Value>>,
-}
+/// Reads keys of a server.
+pub(super) struct Gets(pub(super) Arc<One>);
 
 /// Reads a value.
 pub(super) fn get(key: &[u8]) -> Cmd {
@@ -38,93 +18,29 @@ pub(super) fn get(key: &[u8]) -> Cmd {
     cmd
 }
 
-impl Gather {
-    /// Reads a value, soon.
-    pub(super) async fn get(&self, one: &Arc<One>, key: Vec<u8>) -> RedisResult<Value> {
-        let waiting = {
-            let mut waiting = lock(&self.0);
-            if waiting.flights < FLIGHTS {
-                waiting.flights += 1;
-                None
-            } else {
-                let (answer, answered) = oneshot::channel();
-                waiting.asked.push(Asked {
-                    key: key.clone(),
-                    answer,
-                });
-                Some(answered)
-            }
-        };
-        match waiting {
-            None => {
-                let _flight = Flight(one.clone());
-                one.ask(&get(&key), Lost::Again).await
-            }
-            Some(answered) => match answered.await {
-                Ok(answer) => answer,
-                // The runtime that had it is gone.
-                Err(_) => one.ask(&get(&key), Lost::Again).await,
-            },
-        }
-    }
-}
+impl Sends for Gets {
+    type Question = Vec<u8>;
+    type Answer = RedisResult<Value>;
 
-/// One of those on their way; at its end, whoever waits takes its place.
-struct Flight(Arc<One>);
-
-impl Flight {
-    async fn take(self, asked: Vec<Asked>) {
-        let asked: Vec<_> = asked
-            .into_iter()
-            .filter(|one| !one.answer.is_closed())
-            .collect();
-        if asked.is_empty() {
-            return;
+    async fn send(&self, keys: Vec<Vec<u8>>) -> Vec<RedisResult<Value>> {
+        if let [key] = keys.as_slice() {
+            return vec![self.0.ask(&get(key), Lost::Again).await];
         }
-        let bytes = asked.iter().map(|one| one.key.len()).sum::<usize>();
-        let mut cmd = Cmd::with_capacity(1 + asked.len(), 4 + bytes);
+        let bytes = keys.iter().map(Vec::len).sum::<usize>();
+        let mut cmd = Cmd::with_capacity(1 + keys.len(), 4 + bytes);
         cmd.arg("MGET");
-        for one in &asked {
-            cmd.arg(one.key.as_slice());
+        for key in &keys {
+            cmd.arg(key.as_slice());
         }
-        let answer = self.0.ask(&cmd, Lost::Again).await;
-        drop(self);
-        match answer {
-            Ok(Value::Array(values)) => {
-                for (one, value) in asked.into_iter().zip(values) {
-                    // Whoever is gone needs no answer.
-                    let _ = one.answer.send(Ok(value));
-                }
-            }
-            Ok(other) => {
-                for one in asked {
-                    let _ = one.answer.send(Ok(other.clone()));
-                }
-            }
-            Err(error) => {
-                for one in asked {
-                    let _ = one.answer.send(Err(error.clone()));
-                }
-            }
+        match self.0.ask(&cmd, Lost::Again).await {
+            Ok(Value::Array(values)) => values.into_iter().map(Ok).collect(),
+            // No value of a key: the reader says so.
+            Ok(strange) => keys.iter().map(|_| Ok(strange.clone())).collect(),
+            Err(error) => keys.iter().map(|_| Err(error.clone())).collect(),
         }
     }
-}
 
-impl Drop for Flight {
-    fn drop(&mut self) {
-        let runtime = tokio::runtime::Handle::try_current();
-        let mut waiting = lock(&self.0.gather.0);
-        let some = waiting.asked.len().min(MOST);
-        let asked: Vec<_> = waiting.asked.drain(..some).collect();
-        if let Ok(runtime) = runtime
-            && !asked.is_empty()
-        {
-            drop(waiting);
-            runtime.spawn(Self(self.0.clone()).take(asked));
-        } else {
-            waiting.flights -= 1;
-            // Without a runtime, those who wait ask by themselves.
-            waiting.asked.clear();
-        }
+    fn flights(&self) -> usize {
+        FLIGHTS
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{
     error,
-    gather::{self, Gather},
+    gather::{self, Gets},
     options::{RedisOptions, Topology},
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, store::gather::Gather};
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared, join_all, try_join_all},
@@ -49,13 +49,19 @@ pub(super) struct Link {
 }
 
 enum Way {
-    One(Arc<One>),
+    One(Arc<One>, Arc<Gather<Gets>>),
     Cluster(ClusterConnection),
+}
+
+impl Way {
+    fn one(one: One) -> Self {
+        let one = Arc::new(one);
+        Self::One(one.clone(), Gather::new(Gets(one)))
+    }
 }
 
 /// One server, or whichever of them is the master.
 pub(super) struct One {
-    pub(super) gather: Gather,
     source: Source,
     config: AsyncConnectionConfig,
     state: Mutex<State>,
@@ -95,17 +101,15 @@ impl Link {
         }
         let way = match &options.topology {
             Topology::Cluster => Way::Cluster(cluster(&options, &place).await?),
-            Topology::Standalone => Way::One(Arc::new(One::new(server(&options)?, &options))),
-            Topology::Sentinel(master) => {
-                Way::One(Arc::new(One::new(sentinel(&options, master)?, &options)))
-            }
+            Topology::Standalone => Way::one(One::new(server(&options)?, &options)),
+            Topology::Sentinel(master) => Way::one(One::new(sentinel(&options, master)?, &options)),
         };
         let link = Self {
             options,
             place,
             way,
         };
-        if let Way::One(one) = &link.way {
+        if let Way::One(one, _) = &link.way {
             let connected = one.connection().await;
             connected.map_err(|e| error::at(&link.place, e))?;
         }
@@ -129,14 +133,14 @@ impl Link {
     /// Makes the error that callers see.
     pub(super) fn failed(&self, source: redis::RedisError) -> Error {
         match &self.way {
-            Way::One(one) if one.lock().closed => error::closed(),
-            Way::One(_) | Way::Cluster(_) => error::at(&self.place, source),
+            Way::One(one, _) if one.lock().closed => error::closed(),
+            Way::One(..) | Way::Cluster(_) => error::at(&self.place, source),
         }
     }
 
     /// Lets go of the connection.
     pub(super) fn close(&self) {
-        if let Way::One(one) = &self.way {
+        if let Way::One(one, _) = &self.way {
             *one.lock() = State {
                 closed: true,
                 ..State::default()
@@ -156,7 +160,7 @@ impl Link {
                 let mut cluster = cluster.clone();
                 return error::checked(cluster.req_packed_command(cmd).await?);
             }
-            Way::One(one) => one,
+            Way::One(one, _) => one,
         };
         one.ask(cmd, lost).await
     }
@@ -164,7 +168,11 @@ impl Link {
     /// Reads the value of a key, together with what others ask for at this moment.
     pub(super) async fn get(&self, key: Vec<u8>) -> Result<Value> {
         let answer = match &self.way {
-            Way::One(one) => one.gather.get(one, key).await,
+            Way::One(one, gather) => match gather.ask(key.clone()).await {
+                Ok(answer) => answer,
+                // The runtime that had it is gone.
+                Err(_) => one.ask(&gather::get(&key), Lost::Again).await,
+            },
             Way::Cluster(_) => self.try_ask(&gather::get(&key), Lost::Again).await,
         };
         answer.map_err(|e| self.failed(e))
@@ -177,7 +185,7 @@ impl Link {
 
     async fn try_ask_all(&self, cmds: Vec<(u32, Cmd)>) -> RedisResult<Vec<Value>> {
         match &self.way {
-            Way::One(one) => {
+            Way::One(one, _) => {
                 let mut pipes = Vec::with_capacity(cmds.len().div_ceil(CHUNK));
                 let mut cmds = cmds.into_iter().map(|(_, cmd)| cmd).peekable();
                 while cmds.peek().is_some() {
@@ -225,7 +233,7 @@ impl Link {
             .arg("COUNT")
             .arg(1_000);
         let cluster = match &self.way {
-            Way::One(_) => return self.ask(&scan, Lost::Again).await,
+            Way::One(..) => return self.ask(&scan, Lost::Again).await,
             Way::Cluster(cluster) => cluster,
         };
         let mut which = redis::cmd("CLUSTER");
@@ -242,7 +250,7 @@ impl Link {
     /// Opens a connection of its own, to hear what others publish.
     pub(super) async fn listen(&self) -> RedisResult<PubSub> {
         let client = match &self.way {
-            Way::One(one) => one.source.clone().client().await?,
+            Way::One(one, _) => one.source.clone().client().await?,
             Way::Cluster(_) => {
                 // A cluster gives a message to all its servers; any of those that are named will do.
                 let mut failed = None;
@@ -277,7 +285,6 @@ impl Source {
 impl One {
     fn new(source: Source, options: &RedisOptions) -> Self {
         Self {
-            gather: Gather::default(),
             source,
             config: AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(options.timeout.min(Duration::from_secs(2))))

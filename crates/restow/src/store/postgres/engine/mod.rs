@@ -325,6 +325,6 @@ impl Engine {
 }
 
 /// The runtime ended, or a task panicked.
-pub(super) fn ended(e: impl std::error::Error + Send + Sync + 'static) -> Error {
+fn ended(e: tokio::task::JoinError) -> Error {
     Error::new(ErrorKind::Store, "the call was ended with its runtime").with_source(e)
 }
