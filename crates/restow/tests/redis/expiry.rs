@@ -82,7 +82,7 @@ async fn many_written_over_others_go_on_from_their_generations() {
         let at = &write.entry.id.address;
         let found = table.read(at, Parts::Whole, T0).await.unwrap();
         let bodies: Vec<_> = found.iter().map(|e| e.body.clone()).collect();
-        assert_eq!(bodies, [write.entry.body.clone()]);
+        assert_eq!(bodies, std::slice::from_ref(&write.entry.body));
     }
     let again = table.read(&address("3"), Parts::Whole, T0).await.unwrap();
     let (first, again) = (first.iter().next().unwrap(), again.iter().next().unwrap());
