@@ -256,6 +256,8 @@ async fn ask(lie: Lie, table: &dyn Table) {
         ErrorKind::Corrupt,
         ErrorKind::ReadOnly,
         ErrorKind::NoSuchRepository,
+        // A write's answer says by one bit whether a lease was lost.
+        ErrorKind::Fenced,
     ];
     let failed = |error: restow::Error| {
         assert!(kinds.contains(&error.kind()), "{lie:?}: {error:?}");
