@@ -3,7 +3,7 @@
 use super::{BreakerOptions, TierOptions, connect::scheme};
 use crate::{Error, ErrorKind, Result};
 
-/// In which format a store is, and which one this program reads and writes. Made by [`format`].
+/// In which format a store is, and which one this program reads and writes. Made by [`format()`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Format {
