@@ -48,7 +48,8 @@ impl Exchange {
     /// The same for an adapter that asks each API for its endpoint's own encoding ([`Rules::upstream_encoding`](crate::endpoint::Rules)),
     /// and decodes what comes: what its clients accept then selects nothing, and all of them share one answer.
     ///
-    /// [`Ticket::upstream_encoding`] and [`Answered::upstream_encoding`] say what it is; [`Ticket::prepare`] asks for it.
+    /// [`Ticket::upstream_encoding`](super::Ticket::upstream_encoding) and
+    /// [`Answered::upstream_encoding`](super::Answered::upstream_encoding) say what it is; [`Ticket::prepare`](super::Ticket::prepare) asks for it.
     #[must_use]
     pub fn negotiating(mut self) -> Self {
         self.negotiates = true;
