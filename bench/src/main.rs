@@ -111,6 +111,9 @@ fn main() -> Outcome {
 
 impl Compare {
     async fn run(self) -> Outcome {
+        if self.write.is_some() && !self.only.is_empty() {
+            return Err("--write keeps the whole table; leave --only out".into());
+        }
         let size = match (self.quick, self.huge) {
             (true, _) => Size::QUICK,
             (false, true) => Size::HUGE,
