@@ -3,6 +3,7 @@
 import argparse
 import datetime
 import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -363,18 +364,22 @@ backend api
         number = 200 if self.args.quick else 2_000
         p99()
         alone = [p99() for _ in range(self.rounds)]
-        # Half of them never end their head, and half ask again and again without reading what they get; each sends a byte a second.
+        # Half of them never end their head, and half ask again and again without reading what they get; each sends something a second, no two at
+        # the same moment: a burst of requests is another thing than slow clients.
         crawling = [socket.create_connection(("127.0.0.1", proxy.port)) for _ in range(number)]
         for nth, one in enumerate(crawling):
             one.setblocking(False)
-            one.send(b"GET /hit/1 HTTP/1.1\r\nHost: x\r\n" + (b"\r\n" if nth % 2 else b""))
+            one.send(b"GET /hit/1 HTTP/1.1\r\nHost: x\r\n" + (b"\r\n" if nth // 100 % 2 else b""))
         stop = threading.Event()
 
         def crawl():
-            while not stop.wait(1):
-                for nth, one in enumerate(crawling):
+            os.sched_setaffinity(threading.get_native_id(), {int(OTHER_CORE)})
+            turns = itertools.cycle(range(100))
+            while not stop.wait(0.01):
+                turn = next(turns)
+                for nth in range(turn, number, 100):
                     try:
-                        one.send(b"GET /hit/2 HTTP/1.1\r\nHost: x\r\n\r\n" if nth % 2 else b"x")
+                        crawling[nth].send(b"GET /hit/2 HTTP/1.1\r\nHost: x\r\n\r\n" if nth // 100 % 2 else b"x")
                     except OSError:
                         pass
 
