@@ -13,19 +13,23 @@ async fn stored() -> (Place, String, String) {
     (place, config, api.url("/items/1"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_configuration_changed_is_said_by_a_check_and_done_without_it() {
-    let (place, config, url) = stored().await;
-    let out = place.ok(&["migrate", "--check"]);
-    assert!(out.contains("changes to make: 0"), "{out}");
-    let changed = config
+/// The configuration with another field, its default, and another column.
+fn changed(config: &str) -> String {
+    config
         .replace("{?lang}", "{?lang,size:int}")
         .replace(
             "label = [\"/name\"]",
             "label = [\"/name\"]\ndefaults = { size = 2 }",
         )
-        .replace("{ kind = \"/kind\" }", "{ title = \"/name\" }");
-    place.write("restow.toml", &changed);
+        .replace("{ kind = \"/kind\" }", "{ title = \"/name\" }")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_configuration_changed_is_said_by_a_check_and_done_without_it() {
+    let (place, config, url) = stored().await;
+    let out = place.ok(&["migrate", "--check"]);
+    assert!(out.contains("changes to make: 0"), "{out}");
+    place.write("restow.toml", &changed(&config));
     // Who would use it is told what helps.
     let refused = place.fails(&["fetch", &url], 2, "`restow migrate`");
     assert!(refused.err.contains("size:int?"), "{}", refused.err);
@@ -112,14 +116,7 @@ mod networked {
             assert!(out.contains("format 1; changes to make: 0"), "{out}");
             let out = place.ok(&["migrate"]);
             assert!(out.contains("format 1; changes made: 0"), "{out}");
-            let changed = config
-                .replace("{?lang}", "{?lang,size:int}")
-                .replace(
-                    "label = [\"/name\"]",
-                    "label = [\"/name\"]\ndefaults = { size = 2 }",
-                )
-                .replace("{ kind = \"/kind\" }", "{ title = \"/name\" }");
-            place.write("restow.toml", &changed);
+            place.write("restow.toml", &changed(&config));
             place.fails(&["fetch", &url], 2, "`restow migrate`");
             for _ in 0..2 {
                 let check = place.fails(&["migrate", "--check"], 3, "makes the changes: 3");

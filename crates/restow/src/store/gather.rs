@@ -21,7 +21,7 @@ pub(super) trait Sends: Send + Sync + 'static {
     ) -> impl Future<Output = Vec<Self::Answer>> + Send;
 
     /// So many are on their way at once: while one is answered, the server works on the next.
-    fn flights(&self) -> usize;
+    const FLIGHTS: usize;
 
     /// So many go as one: the first is not to wait long for the last.
     const MOST: usize = 128;
@@ -59,7 +59,7 @@ impl<S: Sends> Gather<S> {
         let (answer, answered) = oneshot::channel();
         let mut waiting = self.lock();
         waiting.asked.push((question, answer));
-        if waiting.flights < self.sender.flights() {
+        if waiting.flights < S::FLIGHTS {
             waiting.flights += 1;
             drop(waiting);
             let flight = Flight {
@@ -149,15 +149,12 @@ mod tests {
     impl Sends for Doubles {
         type Question = u64;
         type Answer = u64;
+        const FLIGHTS: usize = 1;
 
         async fn send(&self, questions: Vec<u64>) -> Vec<u64> {
             self.sent.lock().unwrap().push(questions.len());
             self.may.acquire().await.unwrap().forget();
             questions.into_iter().map(|n| n * 2).collect()
-        }
-
-        fn flights(&self) -> usize {
-            1
         }
     }
 

@@ -12,9 +12,6 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// So many statements of reads are on their way at once: the server has a process for each.
-const FLIGHTS: usize = 4;
-
 /// Reads addresses for the same parts of their entries.
 #[derive(Debug)]
 pub(super) struct Reads {
@@ -43,6 +40,8 @@ impl Reads {
 impl Sends for Reads {
     type Question = (Address, Millis);
     type Answer = Result<(Found, Notices)>;
+    /// The server has a process for each.
+    const FLIGHTS: usize = 4;
 
     async fn send(&self, asked: Vec<Self::Question>) -> Vec<Self::Answer> {
         if let [(at, now)] = asked.as_slice() {
@@ -60,9 +59,5 @@ impl Sends for Reads {
                 asked.iter().map(same).collect()
             }
         }
-    }
-
-    fn flights(&self) -> usize {
-        FLIGHTS
     }
 }

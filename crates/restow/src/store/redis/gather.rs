@@ -5,9 +5,6 @@ use crate::store::gather::Sends;
 use redis::{Cmd, RedisResult, Value};
 use std::sync::Arc;
 
-/// So many commands of reads are on their way at once: while one is answered, the server works on the next.
-const FLIGHTS: usize = 2;
-
 /// Reads keys of a server.
 pub(super) struct Gets(pub(super) Arc<One>);
 
@@ -21,6 +18,7 @@ pub(super) fn get(key: &[u8]) -> Cmd {
 impl Sends for Gets {
     type Question = Vec<u8>;
     type Answer = RedisResult<Value>;
+    const FLIGHTS: usize = 2;
 
     async fn send(&self, keys: Vec<Vec<u8>>) -> Vec<RedisResult<Value>> {
         if let [key] = keys.as_slice() {
@@ -38,9 +36,5 @@ impl Sends for Gets {
             Ok(strange) => keys.iter().map(|_| Ok(strange.clone())).collect(),
             Err(error) => keys.iter().map(|_| Err(error.clone())).collect(),
         }
-    }
-
-    fn flights(&self) -> usize {
-        FLIGHTS
     }
 }

@@ -141,9 +141,14 @@ impl Rows {
     pub(super) async fn fetch_all(&self, digests: &[Digest], parts: Parts) -> Result<Vec<Fields>> {
         if parts != Parts::Meta {
             let mut all = self.values(digests).await?;
-            for (digest, fields) in digests.iter().zip(&mut all) {
+            // Few have any beside; they are asked for at once.
+            let beside = digests.iter().zip(&mut all);
+            let beside = beside.filter(|(_, fields)| fields.is_torn());
+            try_join_all(beside.map(|(digest, fields)| async move {
                 *fields = self.with_bodies(digest, std::mem::take(fields)).await?;
-            }
+                Ok::<_, Error>(())
+            }))
+            .await?;
             return Ok(all);
         }
         let asks = digests.iter().map(|digest| {

@@ -272,18 +272,15 @@ impl Rows {
                 stats.newest = stats.newest.max(Some(at));
             }
         };
-        if stats.exact {
+        if entries <= FEW {
             let mut pages = pin!(self.pages(all, Hint::default(), Parts::Meta));
             while let Some(page) = pages.try_next().await? {
                 note(page);
             }
-        } else {
-            note(self.some().await?);
-        }
-        if stats.exact {
             (stats.bytes, stats.ages) = (seen_bytes, ages);
             return Ok(stats);
         }
+        note(self.some().await?);
         stats.bytes = self.said().await?.iter().map(Said::bytes).sum();
         stats.ages = ages.scaled(stats.entries, stats.bytes);
         Ok(stats)
