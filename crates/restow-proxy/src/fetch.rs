@@ -179,7 +179,10 @@ impl Shared {
     }
 
     /// Refreshes what was served stale: read to its end, it is stored.
-    pub(crate) async fn refresh(self: Arc<Self>, ticket: Ticket, call: Call) {
+    pub(crate) async fn refresh(self: Arc<Self>, mut ticket: Ticket, call: Call) {
+        if !ticket.may_refresh().await {
+            return;
+        }
         match self.drive(ticket, &call).await {
             Ok(response) => _ = response.into_body().bytes().await,
             Err(refusal) => {

@@ -289,7 +289,10 @@ async fn drive(mut ticket: Ticket, request: Request, mut through: Through<'_>) -
     }
 }
 
-async fn refresh_behind(ticket: Ticket, request: Request, through: Through<'static>) {
+async fn refresh_behind(mut ticket: Ticket, request: Request, through: Through<'static>) {
+    if !ticket.may_refresh().await {
+        return;
+    }
     match drive(ticket, request, through).await {
         // Read to its end, it is stored.
         Ok(response) => _ = response.bytes().await,

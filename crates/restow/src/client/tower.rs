@@ -219,7 +219,7 @@ where
     }
 }
 
-async fn refresh_behind<S, B, R>(ticket: Ticket, request: Request<B>, inner: S)
+async fn refresh_behind<S, B, R>(mut ticket: Ticket, request: Request<B>, inner: S)
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: fmt::Display,
@@ -227,6 +227,9 @@ where
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
+    if !ticket.may_refresh().await {
+        return;
+    }
     match drive(ticket, request, inner).await {
         // Read to its end, it is stored.
         Ok(response) => _ = response.into_body().bytes().await,

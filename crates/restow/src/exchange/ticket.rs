@@ -2,7 +2,7 @@
 
 use super::{
     gather::{Gathering, Reader},
-    lease::HeldLease,
+    lease::{self, HeldLease, Wish},
     outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Saved, Staleness},
     part::Part,
     renew,
@@ -12,7 +12,7 @@ use crate::{
     Millis, Mode,
     coalesce::{Flight, Leader},
     context::{Context, FlightKey, Mount},
-    endpoint::{Coding, Rejection},
+    endpoint::{Coalesce, Coding, Rejection},
     entry::{Address, Entry, Generation},
     store::Parts,
 };
@@ -135,6 +135,39 @@ impl Ticket {
     /// Tells whether the API asked to be left alone for now; background work heeds it.
     pub fn should_rest(&self) -> bool {
         self.ctx.rests(&self.asked.host)
+    }
+
+    /// Tells whether a refresh behind is to be made by this process: ask before it is begun. Where processes wait for each other
+    /// ([`Coalesce::Shared`]), one of them refreshes an entry, and this is `false` where another one does or has done it.
+    ///
+    /// # Cancel safety
+    /// Dropped, a lease may be held until it ends by itself.
+    pub async fn may_refresh(&mut self) -> bool {
+        if self.mount.rules().coalesce != Coalesce::Shared || !self.asked.keyed {
+            return true;
+        }
+        match lease::ask(&self.ctx, &self.mount, &self.address).await {
+            Wish::Alone => true,
+            Wish::Busy(_) => false,
+            Wish::Held(lease) => {
+                // In this order: what was stored before the lease was given back is seen.
+                let is_due = !self.is_refreshed().await;
+                self.lease = is_due.then_some(lease);
+                is_due
+            }
+        }
+    }
+
+    /// Tells whether the held entry is another one by now.
+    async fn is_refreshed(&self) -> bool {
+        let Some(held) = &self.held else {
+            return false;
+        };
+        let table = &self.mount.table;
+        let now = table.read(&self.address, Parts::Meta, self.ctx.now()).await;
+        let now = now.unwrap_or_default();
+        let same = now.iter().find(|e| e.id == held.id);
+        same.is_some_and(|e| e.generation != held.generation)
     }
 
     /// The API answered with this head. `url` is where the answer came from after redirects, if the client knows.

@@ -7,6 +7,10 @@
     reason = "what tests share is no test to clippy"
 )]
 
+#[macro_use]
+#[path = "../common/forward.rs"]
+mod forward;
+
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod failing;
 #[cfg(any(feature = "postgres", feature = "redis"))]
@@ -14,6 +18,7 @@ mod format;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod networked;
 mod processes;
+mod refresh;
 
 use restow::{
     Cache, Millis, RouteEndpoint, TestClock, Text,
@@ -37,15 +42,24 @@ processes::over!(
     file()
 );
 
+fn pages(origin: &Origin) -> RouteEndpoint<String, Text> {
+    let pages = RouteEndpoint::get("pages", &origin.url("/pages/{id}")).unwrap();
+    pages.coalesce(Coalesce::Shared)
+}
+
 /// A cache of its own over a store that others have too: as another process.
 async fn process(store: &Arc<dyn Store>, clock: &TestClock, origin: &Origin) -> Cache {
+    open(store, clock, pages(origin)).await
+}
+
+async fn open(
+    store: &Arc<dyn Store>,
+    clock: &TestClock,
+    pages: RouteEndpoint<String, Text>,
+) -> Cache {
     let cache = Cache::builder().store(store.clone()).clock(clock.clone());
     let cache = cache.build().await.unwrap();
-    let pages = RouteEndpoint::<String, Text>::get("pages", &origin.url("/pages/{id}")).unwrap();
-    cache
-        .create_repository(pages.coalesce(Coalesce::Shared))
-        .await
-        .unwrap();
+    cache.create_repository(pages).await.unwrap();
     cache
 }
 
