@@ -8,6 +8,8 @@
 )]
 
 #[cfg(any(feature = "postgres", feature = "redis"))]
+mod changing;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod failing;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod format;

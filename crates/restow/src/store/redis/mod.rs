@@ -89,6 +89,7 @@ impl RedisStore {
         let core = Arc::new(Core::new(Link::open(options).await?, sender));
         schema::begin(&core).await?;
         change::clean_up(&core).await?;
+        core.watch_format();
         Ok(Self { core })
     }
 
