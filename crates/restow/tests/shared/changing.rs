@@ -206,6 +206,9 @@ pub(crate) async fn nothing_is_heard(url: &str, seen: &dyn Seen) {
     assert!(matches!(next("it does not").await, Change::Silence));
     seen.set("1");
     assert!(matches!(next("it does again").await, Change::Everything));
+    seen.set("2");
+    assert!(matches!(next("it does not").await, Change::Silence));
+    // Whatever the format is, a store can be closed.
     store.close().await.unwrap();
 }
 

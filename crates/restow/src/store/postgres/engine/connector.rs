@@ -18,6 +18,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 use tokio_postgres::{Client, Config, Connection, Socket, config::SslMode, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -41,6 +42,7 @@ pub(in super::super) struct Connector {
     tls: MakeRustlsConnect,
     place: Box<str>,
     durability: Durability,
+    timeout: Duration,
     /// Whether statements are parsed each time, because there is a pooler between.
     unnamed: AtomicBool,
     /// Whether the pooler was named, and takes no settings of a session.
@@ -61,6 +63,7 @@ impl Connector {
             server: server.clone(),
             place: options.to_string().into(),
             durability: options.durability,
+            timeout: options.timeout,
             unnamed: AtomicBool::new(options.statements == Statements::Unnamed),
             pooled: options.statements == Statements::Unnamed,
             watch: watch.clone(),
@@ -94,15 +97,24 @@ impl Connector {
 
     /// Makes a connection and has it driven by a task of its own.
     pub(super) async fn connect(&self, purpose: Use) -> Attempt<Client> {
-        let (client, connection) = self.connect_raw(purpose).await?;
+        let connected = async {
+            let (client, connection) = self.connect_raw(purpose).await?;
+            Self::drive(connection);
+            self.check_format(&client).await?;
+            Ok(client)
+        };
+        // Others wait behind who connects, also where nobody waits for that one.
+        let connected = tokio::time::timeout(self.timeout, connected).await;
+        connected.unwrap_or(Err(Fault::TimedOut))
+    }
+
+    fn drive(connection: Connection<Socket, Stream>) {
         tokio::spawn(async move {
             // Whoever asks is told.
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to PostgreSQL ended");
             }
         });
-        self.check_format(&client).await?;
-        Ok(client)
     }
 
     /// Fails where the format was another one since the store was opened: somebody may have changed it while there was no connection.
