@@ -46,15 +46,18 @@ impl PgBouncer {
             fs::write(folder.join("pgbouncer.ini"), settings).expect("the folder is there");
             let mut command = as_server(Path::new("/usr/sbin/pgbouncer"));
             command.arg(folder.join("pgbouncer.ini"));
-            if let Some(line) = Line::of(&folder, &command, "process up") {
-                return Self {
-                    port,
-                    server: server.port,
-                    _line: Mutex::new(line),
-                };
+            match Line::of(&folder, &command, "process up") {
+                Ok(line) => {
+                    return Self {
+                        port,
+                        server: server.port,
+                        _line: Mutex::new(line),
+                    };
+                }
+                Err(said) => assert!(is_taken(&said), "pgbouncer does not start:\n{said}"),
             }
         }
-        panic!("pgbouncer does not start; run ./scripts/test");
+        panic!("there is no free port for pgbouncer");
     }
 
     /// Returns a URL of the server that leads through it.
@@ -73,15 +76,24 @@ struct Line {
     ready: &'static str,
 }
 
-/// Starts the server and, when it is told, again; QUIT ends PostgreSQL at once, and TERM pgbouncer, which a shell lets ignore QUIT; takes it and its data with it in the end.
+/// Starts the server and, when it is told, again, and says so, and when it ends; QUIT ends PostgreSQL at once, and TERM pgbouncer, which a shell lets ignore QUIT; takes it and its data with it in the end.
 const SHELL: &str = r#"
 folder=$1; shift
-begin() { "$@" <&- & server=$!; }
-end() { kill -QUIT $server; kill -TERM $server; kill -CONT $server; wait $server; rm -rf "$folder"; } 2>/dev/null
+begin() {
+    rm -f "$folder/pid"; echo "the server begins" >&2
+    { "$@" <&- & echo $! >"$folder/pid"; wait $!; echo "the server has ended" >&2; } & keeper=$!
+}
+end() {
+    until [ -s "$folder/pid" ]; do sleep 0.01; done
+    read -r server <"$folder/pid"
+    kill -QUIT $server; kill -TERM $server; kill -CONT $server; wait $keeper; rm -rf "$folder"
+} 2>/dev/null
 trap end EXIT
 begin "$@"
-while read -r _; do wait $server; begin "$@"; done
+while read -r _; do wait $keeper; begin "$@"; done
 "#;
+const BEGINS: &str = "the server begins";
+const ENDED: &str = "the server has ended";
 
 impl Postgres {
     /// Starts a server that does not wait for the disk.
@@ -149,15 +161,18 @@ impl Postgres {
         for _ in 0..5 {
             let (folder, port) = (folder(), free_port());
             fill(&folder.join("data"));
-            if let Some(line) = Line::begin(&folder, port, settings) {
-                return Self {
-                    folder,
-                    port,
-                    line: Mutex::new(line),
-                };
+            match Line::begin(&folder, port, settings) {
+                Ok(line) => {
+                    return Self {
+                        folder,
+                        port,
+                        line: Mutex::new(line),
+                    };
+                }
+                Err(said) => assert!(is_taken(&said), "PostgreSQL does not start:\n{said}"),
             }
         }
-        panic!("PostgreSQL does not start; run ./scripts/test");
+        panic!("there is no free port for PostgreSQL");
     }
 
     /// Returns the port it listens on.
@@ -239,7 +254,8 @@ impl Postgres {
     pub fn restart(&self) {
         let mut line = self.line.lock().unwrap();
         writeln!(line.leash.as_mut().unwrap(), "again").expect("the shell is there");
-        assert!(line.is_ready(), "PostgreSQL does not start again");
+        let ready = line.ready();
+        ready.unwrap_or_else(|said| panic!("PostgreSQL does not start again:\n{said}"));
     }
 
     /// Makes the server that it followed what it is itself: one that takes writes.
@@ -302,8 +318,8 @@ impl Drop for Postgres {
 }
 
 impl Line {
-    /// `None` where the server ends before it takes connections.
-    fn begin(folder: &Path, port: u16, settings: &[&str]) -> Option<Self> {
+    /// What the server said where it ends before it takes connections.
+    fn begin(folder: &Path, port: u16, settings: &[&str]) -> Result<Self, String> {
         let mut server = as_server(&program("postgres"));
         server
             .arg("-D")
@@ -326,7 +342,7 @@ impl Line {
     }
 
     /// Runs a server that says so when it takes connections.
-    fn of(folder: &Path, server: &Command, ready: &'static str) -> Option<Self> {
+    fn of(folder: &Path, server: &Command, ready: &'static str) -> Result<Self, String> {
         let mut shell = Command::new("bash")
             .args(["-c", SHELL, "server"])
             .arg(folder)
@@ -353,27 +369,28 @@ impl Line {
             log,
             ready,
         };
-        line.is_ready().then_some(line)
+        line.ready().map(|()| line)
     }
 
-    /// Waits until it takes connections; `false` where it does not come to that.
-    fn is_ready(&self) -> bool {
+    /// Waits until it takes connections; returns what it said where it ends before.
+    fn ready(&self) -> Result<(), String> {
+        let (mut begun, mut all) = (false, String::new());
         while let Ok(said) = self.log.recv() {
-            if said.contains(self.ready) {
-                return true;
+            // What comes before is of the one that was killed.
+            begun |= said == BEGINS;
+            if !begun {
+                continue;
             }
-            // Clients that come too early are told that something is fatal, too.
-            let fatal = [
-                "could not create",
-                "lock file",
-                "cannot listen",
-                "unable to bind",
-            ];
-            if fatal.iter().any(|words| said.contains(words)) {
-                return false;
+            if said.contains(self.ready) {
+                return Ok(());
+            }
+            let ended = said == ENDED;
+            all = all + &said + "\n";
+            if ended {
+                break;
             }
         }
-        false
+        Err(all)
     }
 }
 
@@ -382,6 +399,11 @@ impl Drop for Line {
         self.leash.take();
         _ = self.shell.wait();
     }
+}
+
+/// Tells whether somebody else has the port.
+fn is_taken(said: &str) -> bool {
+    said.contains("Address already in use") || said.contains("lock file")
 }
 
 fn initialise(data: &Path) {
@@ -477,4 +499,15 @@ fn run(command: &mut Command) {
         "{command:?}\n{}",
         String::from_utf8_lossy(&out.stderr)
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "no_such_setting")]
+    fn a_server_that_ends_at_its_start_says_why() {
+        Postgres::with(&["no_such_setting=on"]);
+    }
 }

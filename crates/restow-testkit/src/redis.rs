@@ -7,7 +7,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::mpsc,
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
@@ -22,6 +22,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Redis {
     port: u16,
+    /// It speaks nothing else there.
+    tls: bool,
     folder: PathBuf,
     _owned: Option<TempDir>,
     args: Vec<String>,
@@ -47,49 +49,39 @@ impl Redis {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_owned();
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        Self::begin(path, Some(folder), args)
+        Self::begin(path, Some(folder), false, args)
     }
 
     /// Starts one that speaks TLS too, with this certificate and key (PEM); returns the port where it does.
     pub fn with_tls(certificate: &str, key: &str) -> (Self, u16) {
         let folder = tempfile::tempdir().unwrap();
-        let file = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path.display().to_string()
-        };
-        let (certificate, key) = (file("server.crt", certificate), file("server.key", key));
         let port = free_port();
-        let args = [
-            "--tls-port",
-            &port.to_string(),
-            "--tls-cert-file",
-            &certificate,
-            "--tls-key-file",
-            &key,
-            "--tls-auth-clients",
-            "no",
-        ];
-        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut args = vec!["--tls-port".to_owned(), port.to_string()];
+        args.extend(Tls::files(folder.path(), certificate, key));
         let path = folder.path().to_owned();
-        (Self::begin(path, Some(folder), args), port)
+        (Self::begin(path, Some(folder), false, args), port)
     }
 
-    fn begin(folder: PathBuf, owned: Option<TempDir>, args: Vec<String>) -> Self {
+    /// `tls`: it listens on its port for that alone, and for this module at a socket in its folder.
+    fn begin(folder: PathBuf, owned: Option<TempDir>, tls: bool, args: Vec<String>) -> Self {
         // A port that was free a moment ago may be somebody else's by now.
         for _ in 0..20 {
             let port = free_port();
-            if let Some(running) = run(port, &folder, &args) {
-                return Self {
-                    port,
-                    folder,
-                    _owned: owned,
-                    args,
-                    running: Some(running),
-                };
+            match run(port, tls, &folder, &args) {
+                Ok(running) => {
+                    return Self {
+                        port,
+                        tls,
+                        folder,
+                        _owned: owned,
+                        args,
+                        running: Some(running),
+                    };
+                }
+                Err(said) => assert!(is_taken(&said), "redis-server does not start:\n{said}"),
             }
         }
-        panic!("redis-server does not start; run ./scripts/test, which installs it");
+        panic!("there is no free port for redis-server");
     }
 
     /// Returns its port.
@@ -99,13 +91,34 @@ impl Redis {
 
     /// Returns its URL.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("{}://{}", self.scheme(), self.host())
     }
 
     /// Connects, past all that a cluster does.
     pub fn connection(&self) -> Connection {
-        let client = redis::Client::open(self.url()).unwrap();
-        client.get_connection().unwrap()
+        self.client().unwrap().get_connection().unwrap()
+    }
+
+    fn scheme(&self) -> &'static str {
+        match self.tls {
+            true => "rediss",
+            false => "redis",
+        }
+    }
+
+    fn host(&self) -> String {
+        let name = match self.tls {
+            true => "localhost",
+            false => "127.0.0.1",
+        };
+        format!("{name}:{}", self.port)
+    }
+
+    fn client(&self) -> RedisResult<redis::Client> {
+        match self.tls {
+            true => redis::Client::open(format!("redis+unix://{}", socket(&self.folder).display())),
+            false => redis::Client::open(self.url()),
+        }
     }
 
     /// Asks something.
@@ -120,7 +133,7 @@ impl Redis {
         for word in words {
             cmd.arg(*word);
         }
-        let client = redis::Client::open(self.url())?;
+        let client = self.client()?;
         cmd.query(&mut client.get_connection_with_timeout(PATIENCE)?)
     }
 
@@ -136,13 +149,17 @@ impl Redis {
     /// Starts it again on its port, with what it wrote to its disk, if anything.
     pub fn restart(&mut self) {
         self.kill();
+        let mut said = String::new();
         let started = (0..100).find_map(|_| {
-            run(self.port, &self.folder, &self.args).or_else(|| {
+            let ran = run(self.port, self.tls, &self.folder, &self.args);
+            ran.map_err(|why| {
+                assert!(is_taken(&why), "redis-server does not start again:\n{why}");
+                said = why;
                 thread::sleep(ASK_AGAIN);
-                None
             })
+            .ok()
         });
-        self.running = Some(started.expect("its port is its own"));
+        self.running = Some(started.unwrap_or_else(|| panic!("its port is its own:\n{said}")));
     }
 
     /// Stops it where it is: connections stay, and nobody is answered.
@@ -167,6 +184,46 @@ impl Drop for Redis {
     }
 }
 
+/// What several servers speak TLS with, to each other too.
+#[derive(Clone, Copy, Debug)]
+pub struct Tls<'a> {
+    /// Their certificate (PEM): for `localhost` and `127.0.0.1`, or whatever they are called.
+    pub certificate: &'a str,
+    /// Its key (PEM).
+    pub key: &'a str,
+    /// The file with the certificate of the authority that vouches for it.
+    pub authority: &'a Path,
+}
+
+impl Tls<'_> {
+    /// Writes certificate and key, and returns the options that name them.
+    fn files(folder: &Path, certificate: &str, key: &str) -> Vec<String> {
+        let file = |name: &str, text: &str| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let (certificate, key) = (file("server.crt", certificate), file("server.key", key));
+        let args = [
+            "--tls-cert-file",
+            &certificate,
+            "--tls-key-file",
+            &key,
+            "--tls-auth-clients",
+            "no",
+        ];
+        args.map(str::to_owned).into()
+    }
+
+    fn args(self, folder: &Path) -> Vec<String> {
+        let mut args = Self::files(folder, self.certificate, self.key);
+        let authority = self.authority.display().to_string();
+        let more = ["--tls-replication", "yes", "--tls-ca-cert-file", &authority];
+        args.extend(more.map(str::to_owned));
+        args
+    }
+}
+
 /// Three masters that share all slots.
 #[derive(Debug)]
 pub struct RedisCluster {
@@ -182,6 +239,15 @@ impl RedisCluster {
 
     /// Starts it with more options for each server.
     pub fn with(args: &[&str]) -> Self {
+        Self::begin(None, args)
+    }
+
+    /// Starts one whose servers speak TLS and nothing else, with clients and with each other.
+    pub fn with_tls(tls: Tls<'_>, args: &[&str]) -> Self {
+        Self::begin(Some(tls), args)
+    }
+
+    fn begin(tls: Option<Tls<'_>>, args: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let nodes: Vec<_> = (0..3)
             .map(|n| {
@@ -197,7 +263,12 @@ impl RedisCluster {
                 let path = folder.path().join(n.to_string());
                 std::fs::create_dir(&path).unwrap();
                 let args = own.iter().chain(args).map(|arg| (*arg).to_owned());
-                Redis::begin(path, None, args.collect())
+                let mut args: Vec<_> = args.collect();
+                if let Some(tls) = tls {
+                    args.extend(tls.args(&path));
+                    args.extend(["--tls-cluster", "yes"].map(str::to_owned));
+                }
+                Redis::begin(path, None, tls.is_some(), args)
             })
             .collect();
         let ends = [0, 5461, 10923, 16384];
@@ -237,12 +308,8 @@ impl RedisCluster {
 
     /// Returns its URL.
     pub fn url(&self) -> String {
-        let hosts: Vec<_> = self
-            .nodes
-            .iter()
-            .map(|node| format!("127.0.0.1:{}", node.port()))
-            .collect();
-        format!("redis-cluster://{}", hosts.join(","))
+        let hosts: Vec<_> = self.nodes.iter().map(Redis::host).collect();
+        format!("{}-cluster://{}", self.nodes[0].scheme(), hosts.join(","))
     }
 
     /// Returns its servers.
@@ -293,27 +360,19 @@ impl RedisCluster {
         let number: u16 = slot.parse().unwrap();
         let ranges: Vec<redis::Value> = self.nodes[0].ask(&["CLUSTER", "SLOTS"]);
         for range in ranges {
-            let (first, last, master, ..): (u16, u16, (String, u16), redis::Value) =
-                match redis::from_redis_value::<Vec<redis::Value>>(range)
-                    .unwrap()
-                    .as_slice()
-                {
-                    [first, last, redis::Value::Array(node), ..] => (
-                        redis::from_redis_value_ref(first).unwrap(),
-                        redis::from_redis_value_ref(last).unwrap(),
-                        (
-                            redis::from_redis_value_ref(&node[0]).unwrap(),
-                            redis::from_redis_value_ref(&node[1]).unwrap(),
-                        ),
-                        redis::Value::Nil,
-                    ),
-                    other => panic!("CLUSTER SLOTS: {other:?}"),
-                };
+            let range: Vec<redis::Value> = redis::from_redis_value(range).unwrap();
+            let [first, last, redis::Value::Array(master), ..] = range.as_slice() else {
+                panic!("CLUSTER SLOTS: {range:?}");
+            };
+            let first: u16 = redis::from_redis_value_ref(first).unwrap();
+            let last: u16 = redis::from_redis_value_ref(last).unwrap();
+            // Which port is told depends on who asks.
+            let id: String = redis::from_redis_value_ref(&master[2]).unwrap();
             if (first..=last).contains(&number) {
                 return self
                     .nodes
                     .iter()
-                    .find(|node| node.port() == master.1)
+                    .find(|node| node.ask::<String>(&["CLUSTER", "MYID"]) == id)
                     .expect("the master is one of ours");
             }
         }
@@ -338,10 +397,26 @@ impl RedisSentinel {
 
     /// Starts all, and waits until they know each other.
     pub fn start() -> Self {
+        Self::begin(None)
+    }
+
+    /// Starts all so that they speak TLS and nothing else, with clients and with each other. The master is called `127.0.0.1`.
+    pub fn with_tls(tls: Tls<'_>) -> Self {
+        Self::begin(Some(tls))
+    }
+
+    fn begin(tls: Option<Tls<'_>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let first = Redis::with(&["--repl-diskless-sync-delay", "0"]);
+        let server = |name: &str, args: &[&str]| {
+            let path = folder.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            let mut args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
+            args.extend(tls.iter().flat_map(|tls| tls.args(&path)));
+            Redis::begin(path, None, tls.is_some(), args)
+        };
+        let first = server("first", &["--repl-diskless-sync-delay", "0"]);
         let master = first.port().to_string();
-        let second = Redis::with(&["--replicaof", "127.0.0.1", &master]);
+        let second = server("second", &["--replicaof", "127.0.0.1", &master]);
         let sentinels: Vec<_> = (0..3)
             .map(|n| {
                 let path = folder.path().join(n.to_string());
@@ -352,8 +427,9 @@ impl RedisSentinel {
                     "sentinel monitor {name} 127.0.0.1 {master} 2\nsentinel down-after-milliseconds {name} 500\nsentinel failover-timeout {name} 2000\n"
                 );
                 std::fs::write(&config, text).unwrap();
-                let args = vec![config.display().to_string(), "--sentinel".to_owned()];
-                Redis::begin(path, None, args)
+                let mut args = vec![config.display().to_string(), "--sentinel".to_owned()];
+                args.extend(tls.iter().flat_map(|tls| tls.args(&path)));
+                Redis::begin(path, None, tls.is_some(), args)
             })
             .collect();
         let all = Self {
@@ -380,12 +456,9 @@ impl RedisSentinel {
 
     /// Returns the URL.
     pub fn url(&self) -> String {
-        let hosts: Vec<_> = self
-            .sentinels
-            .iter()
-            .map(|node| format!("127.0.0.1:{}", node.port()))
-            .collect();
-        format!("redis-sentinel://{}/{}", hosts.join(","), Self::MASTER)
+        let hosts: Vec<_> = self.sentinels.iter().map(Redis::host).collect();
+        let scheme = self.first.scheme();
+        format!("{scheme}-sentinel://{}/{}", hosts.join(","), Self::MASTER)
     }
 
     /// Waits until the Sentinels name the second server as the master.
@@ -421,12 +494,23 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// `None` where it does not come up.
-fn run(port: u16, folder: &Path, args: &[String]) -> Option<Running> {
-    // The shell reads its input to the end and takes the server with it.
+/// Where a server that speaks TLS alone listens for this module.
+fn socket(folder: &Path) -> PathBuf {
+    folder.join("socket")
+}
+
+/// Tells whether somebody else has the port.
+fn is_taken(said: &str) -> bool {
+    said.contains("Address already in use")
+}
+
+/// What it said where it does not come up.
+fn run(port: u16, tls: bool, folder: &Path, args: &[String]) -> Result<Running, String> {
+    // The shell reads its input to the end and takes the server with it; and it ends when the server does.
     // Debian has one program with two names, and the package without a service has the other.
     let script = r#"program=$(command -v redis-server || command -v redis-check-rdb) || exit 1
-        (exec -a redis-server "$program" "$@") <&- & server=$!; echo "pid $server"; trap 'kill -KILL $server 2>/dev/null; wait' EXIT; read -r _"#;
+        (exec -a redis-server "$program" "$@") <&- 2>&1 & server=$!; echo "pid $server"
+        read -r _ <&0 >&- & leash=$!; trap 'kill -KILL $server $leash 2>/dev/null; wait' EXIT; wait -n"#;
     let (file, args) = match args.split_first() {
         Some((file, rest)) if file.ends_with(".conf") => (Some(file), rest),
         _ => (None, args),
@@ -434,7 +518,14 @@ fn run(port: u16, folder: &Path, args: &[String]) -> Option<Running> {
     let mut command = Command::new("bash");
     command.args(["-c", script, "redis"]);
     command.args(file);
-    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
+    let port = port.to_string();
+    command.args(["--bind", "127.0.0.1"]);
+    if tls {
+        command.args(["--port", "0", "--tls-port", &port]);
+        command.arg("--unixsocket").arg(socket(folder));
+    } else {
+        command.args(["--port", &port]);
+    }
     if file.is_none() {
         command.args(["--save", "", "--dir"]).arg(folder);
     }
@@ -456,22 +547,50 @@ fn run(port: u16, folder: &Path, args: &[String]) -> Option<Running> {
         leash,
         shell,
     };
-    let (ready, is_ready) = mpsc::channel();
+    let (says, said) = mpsc::channel();
     thread::spawn(move || {
         for line in log.map_while(Result::ok) {
-            let up = line.contains("Ready to accept connections") || line.contains("+monitor");
-            // Who waited is gone by the second time.
-            let _ = up.then(|| ready.send(()));
+            // Who listened has heard enough once it is ready; but a pipe that nobody reads fills up.
+            let _ = says.send(line);
         }
     });
-    match is_ready.recv_timeout(PATIENCE) {
-        Ok(()) => Some(running),
-        Err(_) => {
-            let mut running = running;
-            let _ = kill_process(running.pid, Signal::KILL);
-            drop(running.leash.take());
-            let _ = running.shell.wait();
-            None
+    let (begun, mut all) = (Instant::now(), String::new());
+    loop {
+        match said.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) {
+            Ok(line) => {
+                if line.contains("Ready to accept connections") || line.contains("+monitor") {
+                    return Ok(running);
+                }
+                all = all + &line + "\n";
+            }
+            Err(why) => {
+                let mut running = running;
+                let _ = kill_process(running.pid, Signal::KILL);
+                drop(running.leash.take());
+                let _ = running.shell.wait();
+                let why = match why {
+                    RecvTimeoutError::Disconnected => "it has ended".to_owned(),
+                    RecvTimeoutError::Timeout => format!("it is not ready in {PATIENCE:?}"),
+                };
+                return Err(all + &why);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "no-such-option")]
+    fn a_server_that_ends_at_its_start_says_why() {
+        Redis::with(&["--no-such-option", "1"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "certificate")]
+    fn so_does_one_that_has_written_to_its_log() {
+        Redis::with_tls("this is no certificate", "this is no key");
     }
 }

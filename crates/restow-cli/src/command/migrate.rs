@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 ///
 /// Added fields get the default that the configuration has for them, added columns are filled in from the stored bodies. It does so
 /// where an endpoint says on_schema_change = "refuse", too. A store on a network, which programs of several versions may use at once, counts as
-/// down to those that do not read its format; stop those of an older version before, or let them fetch meanwhile.
+/// down to those that do not read its format: they notice within a second, and fetch meanwhile.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   restow migrate --check
@@ -159,6 +159,7 @@ impl Plan {
                     "format {stored} is newer than {own}, the newest that this program reads and writes; it takes a newer program"
                 ),
             ),
+            // A later version that can has to mark the store first, and then to wait: see "Formats of stores on a network" in docs/FORMAT.md.
             false => (
                 IMPOSSIBLE,
                 format!(

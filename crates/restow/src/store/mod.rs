@@ -36,6 +36,8 @@ pub mod sqlite;
 mod tiered;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod uses;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod watch;
 
 pub use ages::{Ages, Share};
 pub use breaker::{BreakerOptions, BreakerState, GuardedStore, Health, SideHealth};

@@ -1,6 +1,6 @@
 //! Certificates that are made for a test: an authority, and a server's that it vouches for.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -14,6 +14,9 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // A certificate that names itself as its issuer vouches for itself, to OpenSSL.
+        let name = &mut params.distinguished_name;
+        name.push(DnType::CommonName, "an authority of a test");
         let key = KeyPair::generate().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();

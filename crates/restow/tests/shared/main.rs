@@ -12,6 +12,8 @@
 mod forward;
 
 #[cfg(any(feature = "postgres", feature = "redis"))]
+mod changing;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod failing;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod format;

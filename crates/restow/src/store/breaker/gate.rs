@@ -110,6 +110,10 @@ impl Gate {
         if !is_failure(why.kind()) {
             self.reads.failed(&reason(why));
         }
+        self.open_reads();
+    }
+
+    fn open_reads(&self) {
         if self.options.breaker && lock(&self.reads.circuit).trip(self.started.elapsed()) {
             self.tell(Side::Reads, Change::Opened);
         }
@@ -213,6 +217,9 @@ impl Pass {
     pub(super) fn end<T>(self, answer: Result<T>) -> Result<T> {
         match &answer {
             Ok(_) => self.close(End::Good),
+            Err(error) if error.kind() == ErrorKind::Format && self.gate.options.breaker => {
+                return Err(self.changed_format(error));
+            }
             Err(error) if is_failure(error.kind()) => self.fail(error),
             Err(error) if never_arrived(error.kind()) => self.close(End::Void),
             Err(_) => self.close(End::Good),
@@ -248,6 +255,20 @@ impl Pass {
     pub(super) fn was_slow(self) {
         let why = format!("{} answers too slowly", self.gate.place);
         self.fail(&Error::new(ErrorKind::Store, why));
+    }
+
+    /// Notes that the store has another format for now, and says that it is down: to ask for something else would help nobody.
+    fn changed_format(self, error: &Error) -> Error {
+        let gate = self.gate.clone();
+        match self.side {
+            Side::Reads => self.fail(error),
+            Side::Changes => {
+                gate.reads.failed(&reason(error));
+                self.close(End::Void);
+            }
+        }
+        gate.open_reads();
+        gate.down(Side::Reads)
     }
 
     fn fail(self, error: &Error) {

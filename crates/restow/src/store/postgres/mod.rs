@@ -84,6 +84,7 @@ impl PostgresStore {
         let listens = options.statements == options::Statements::Prepared;
         let engine = Arc::new(Engine::new(options)?);
         schema::initialise(&engine).await?;
+        engine.watch_format();
         Ok(Self {
             leases: Arc::new(PostgresLeases::new(engine.clone())),
             engine,
@@ -101,7 +102,7 @@ impl PostgresStore {
     pub async fn format(options: PostgresOptions) -> Result<Option<i32>> {
         let engine = Arc::new(Engine::new(options)?);
         let at = |fault: Fault| fault.at(engine.place());
-        let lent = engine.lend().await?;
+        let lent = engine.lend_unseen().await?;
         let format = schema::format(&engine.area, lent.client().map_err(at)?).await;
         drop(lent);
         engine.close().await?;

@@ -108,7 +108,7 @@ pub(super) fn listen(engine: &Arc<Engine>) -> BoxStream<'static, Change> {
                         let notice = tokio::select! {
                             notice = session.notices.recv() => notice,
                             // Who is not answered hears nothing, and does not know it.
-                            _ = ask.tick() => match session.answers().await {
+                            _ = ask.tick() => match connector.check().is_ok() && session.answers().await {
                                 true => continue,
                                 false => break,
                             },
@@ -141,6 +141,8 @@ struct Session {
 
 impl Session {
     async fn open(connector: &Connector, channel: &str) -> Attempt<Self> {
+        // Whoever writes another format tells of it in another way, as far as we know.
+        connector.check()?;
         let (client, mut connection) = connector.connect_raw(Use::Notices).await?;
         let (sender, notices) = mpsc::channel(WAITING);
         tokio::spawn(async move {

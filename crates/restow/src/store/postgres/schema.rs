@@ -1,7 +1,7 @@
 //! The tables that every store has, and what is remembered of the others.
 
 use super::{
-    engine::Engine,
+    engine::{Engine, Query},
     error::{Attempt, Fault},
     layout::{Area, FORMAT, Layout},
 };
@@ -31,7 +31,7 @@ pub(super) fn create_own(area: &Area) -> String {
 /// Makes the store's own tables where they are not there, and checks their format. Many programs may do so at once.
 pub(super) async fn initialise(engine: &Engine) -> Result<()> {
     let at = |fault: Fault| fault.at(engine.place());
-    let mut lent = engine.lend().await?;
+    let mut lent = engine.lend_unseen().await?;
     if let Some(format) = format(&engine.area, lent.client().map_err(at)?)
         .await
         .map_err(at)?
@@ -55,6 +55,29 @@ pub(super) async fn format(area: &Area, conn: &impl GenericClient) -> Attempt<Op
     }
     let stored = get(area, conn, "format").await?;
     Ok(stored.map(|text| text.parse().unwrap_or_default()))
+}
+
+/// The statement that asks for the format.
+pub(super) fn ask_format(area: &Area) -> Query {
+    let sql = format!(
+        "SELECT value FROM {} WHERE key = 'format'",
+        area.own("meta")
+    );
+    Query::new(sql, [])
+}
+
+/// Reads its answer. Where nothing is there, nobody has made it another.
+pub(super) fn check_answer(place: &str, answer: Attempt<Vec<Row>>) -> Result<()> {
+    let rows = match answer.map_err(|fault| fault.at(place)) {
+        // The tables are gone, as whoever asks for an entry is told.
+        Err(error) if error.kind() == ErrorKind::NoSuchRepository => return Ok(()),
+        rows => rows?,
+    };
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    let format: &str = row.try_get(0).map_err(|e| Fault::from(e).at(place))?;
+    check_format(place, format.parse().unwrap_or_default())
 }
 
 fn check_format(place: &str, format: i32) -> Result<()> {

@@ -119,6 +119,11 @@ impl Drop for Listening<'_> {
 pub(super) fn changes(core: Arc<Core>) -> BoxStream<'static, Change> {
     Box::pin(async_stream::stream! {
         while core.check_open().is_ok() {
+            if core.link.watch().check().is_err() {
+                // Whoever writes another format tells of it in another way, as far as we know.
+                sleep(PAUSE).await;
+                continue;
+            }
             let mut listening = match timeout(core.link.options().timeout, core.link.listen()).await {
                 Ok(Ok(listening)) => listening,
                 Ok(Err(_)) | Err(_) => {
@@ -142,7 +147,8 @@ pub(super) fn changes(core: Arc<Core>) -> BoxStream<'static, Change> {
                     _ = ask.tick() => {
                         // Who is not answered hears nothing, and does not know it.
                         let answered = timeout(ASK, sink.ping::<redis::Value>()).await;
-                        if core.check_open().is_err() || !matches!(answered, Ok(Ok(_))) {
+                        let is_ours = core.check_open().and_then(|()| core.link.watch().check());
+                        if is_ours.is_err() || !matches!(answered, Ok(Ok(_))) {
                             break;
                         }
                         continue;

@@ -4,6 +4,7 @@ use super::{
     error,
     keys::{Names, Place},
     link::Link,
+    schema,
     uses::Uses,
 };
 use crate::{
@@ -55,9 +56,10 @@ impl Core {
         }
     }
 
-    /// Fails once the store is closed; waits for writes whose callers are gone, so that what was accepted comes first.
+    /// Fails once the store is closed, and while its format is another one; waits for writes whose callers are gone, so that what was accepted comes first.
     pub(super) async fn ready(&self) -> Result<()> {
         self.check_open()?;
+        self.link.watch().check()?;
         if self.link.is_cluster() {
             loop {
                 let Some(orphan) = lock(&self.orphans).pop() else {
@@ -68,6 +70,15 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// Has its format looked at from now on.
+    pub(super) fn watch_format(self: &Arc<Self>) {
+        let core = Arc::downgrade(self);
+        self.link.watch().begin(Box::new(move || {
+            let core = core.upgrade().filter(|core| core.check_open().is_ok())?;
+            Some(Box::pin(async move { schema::look(&core).await }))
+        }));
     }
 
     pub(super) fn check_open(&self) -> Result<()> {

@@ -3,9 +3,14 @@
 use super::{
     error,
     gather::{self, Gets},
+    keys::Names,
     options::{RedisOptions, Topology},
+    schema,
 };
-use crate::{Error, ErrorKind, Result, store::gather::Gather};
+use crate::{
+    Error, ErrorKind, Result,
+    store::{gather::Gather, watch::FormatWatch},
+};
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared, join_all, try_join_all},
@@ -45,6 +50,7 @@ pub(super) enum Lost {
 pub(super) struct Link {
     options: RedisOptions,
     place: String,
+    watch: Arc<FormatWatch>,
     way: Way,
 }
 
@@ -64,7 +70,15 @@ impl Way {
 pub(super) struct One {
     source: Source,
     config: AsyncConnectionConfig,
+    first: Arc<First>,
     state: Mutex<State>,
+}
+
+/// What a new connection begins with: somebody may have changed the format while there was none.
+struct First {
+    watch: Arc<FormatWatch>,
+    ask: Cmd,
+    place: String,
 }
 
 #[derive(Clone)]
@@ -99,14 +113,17 @@ impl Link {
             let message = format!("ca={}: the file cannot be read", path.display());
             return Err(Error::new(ErrorKind::Config, message).with_source(e));
         }
+        let watch = Arc::<FormatWatch>::default();
+        let one = |source| Way::one(One::new(source, &options, &watch));
         let way = match &options.topology {
             Topology::Cluster => Way::Cluster(cluster(&options, &place).await?),
-            Topology::Standalone => Way::one(One::new(server(&options)?, &options)),
-            Topology::Sentinel(master) => Way::one(One::new(sentinel(&options, master)?, &options)),
+            Topology::Standalone => one(server(&options)?),
+            Topology::Sentinel(master) => one(sentinel(&options, master)?),
         };
         let link = Self {
             options,
             place,
+            watch,
             way,
         };
         if let Way::One(one, _) = &link.way {
@@ -125,6 +142,11 @@ impl Link {
         &self.place
     }
 
+    /// Knows whether the format is ours.
+    pub(super) fn watch(&self) -> &Arc<FormatWatch> {
+        &self.watch
+    }
+
     /// Tells whether entries are spread over several servers.
     pub(super) fn is_cluster(&self) -> bool {
         matches!(self.way, Way::Cluster(_))
@@ -134,6 +156,8 @@ impl Link {
     pub(super) fn failed(&self, source: redis::RedisError) -> Error {
         match &self.way {
             Way::One(one, _) if one.lock().closed => error::closed(),
+            // Why its new connection was not taken.
+            Way::One(..) if let Err(error) = self.watch.check() => error,
             Way::One(..) | Way::Cluster(_) => error::at(&self.place, source),
         }
     }
@@ -283,7 +307,7 @@ impl Source {
 }
 
 impl One {
-    fn new(source: Source, options: &RedisOptions) -> Self {
+    fn new(source: Source, options: &RedisOptions, watch: &Arc<FormatWatch>) -> Self {
         Self {
             source,
             config: AsyncConnectionConfig::new()
@@ -291,6 +315,11 @@ impl One {
                 .set_response_timeout(Some(options.timeout))
                 // More than all tasks that ask at once, so that none of them waits for a place.
                 .set_pipeline_buffer_size(1_024),
+            first: Arc::new(First {
+                watch: watch.clone(),
+                ask: schema::ask_format(&Names::new(&options.prefix)),
+                place: options.to_string(),
+            }),
             state: Mutex::default(),
         }
     }
@@ -343,11 +372,14 @@ impl One {
 
     fn attempt(&self) -> Attempt {
         let (source, config) = (self.source.clone(), self.config.clone());
+        let first = self.first.clone();
         async move {
             let client = source.client().await?;
-            client
+            let mut connection = client
                 .get_multiplexed_async_connection_with_config(&config)
-                .await
+                .await?;
+            first.look(&mut connection).await?;
+            Ok(connection)
         }
         .boxed()
         .shared()
@@ -398,6 +430,25 @@ impl One {
                 Ok(answers) => return answers.into_iter().map(error::checked).collect(),
             }
         }
+    }
+}
+
+impl First {
+    /// Fails where the format was another one since the store was opened.
+    async fn look(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        if !self.watch.has_begun() {
+            return Ok(());
+        }
+        let held = self.ask.query_async(connection).await;
+        let held: RedisResult<Option<String>> = held;
+        // A server that does not answer this answers nothing else either, and whoever asks is told.
+        let Ok(Some(format)) = held else {
+            return Ok(());
+        };
+        let seen = schema::check_format(&self.place, &format);
+        self.watch
+            .saw(seen)
+            .map_err(|_| (redis::ErrorKind::Client, "its format is another one").into())
     }
 }
 

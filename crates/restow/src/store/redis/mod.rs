@@ -40,7 +40,7 @@ use super::{
     Budget, Capabilities, Change, Health, Leases, MemoryPolicy, Store, Table, TableName, TableSpec,
     Trimmed,
 };
-use crate::{BoxFuture, BoxStream, Result};
+use crate::{BoxFuture, BoxStream, ErrorKind, Result};
 use leases::RedisLeases;
 use link::Link;
 use std::{fmt, sync::Arc};
@@ -89,6 +89,7 @@ impl RedisStore {
         let core = Arc::new(Core::new(Link::open(options).await?, sender));
         schema::begin(&core).await?;
         change::clean_up(&core).await?;
+        core.watch_format();
         Ok(Self { core })
     }
 
@@ -194,7 +195,11 @@ impl Store for RedisStore {
             };
             self.core.close();
             self.core.link.close();
-            told
+            match told {
+                // What was used last is nothing to who writes another format.
+                Err(error) if error.kind() == ErrorKind::Format => Ok(()),
+                told => told,
+            }
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     core::Core,
     error,
-    keys::Place,
+    keys::{Names, Place},
     link::Lost,
     script::{ADOPT, BEGIN, Call, SWAP},
 };
@@ -11,7 +11,7 @@ use crate::{
     Error, ErrorKind, Result,
     store::{TableName, TableSpec, declared},
 };
-use redis::{Value, cmd};
+use redis::{Cmd, Value, cmd};
 use std::collections::BTreeMap;
 
 /// The format of what this program writes, and the only one that it reads.
@@ -47,13 +47,7 @@ pub(super) async fn begin(core: &Core) -> Result<[u8; 32]> {
     call.key(core.names.meta()).number(FORMAT).arg(secret);
     let held: (String, Vec<u8>) = from(core, BEGIN.run(&core.link, &call).await?, "a script")?;
     let place = core.link.place();
-    if held.0 != FORMAT.to_string() {
-        let message = format!(
-            "{place} has format {:?}, and this program reads format {FORMAT}; `restow migrate` of the newest program that uses it brings it to its own, or name another prefix",
-            held.0
-        );
-        return Err(Error::new(ErrorKind::Format, message));
-    }
+    check_format(place, &held.0)?;
     held.1.try_into().map_err(|_| {
         let message = format!(
             "{place} has a secret of another length than ours; delete the field `secret` of {}, and all entries of credentials are fetched anew",
@@ -65,11 +59,33 @@ pub(super) async fn begin(core: &Core) -> Result<[u8; 32]> {
 
 /// Returns the format of what is there; `None` where nothing is.
 pub(super) async fn format(core: &Core) -> Result<Option<u32>> {
-    let mut held = cmd("HGET");
-    held.arg(core.names.meta()).arg("format");
-    let held = core.link.ask(&held, Lost::Again).await?;
+    let held = core.link.ask(&ask_format(&core.names), Lost::Again).await?;
     let held: Option<String> = from(core, held, "HGET")?;
     Ok(held.map(|format| format.parse().unwrap_or_default()))
+}
+
+/// Fails where the format is another one. Where nothing is there, nobody has made it another.
+pub(super) async fn look(core: &Core) -> Result<()> {
+    let held = core.link.ask(&ask_format(&core.names), Lost::Again).await?;
+    let held: Option<String> = from(core, held, "HGET")?;
+    held.map_or(Ok(()), |format| check_format(core.link.place(), &format))
+}
+
+/// The command that asks for the format.
+pub(super) fn ask_format(names: &Names) -> Cmd {
+    let mut ask = cmd("HGET");
+    ask.arg(names.meta()).arg("format");
+    ask
+}
+
+pub(super) fn check_format(place: &str, format: &str) -> Result<()> {
+    if format == FORMAT.to_string() {
+        return Ok(());
+    }
+    let message = format!(
+        "{place} has format {format:?}, and this program reads format {FORMAT}; `restow migrate` of the newest program that uses it brings it to its own, or name another prefix"
+    );
+    Err(Error::new(ErrorKind::Format, message))
 }
 
 /// Takes over a secret where there is no table; tells whether it is the store's now.

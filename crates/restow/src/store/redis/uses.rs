@@ -73,6 +73,7 @@ impl Uses {
 impl Core {
     /// Tells the server all uses.
     pub(super) async fn tell_uses(&self) -> Result<()> {
+        self.link.watch().check()?;
         let noted = self.uses.take();
         let mut calls = BTreeMap::<(u64, u32), Vec<(Digest, Variant, Millis)>>::new();
         for ((number, digest, variant), at) in noted.uses {

@@ -174,7 +174,8 @@ impl Rows {
                 .arg(&scores.after)
                 .arg(&scores.until);
             if let Some(limit) = limit {
-                range.arg("LIMIT").arg(0).arg(limit);
+                // The server's numbers have a sign.
+                range.arg("LIMIT").arg(0).arg(limit.min(i64::MAX as u64));
             }
             (*bucket, range)
         });

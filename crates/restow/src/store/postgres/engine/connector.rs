@@ -1,10 +1,13 @@
 //! How a connection to a server is made.
 
 use super::super::{
-    error::Attempt,
+    error::{Attempt, Fault},
+    layout::Area,
     options::{Durability, PostgresOptions, Statements},
+    schema,
 };
-use crate::{Error, ErrorKind, Result};
+use super::Query;
+use crate::{Error, ErrorKind, Result, store::watch::FormatWatch};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
 use rustls_platform_verifier::BuilderVerifierExt as _;
@@ -15,6 +18,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 use tokio_postgres::{Client, Config, Connection, Socket, config::SslMode, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -38,27 +42,42 @@ pub(in super::super) struct Connector {
     tls: MakeRustlsConnect,
     place: Box<str>,
     durability: Durability,
+    timeout: Duration,
     /// Whether statements are parsed each time, because there is a pooler between.
     unnamed: AtomicBool,
     /// Whether the pooler was named, and takes no settings of a session.
     pooled: bool,
+    watch: Arc<FormatWatch>,
+    format: Query,
 }
 
 impl Connector {
     /// `server` is the one of the options, or one of its replicas.
-    pub(super) fn new(options: &PostgresOptions, server: &Config) -> Result<Self> {
+    pub(super) fn new(
+        options: &PostgresOptions,
+        server: &Config,
+        watch: &Arc<FormatWatch>,
+    ) -> Result<Self> {
         Ok(Self {
             tls: tls(server, options.root_certificates.as_deref())?,
             server: server.clone(),
             place: options.to_string().into(),
             durability: options.durability,
+            timeout: options.timeout,
             unnamed: AtomicBool::new(options.statements == Statements::Unnamed),
             pooled: options.statements == Statements::Unnamed,
+            watch: watch.clone(),
+            format: schema::ask_format(&Area::new(&options.schema, &options.prefix)),
         })
     }
 
     pub(in super::super) fn place(&self) -> &str {
         &self.place
+    }
+
+    /// Fails while the format is another one.
+    pub(in super::super) fn check(&self) -> Result<()> {
+        self.watch.check()
     }
 
     /// Tells whether statements are prepared.
@@ -78,14 +97,34 @@ impl Connector {
 
     /// Makes a connection and has it driven by a task of its own.
     pub(super) async fn connect(&self, purpose: Use) -> Attempt<Client> {
-        let (client, connection) = self.connect_raw(purpose).await?;
+        let connected = async {
+            let (client, connection) = self.connect_raw(purpose).await?;
+            Self::drive(connection);
+            self.check_format(&client).await?;
+            Ok(client)
+        };
+        // Others wait behind who connects, also where nobody waits for that one.
+        let connected = tokio::time::timeout(self.timeout, connected).await;
+        connected.unwrap_or(Err(Fault::TimedOut))
+    }
+
+    fn drive(connection: Connection<Socket, Stream>) {
         tokio::spawn(async move {
             // Whoever asks is told.
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to PostgreSQL ended");
             }
         });
-        Ok(client)
+    }
+
+    /// Fails where the format was another one since the store was opened: somebody may have changed it while there was no connection.
+    pub(super) async fn check_format(&self, client: &Client) -> Attempt<()> {
+        if self.watch.has_begun() {
+            let answer = client.query_typed(&self.format.sql, &[]).await;
+            let answer = answer.map_err(Fault::from);
+            self.watch.saw(schema::check_answer(&self.place, answer))?;
+        }
+        Ok(())
     }
 
     pub(in super::super) async fn connect_raw(

@@ -16,11 +16,12 @@ use super::{
     error::{Attempt, Fault, closed},
     layout::Area,
     options::PostgresOptions,
+    schema,
     values::Values,
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, store::watch::FormatWatch};
 use accepted::Accepted;
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use lane::Lane;
 use link::Link;
 use std::sync::{
@@ -63,16 +64,19 @@ pub(super) struct Engine {
     pool: Pool,
     accepted: Arc<Accepted>,
     pub(super) uses: Uses,
+    watch: Arc<FormatWatch>,
+    format: Query,
     closed: watch::Sender<bool>,
 }
 
 impl Engine {
     pub(super) fn new(mut options: PostgresOptions) -> Result<Self> {
         options.resolve()?;
-        let connector = Arc::new(Connector::new(&options, &options.server)?);
+        let watch = Arc::default();
+        let connector = Arc::new(Connector::new(&options, &options.server, &watch)?);
         let share = (options.pool / 4).max(1);
         let replica = |server| {
-            let connector = Arc::new(Connector::new(&options, server)?);
+            let connector = Arc::new(Connector::new(&options, server, &watch)?);
             Ok(Lane::new(connector, Use::Keys, share, READS))
         };
         let replicas = options
@@ -104,9 +108,12 @@ impl Engine {
             Error::new(ErrorKind::Store, "the system has no random numbers")
                 .with_source(std::io::Error::other(e.to_string()))
         })?;
+        let area = Area::new(&options.schema, &options.prefix);
         Ok(Self {
             place: options.to_string().into(),
-            area: Area::new(&options.schema, &options.prefix),
+            format: schema::ask_format(&area),
+            watch,
+            area,
             instance: u64::from_be_bytes(instance),
             reads: Lane::new(connector.clone(), Use::Keys, share, READS),
             changes: Lane::new(connector.clone(), Use::Keys, share, CHANGES),
@@ -139,6 +146,21 @@ impl Engine {
             true => Err(closed()),
             false => Ok(()),
         }
+    }
+
+    /// Has its format looked at from now on.
+    pub(super) fn watch_format(self: &Arc<Self>) {
+        let engine = Arc::downgrade(self);
+        self.watch.begin(Box::new(move || {
+            let engine = engine.upgrade().filter(|e| e.check_open().is_ok())?;
+            Some(Box::pin(async move {
+                let each = &mut |row| row;
+                // A replica has what the server had a moment ago.
+                let values = Values::new();
+                let asked = engine.run_unseen(Way::Change, &engine.format, &values, each);
+                schema::check_answer(&engine.place, asked.await.map_err(Fault::from))
+            }))
+        }));
     }
 
     /// Asks something, and makes something of each row as it comes. A task of its own does so: an answer that nobody takes would hold up
@@ -192,6 +214,17 @@ impl Engine {
     }
 
     async fn run_each<T: Send>(
+        &self,
+        way: Way,
+        query: &Query,
+        values: &Values,
+        make: &mut (dyn FnMut(Row) -> T + Send),
+    ) -> Result<Vec<T>> {
+        self.watch.check()?;
+        self.run_unseen(way, query, values, make).await
+    }
+
+    async fn run_unseen<T: Send>(
         &self,
         way: Way,
         query: &Query,
@@ -286,12 +319,22 @@ impl Engine {
 
     /// Lends a connection, for what takes long or several statements.
     pub(super) async fn lend(&self) -> Result<Lent> {
+        self.watch.check()?;
+        self.lend_unseen().await
+    }
+
+    /// The same whatever the format is.
+    pub(super) async fn lend_unseen(&self) -> Result<Lent> {
         self.check_open()?;
         let object = self
             .pool
             .get()
             .await
             .map_err(|e| Fault::from(e).at(&self.place))?;
+        if Object::metrics(&object).recycle_count == 0 {
+            let seen = self.connector.check_format(&object).await;
+            seen.map_err(|fault| fault.at(&self.place))?;
+        }
         Ok(Lent::new(object, self.connector.clone()))
     }
 
