@@ -15,7 +15,7 @@ use futures_util::TryStreamExt as _;
 use restow::{
     Clock as _, SystemClock,
     moving::{Copied, CopyOptions, Digests, copy},
-    store::connect,
+    store::{connect, format},
 };
 use std::path::Path;
 
@@ -49,11 +49,11 @@ pub(crate) struct Copy {
 
 impl Copy {
     pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
-        let target = self.target()?;
+        let target = self.target().await?;
         let session = Session::over(&self.from, global).await?;
         session.note_principal(global);
         let portions = portions(&session, &self.repositories, &self.select).await?;
-        let to = connect(&patient(target)).await?;
+        let to = connect(&target).await?;
         let options = CopyOptions {
             digests: if self.without_digests {
                 Digests::LeaveOut
@@ -92,8 +92,8 @@ impl Copy {
         verdict(&all, &place)
     }
 
-    /// Finds out where to copy to; a dry run makes no file.
-    fn target(&self) -> Result<String, Failure> {
+    /// Finds out where to copy to; a dry run makes no file, and nothing where a server has nothing of ours.
+    async fn target(&self) -> Result<String, Failure> {
         let path = file(&self.to);
         if let (Some(from), Some(to)) = (file(&self.from), &path)
             && same(&from, to)
@@ -103,11 +103,17 @@ impl Copy {
                 to.display()
             )));
         }
-        let imagined = self.dry_run && path.is_some_and(|path| !path.exists());
+        let target = patient(self.to.as_str());
+        let imagined = self.dry_run
+            && match &path {
+                Some(path) => !path.exists(),
+                // Whatever is wrong is said when it is opened.
+                None => format(&target).await.is_ok_and(|f| f.stored.is_none()),
+            };
         Ok(if imagined {
             "memory:".to_owned()
         } else {
-            self.to.clone()
+            target
         })
     }
 

@@ -102,6 +102,13 @@ async fn copies_go_from_each_store_to_each_other_and_are_the_same_cache() {
     let names = ["written", "present", "compared", "missing"];
     for step in way.windows(2) {
         let [from, to] = *step else { unreachable!() };
+        let said = place.json(&["copy", "--dry-run", from, to]);
+        let said: Vec<_> = said.iter().map(|copied| &copied["written"]).collect();
+        assert_eq!(said, [3, 1], "{from} to {to}");
+        if to.contains("://") {
+            let made = restow::store::format(to).await.unwrap().stored;
+            assert_eq!(made, None, "a dry run makes nothing in {to}");
+        }
         let done = place.json(&["copy", from, to]);
         let said = numbers(&done, names);
         assert_eq!(said, [[3, 0, 3, 0], [1, 0, 1, 0]], "{from} to {to}");

@@ -24,7 +24,7 @@ const PAGE_ROWS: u64 = 1_024;
 const PAGE_BYTES: u64 = 1 << 20;
 /// A table of up to so many pages is counted; of a larger one, so many pages are taken as a sample. Numbers for people cost the same
 /// whatever there is, and are right within some percent; a budget is to be kept more exactly.
-const FOR_PEOPLE: (f64, f64) = (700.0, 700.0);
+const FOR_PEOPLE: (f64, f64) = (400.0, 400.0);
 const FOR_BUDGETS: (f64, f64) = (8_192.0, 2_000.0);
 const PAGE: f64 = 8_192.0;
 

@@ -28,7 +28,7 @@ use std::{
 /// Up to so many entries are counted one by one.
 const FEW: u64 = 2_000;
 /// More are estimated by so many of them.
-const SOME: u32 = 1_024;
+const SOME: u32 = 512;
 /// So many entries of one bucket are looked for at each sweep.
 const SAMPLE: u32 = 128;
 /// So many entries are counted again at each sweep, and the rest of their bucket.
