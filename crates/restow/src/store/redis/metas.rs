@@ -9,7 +9,7 @@
 //! A body of more than [`WITHIN`] bytes is in the hash beside, under its variant: whatever changes another variant leaves it alone.
 
 use crate::{
-    Error, ErrorKind, FieldValue, Millis, RawKey, Result,
+    FieldValue, Millis, RawKey,
     entry::{
         self, Address, Entry, EntryId, Found, Generation, Meta, Partition, Record, Seal, Variant,
     },
@@ -20,150 +20,15 @@ use smallvec::SmallVec;
 use std::{ops::Range, sync::Arc};
 use xxhash_rust::xxh3::Xxh3;
 
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 /// Bytes of a block before its record.
-const HEAD: usize = 88;
+pub(super) const HEAD: usize = 88;
 /// The largest body that is in the value of its address.
-const WITHIN: usize = 32 << 10;
+pub(super) const WITHIN: usize = 32 << 10;
 /// Stands for the length of a body that is in the hash beside.
-const APART: u32 = u32::MAX;
-/// The largest entry: Redis takes no value of more than 512 MiB.
-const MOST: usize = 500 << 20;
-/// The scores of an index are exact up to here, and infinite beyond.
-const EXACT: i64 = 1 << 52;
-
+pub(super) const APART: u32 = u32::MAX;
 /// So much of a value is read where no body is wanted: more than most metas take.
 pub(super) const BEGINNING: usize = 2_048;
-
-/// The score of an entry in its index.
-pub(super) fn score(expires_at: Millis) -> String {
-    if expires_at.0 >= EXACT {
-        "+inf".to_owned()
-    } else {
-        expires_at.0.max(-EXACT).to_string()
-    }
-}
-
-/// What the value of an address begins with.
-pub(super) fn address_bytes(address: &Address) -> Vec<u8> {
-    let mut out = Vec::with_capacity(address_len(address));
-    put_address(&mut out, address);
-    out
-}
-
-fn address_len(address: &Address) -> usize {
-    9 + address.key.as_bytes().len() + address.partition.as_str().len()
-}
-
-fn put_address(out: &mut Vec<u8>, address: &Address) {
-    let (key, partition) = (address.key.as_bytes(), address.partition.as_str());
-    out.push(VERSION);
-    put_len(out, 4 + key.len() + partition.len());
-    put_len(out, key.len());
-    out.extend_from_slice(key);
-    out.extend_from_slice(partition.as_bytes());
-}
-
-/// Writes the value of an address that has this entry alone; tells whether its body goes beside it.
-///
-/// # Errors
-/// [`ErrorKind::TooLarge`].
-pub(super) fn value(
-    Entry { id, meta, body, .. }: &Entry,
-    generation: Generation,
-    spec: &TableSpec,
-) -> Result<(Vec<u8>, bool)> {
-    let apart = body.len() > WITHIN;
-    let len = if apart { 0 } else { body.len() };
-    let lines = meta.head.lines().len();
-    let mut out = Vec::with_capacity(address_len(&id.address) + HEAD + 384 + lines + len);
-    put_address(&mut out, &id.address);
-    let within = if apart { None } else { Some(len) };
-    put_block(&mut out, id, meta, spec, generation, within)?;
-    put_len(&mut out, 0);
-    if !apart {
-        out.extend_from_slice(body);
-    }
-    Ok((out, apart))
-}
-
-/// Writes the block of an entry whose body is there already.
-///
-/// # Errors
-/// [`ErrorKind::TooLarge`].
-pub(super) fn block(id: &EntryId, meta: &Meta, spec: &TableSpec) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(HEAD + 384 + meta.head.lines().len());
-    put_block(&mut out, id, meta, spec, Generation(0), None)?;
-    Ok(out)
-}
-
-fn put_block(
-    out: &mut Vec<u8>,
-    id: &EntryId,
-    meta: &Meta,
-    spec: &TableSpec,
-    generation: Generation,
-    within: Option<usize>,
-) -> Result<()> {
-    let begin = out.len();
-    let record = Record::encode(meta, id, &spec.fields)?;
-    let lines = meta.head.lines();
-    put_len(out, 0);
-    out.extend_from_slice(&id.variant.0.to_be_bytes());
-    out.extend_from_slice(&generation.0.to_be_bytes());
-    for at in [
-        meta.stored_at,
-        meta.checked_at,
-        meta.changed_at,
-        meta.expires_at,
-    ] {
-        out.extend_from_slice(&at.0.to_be_bytes());
-    }
-    for number in [meta.size(), meta.seal.len, meta.seal.sum] {
-        out.extend_from_slice(&number.to_be_bytes());
-    }
-    put_len(out, within.unwrap_or(APART as usize));
-    put(out, &record);
-    put_text(out, meta.label.as_deref());
-    put_text(out, meta.head.url());
-    put_len(out, meta.columns.len());
-    for value in meta.columns.iter() {
-        match value {
-            FieldValue::Absent => out.push(0),
-            FieldValue::Integer(i) => {
-                out.push(1);
-                out.extend_from_slice(&i.to_be_bytes());
-            }
-            FieldValue::Text(text) => {
-                out.push(2);
-                put(out, text.as_bytes());
-            }
-        }
-    }
-    put_len(out, meta.tags.len());
-    for tag in meta.tags.iter() {
-        put(out, tag.as_bytes());
-    }
-    put(out, lines);
-    let len = out.len() - begin + 8;
-    if len > MOST || meta.seal.len > MOST as u64 {
-        return Err(Error::new(
-            ErrorKind::TooLarge,
-            format!(
-                "an entry of {} bytes is larger than Redis can hold",
-                meta.size()
-            ),
-        )
-        .in_repository(spec.name.shared()));
-    }
-    let written = out.get_mut(begin..).unwrap_or_default();
-    if let (Some(place), Ok(len)) = (written.first_chunk_mut::<4>(), u32::try_from(len)) {
-        *place = len.to_be_bytes();
-    }
-    let sum = sum(written).unwrap_or_default();
-    out.extend_from_slice(&sum.to_be_bytes());
-    Ok(())
-}
 
 /// What is stored at an address: its value, and the bodies beside it that were asked for.
 #[derive(Debug, Default)]
@@ -457,33 +322,13 @@ fn address_of(value: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 }
 
 /// The sum of a block without its generation, its changed, and the length of its body.
-fn sum(block: &[u8]) -> Option<u64> {
+pub(super) fn sum(block: &[u8]) -> Option<u64> {
     let mut hash = Xxh3::new();
     hash.update(block.get(..20)?);
     hash.update(block.get(28..44)?);
     hash.update(block.get(52..84)?);
     hash.update(block.get(HEAD..)?);
     Some(hash.digest())
-}
-
-fn put_len(out: &mut Vec<u8>, len: usize) {
-    // What is longer was refused, or is refused when all is put together.
-    out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes());
-}
-
-fn put(out: &mut Vec<u8>, bytes: &[u8]) {
-    put_len(out, bytes.len());
-    out.extend_from_slice(bytes);
-}
-
-fn put_text(out: &mut Vec<u8>, text: Option<&str>) {
-    match text {
-        None => out.push(0),
-        Some(text) => {
-            out.push(1);
-            put(out, text.as_bytes());
-        }
-    }
 }
 
 fn take<'a, const N: usize>(rest: &mut &'a [u8]) -> Option<&'a [u8; N]> {
@@ -543,7 +388,7 @@ fn take_tags(rest: &mut &[u8]) -> Option<Arc<[Box<str>]>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::blocks, *};
     use crate::{Field, FieldRef, entry::Head};
     use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -569,7 +414,7 @@ mod tests {
         entry.meta.label = Some("l".into());
         entry.meta.columns = [1.into(), FieldValue::Absent, "x".into()].into();
         entry.meta.tags = ["t".into(), "".into()].into();
-        let (value, apart) = value(&entry, entry.generation, &spec).unwrap();
+        let (value, apart) = blocks::value(&entry, entry.generation, &spec).unwrap();
         assert!(!apart);
         (spec, entry, Fields::of(value))
     }
@@ -618,7 +463,7 @@ mod tests {
         let (spec, mut entry, _) = written();
         let body = Bytes::from(vec![b'x'; WITHIN + 1]);
         (entry.meta.seal, entry.body) = (Seal::of(&body), body);
-        let (value, apart) = value(&entry, entry.generation, &spec).unwrap();
+        let (value, apart) = blocks::value(&entry, entry.generation, &spec).unwrap();
         assert!(apart && value.len() < WITHIN);
         let mut fields = Fields::of(value);
         let variant = 5_u128.to_be_bytes();

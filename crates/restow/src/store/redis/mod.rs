@@ -14,6 +14,7 @@
 //!
 //! Redis from 6.2 on will do, and Valkey.
 
+mod blocks;
 mod change;
 mod changes;
 mod core;
@@ -25,6 +26,7 @@ mod link;
 mod metas;
 mod options;
 mod policy;
+mod reads;
 mod rows;
 mod schema;
 mod script;
@@ -32,6 +34,7 @@ mod table;
 mod upkeep;
 mod uses;
 mod walk;
+mod writes;
 
 pub use options::RedisOptions;
 
