@@ -128,32 +128,7 @@ impl SelectArgs {
 
 /// Reads a moment: a length of time before now, a date, or a moment.
 pub(crate) fn moment(option: &str, text: &str, now: Millis) -> Result<Millis, Failure> {
-    let text = text.trim();
-    let wrong = || {
-        Failure::usage(format!(
-            "--{option} {text:?} is no time; write '2 days', 2026-08-01 or 2026-08-01T12:00:00Z"
-        ))
-    };
-    if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return Ok(at.into());
-    }
-    if let Ok(date) = text.parse::<jiff::civil::DateTime>() {
-        let zoned = date
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .map_err(|_| wrong())?;
-        return Ok(zoned.timestamp().into());
-    }
-    let span: jiff::Span = text
-        .trim_end_matches("ago")
-        .trim()
-        .parse()
-        .map_err(|_| wrong())?;
-    let before = now
-        .timestamp()
-        .to_zoned(jiff::tz::TimeZone::UTC)
-        .checked_sub(span.abs())
-        .map_err(|_| wrong())?;
-    Ok(before.timestamp().into())
+    Millis::written(text, now).map_err(|e| Failure::usage(format!("--{option} {}", e.message())))
 }
 
 #[cfg(test)]

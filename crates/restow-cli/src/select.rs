@@ -8,7 +8,7 @@ use crate::{
 };
 use http::HeaderMap;
 use restow::{
-    AnyRepository, Clock as _, FieldKind, FieldValue, Millis, RawKey, SystemClock,
+    AnyRepository, Clock as _, Millis, RawKey, SystemClock,
     moving::Portion,
     repository::{Select, Untyped},
     store::TableName,
@@ -76,9 +76,8 @@ pub(crate) async fn select(
         let having: Vec<AnyRepository> = repositories
             .iter()
             .filter(|r| {
-                conditions
-                    .iter()
-                    .all(|(name, _)| kind_of(r, name).is_some())
+                let declaration = r.endpoint().inner().declaration();
+                conditions.iter().all(|(name, _)| declaration.has(name))
             })
             .cloned()
             .collect();
@@ -117,23 +116,9 @@ fn narrow(
     // People who type a selection mean it, also where every entry has to be looked at.
     let mut select = repository.select().scope(args.scope()).scan();
     for (name, value) in conditions {
-        let value = match (value, kind_of(repository, name)) {
-            (None, _) => FieldValue::Absent,
-            (Some(value), Some(Kind::Integer)) => {
-                FieldValue::Integer(value.parse().map_err(|_| {
-                    Failure::usage(format!(
-                        "--where {name}={value}: {name:?} is a whole number in {:?}",
-                        repository.name()
-                    ))
-                })?)
-            }
-            // A column has whatever the JSON has: a number is selected as a number.
-            (Some(value), Some(Kind::Any)) => value
-                .parse()
-                .map_or_else(|_| (*value).into(), FieldValue::Integer),
-            (Some(value), _) => (*value).into(),
-        };
-        select = select.eq(name, value);
+        select = select
+            .eq_written(name, *value)
+            .map_err(|e| Failure::usage(format!("--where {}", e.message())))?;
     }
     if let Some(key) = key {
         select = select.key(key);
@@ -156,29 +141,4 @@ fn narrow(
         select = select.changed_since(moment("changed-since", since, now)?);
     }
     Ok(select)
-}
-
-enum Kind {
-    Integer,
-    Text,
-    /// A column has no declared kind.
-    Any,
-}
-
-fn kind_of(repository: &AnyRepository, name: &str) -> Option<Kind> {
-    let declaration = repository.endpoint().inner().declaration();
-    let field = declaration.fields.iter().find(|f| f.name() == name);
-    let column = || {
-        declaration
-            .columns
-            .iter()
-            .any(|c| *c.name == *name)
-            .then_some(Kind::Any)
-    };
-    field
-        .map(|f| match f.kind() {
-            FieldKind::Integer => Kind::Integer,
-            _ => Kind::Text,
-        })
-        .or_else(column)
 }

@@ -9,7 +9,7 @@ use crate::{
 use percent_encoding::percent_decode_str;
 use restow::{
     AnyRepository, Binary, Cache, CacheBuilder, Config, Declaration, DeclaredEndpoint, ErrorKind,
-    Mode,
+    Mode, store::format,
 };
 use std::path::PathBuf;
 
@@ -53,15 +53,14 @@ impl Session {
         let config = config(global)?;
         let mut settings = Settings::of(config.as_ref(), global)?;
         let mut place = None;
-        if let Some(path) = file(&settings.url).filter(|p| !p.exists()) {
-            match access {
-                Access::Create | Access::Fill => {}
-                Access::Imagine => {
-                    place = Some(format!("{}, which is not there yet,", path.display()));
-                    settings.url = "memory:".to_owned();
-                }
-                Access::Existing => return Err(no_cache(&path)),
+        if matches!(access, Access::Existing | Access::Imagine)
+            && let Some(missing) = missing(&settings.url).await
+        {
+            if access == Access::Existing {
+                return Err(no_cache(&missing));
             }
+            place = Some(format!("{missing}, which is not there yet,"));
+            settings.url = "memory:".to_owned();
         }
         let url = match access {
             Access::Create => settings.url,
@@ -94,8 +93,8 @@ impl Session {
 
     /// Opens a store as it is, without a configuration: it is only read.
     pub(crate) async fn over(url: &str, global: &Global) -> Result<Self, Failure> {
-        if let Some(path) = file(url).filter(|path| !path.exists()) {
-            return Err(no_cache(&path));
+        if let Some(missing) = missing(url).await {
+            return Err(no_cache(&missing));
         }
         let mut builder = Cache::builder().url(patient(url)).mode(Mode::ReadOnly);
         if let Some(name) = &global.principal {
@@ -237,14 +236,19 @@ impl Settings {
 /// a server that is far away has to connect before it asks.
 pub(crate) fn patient(url: impl Into<String>) -> String {
     let url = url.into();
-    let (place, parameters) = url.split_once('?').unwrap_or((&url, ""));
-    let is_networked = ["postgres", "redis"].iter().any(|s| place.starts_with(s));
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
     let is_told = parameters.split('&').any(|p| p.starts_with("timeout="));
-    if !is_networked || !place.contains("://") || is_told {
+    if !is_networked(&url) || is_told {
         return url;
     }
     let sign = if parameters.is_empty() { "?" } else { "&" };
     format!("{}{sign}timeout=1s", url.trim_end_matches('?'))
+}
+
+/// Tells whether a URL names a store on a network.
+fn is_networked(url: &str) -> bool {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    ["postgres", "redis"].iter().any(|s| scheme.starts_with(s))
 }
 
 /// Reads the configuration, where there is one.
@@ -312,17 +316,27 @@ pub(crate) fn path_of(
     if path.exists() {
         Ok(path)
     } else {
-        Err(no_cache(&path))
+        Err(no_cache(&path.display().to_string()))
     }
 }
 
-/// Says that there is no cache in this file.
-pub(crate) fn no_cache(path: &std::path::Path) -> Failure {
+/// Returns where a cache would be that is not there: no file, or nothing of ours on a server. `None` where there is one, or where that cannot
+/// be told: whatever is wrong is said when it is opened.
+pub(crate) async fn missing(url: &str) -> Option<String> {
+    if is_networked(url) {
+        let format = format(&patient(url)).await.ok()?;
+        return format.stored.is_none().then_some(format.place);
+    }
+    let path = file(url)?;
+    (!path.exists()).then(|| path.display().to_string())
+}
+
+/// Says that there is no cache in this place.
+pub(crate) fn no_cache(place: &str) -> Failure {
     Failure::new(
         Exit::NotHeld,
         format!(
-            "there is no cache at {}; `restow fetch URL` makes one, and --cache names another",
-            path.display()
+            "there is no cache at {place}; `restow fetch URL` makes one, and --cache names another"
         ),
     )
 }
@@ -330,7 +344,10 @@ pub(crate) fn no_cache(path: &std::path::Path) -> Failure {
 /// Returns the file of a SQLite URL; `None` for what is no file.
 pub(crate) fn file(url: &str) -> Option<PathBuf> {
     let Some(rest) = url.strip_prefix("sqlite:") else {
-        return (!url.contains("://") && !url.starts_with("memory:")).then(|| url.into());
+        // A URL with a slash too few may hold a password: it is no file, and the store says so without it.
+        let schemes = ["memory:", "postgres:", "postgresql:", "redis:", "rediss:"];
+        let is_url = url.contains("://") || schemes.iter().any(|s| url.starts_with(s));
+        return (!is_url).then(|| url.into());
     };
     let path = rest.split_once('?').map_or(rest, |(path, _)| path);
     if path.starts_with(':') {
@@ -371,6 +388,8 @@ mod tests {
             ("sqlite::temp:", None),
             ("memory:", None),
             ("postgres://h/db", None),
+            ("postgres:/u:secret@h/db", None),
+            ("redis:h", None),
         ] {
             assert_eq!(file(url), path.map(PathBuf::from), "{url}");
         }

@@ -14,8 +14,9 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use restow::{
-    BoxFuture, Error, ErrorKind, Mode, Result,
+    BoxFuture, Error, ErrorKind, Millis, Mode, Principal, Result,
     client::BoxError,
+    entry::Entry,
     exchange::{Background, Begin},
 };
 use serde_json::{Value, json};
@@ -35,7 +36,7 @@ use tokio::net::TcpListener;
 /// | `GET /healthz` | 200 while the process answers |
 /// | `GET /readyz` | 200 while the store answers and the proxy takes requests, else 503; it tells of endpoints whose requests bypass the cache. A store behind a circuit breaker may be down: the proxy is ready all the same, and says so |
 /// | `GET /metrics` | numbers in the text format of Prometheus |
-/// | `POST /purge?..` | removes entries: `repository=`, `where=FIELD=VALUE`, `url=`, `principal=`, `tag=`, `status=`, `since=`, `until=`, `expired`; at least one of them, or `all` |
+/// | `POST /purge?..` | removes entries: `repository=`, `where=FIELD=VALUE`, `url=`, `principal=`, `tag=`, `status=`, `since=`, `until=`, `changed-since=`, `expired`, `live`; at least one of them, or `all` |
 /// | `GET /mode`, `PUT /mode` | how network and store may be used: the body is its name |
 /// | `GET /explain?url=..` | what a request for this path of the proxy would come to, as JSON; nothing is fetched |
 /// | `POST /reload` | replaces the settings, where the program can: see [`reloads_by`](Self::reloads_by) |
@@ -296,63 +297,85 @@ impl Admin {
     }
 
     async fn explain(&self, query: &str) -> Result<Value> {
-        let url = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "url");
-        let Some((_, url)) = url else {
-            let message = "say which: /explain?url=/path, as a client would ask the proxy for it";
-            return Err(Error::new(ErrorKind::Key, message));
-        };
+        let wrong = |message: String| Error::new(ErrorKind::Key, message);
+        let (mut url, mut principal) = (None, None);
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "url" => url = Some(value),
+                "principal" => principal = Some(Principal::new(&value)?),
+                _ => {
+                    return Err(wrong(format!(
+                        "{name:?} explains nothing; there are url and principal"
+                    )));
+                }
+            }
+        }
+        let url = url.ok_or_else(|| {
+            wrong("say which: /explain?url=/path, as a client would ask the proxy for it".into())
+        })?;
         let shared = self.proxy.shared();
-        let parts = shared.asked(&url)?;
+        let mut parts = shared.asked(&url)?;
+        let principal = principal.or_else(|| shared.default_principal.clone());
+        if let Some(principal) = principal {
+            parts.extensions.insert(principal);
+        }
         let destination = shared
             .upstreams
             .find(&parts)
             .map_err(|r| Error::new(ErrorKind::Key, r.to_string()))?;
         let head = crate::serve::head(&parts, &destination, None, false);
         let now = shared.exchange.now();
-        let (outcome, entry) = match shared.exchange.begin(head, Background::Possible).await {
+        let upstream = destination.target().to_string();
+        let (answered, entry) = match shared.exchange.begin(head, Background::Possible).await {
             Begin::Answer {
                 entry, answered, ..
             } => (answered, Some(entry)),
             // A ticket that is dropped fetches nothing.
             Begin::Fetch(ticket) => {
+                let address = ticket.address();
                 return Ok(json!({
-                    "upstream": destination.target().to_string(),
+                    "upstream": upstream,
                     "outcome": ticket.outcome().to_string(),
                     "asks": if ticket.is_conditional() { "with a condition" } else { "without a condition" },
+                    "repository": ticket.repository(),
+                    "key": address.key.to_string(),
+                    "partition": address.partition.to_string(),
+                    "entry": ticket.held().map(|entry| told(entry, now)),
                 }));
             }
             Begin::Refuse(answered) | Begin::Bypass(answered, _) => (answered, None),
             _ => {
                 return Ok(json!({
-                    "upstream": destination.target().to_string(),
+                    "upstream": upstream,
                     "outcome": "failed: the fetch that this request waited for did",
                 }));
             }
         };
-        let at = |millis: restow::Millis| {
-            jiff::Timestamp::from_millisecond(millis.0)
-                .ok()
-                .map(|t| t.to_string())
-        };
         Ok(json!({
-            "upstream": destination.target().to_string(),
-            "outcome": outcome.outcome.to_string(),
-            "why": unfit(&shared, outcome.repository.as_deref()),
-            "repository": outcome.repository.as_deref(),
-            "key": outcome.key.as_ref().map(|(key, _)| key.to_string()),
-            "partition": outcome.key.as_ref().map(|(_, partition)| partition.to_string()),
-            "entry": entry.map(|e| json!({
-                "status": e.meta.head.status().as_u16(),
-                "stored_at": at(e.meta.stored_at),
-                "checked_at": at(e.meta.checked_at),
-                "expires_at": at(e.meta.expires_at),
-                "age": e.meta.head.facts().age_seconds(now.0),
-                "vary": e.meta.head.vary(),
-                "bytes": e.body.len(),
-                "tags": e.meta.tags.iter().map(|t| &**t).collect::<Vec<_>>(),
-            })),
+            "upstream": upstream,
+            "outcome": answered.outcome.to_string(),
+            "why": unfit(&shared, answered.repository.as_deref()),
+            "repository": answered.repository.as_deref(),
+            "key": answered.key.as_ref().map(|(key, _)| key.to_string()),
+            "partition": answered.key.as_ref().map(|(_, partition)| partition.to_string()),
+            "entry": entry.map(|entry| told(&entry, now)),
         }))
     }
+}
+
+/// What is told of an entry: its body and its header lines stay where they are.
+fn told(entry: &Entry, now: Millis) -> Value {
+    let meta = &entry.meta;
+    json!({
+        "status": meta.head.status().as_u16(),
+        "stored_at": meta.stored_at.to_string(),
+        "checked_at": meta.checked_at.to_string(),
+        "expires_at": (meta.expires_at != Millis::MAX).then(|| meta.expires_at.to_string()),
+        "age": meta.head.facts().age_seconds(now.0),
+        "vary": meta.head.vary(),
+        "bytes": entry.body.len(),
+        "tags": meta.tags.iter().map(|t| &**t).collect::<Vec<_>>(),
+    })
 }
 
 /// Why the requests of this repository's endpoint bypass the cache, where they do.

@@ -2,7 +2,7 @@
 
 use crate::serve::Shared;
 use restow::{
-    AnyRepository, Cache, Error, ErrorKind, Field, FieldKind, Millis, Result, Scope,
+    AnyRepository, Cache, Error, ErrorKind, Millis, Result, Scope,
     repository::{Select, Untyped},
 };
 use std::borrow::Cow;
@@ -13,9 +13,10 @@ struct Asked<'q> {
     repository: Option<Cow<'q, str>>,
     url: Option<Cow<'q, str>>,
     principal: Option<Cow<'q, str>>,
-    /// `where`, `tag`, `status`, `since`, `until`: each narrows the selection, and each may be there several times.
+    /// `where`, `tag`, `status`, `since`, `until`, `changed-since`: each narrows the selection, and each may be there several times.
     narrow: Vec<(Cow<'q, str>, Cow<'q, str>)>,
     expired: bool,
+    live: bool,
     all: bool,
 }
 
@@ -41,21 +42,39 @@ pub(crate) async fn purge(shared: &Shared, cache: &Cache, query: &str) -> Result
     }
     let of_url = asked.url.as_deref().map(|url| shared.locate(url));
     let of_url = of_url.transpose()?;
-    let mut removed = 0;
-    for repository in cache.iter() {
-        let named = |name: &str| name == repository.name();
-        let elsewhere = asked.repository.as_deref().is_some_and(|name| !named(name))
-            || of_url.as_ref().is_some_and(|(name, _)| !named(name));
-        if elsewhere {
-            continue;
-        }
+    let now = shared.exchange.now();
+    let named = |repository: &AnyRepository, name: &str| name == repository.name();
+    let meant = |r: &AnyRepository| {
+        asked
+            .repository
+            .as_deref()
+            .is_none_or(|name| named(r, name))
+            && of_url.as_ref().is_none_or(|(name, _)| named(r, name))
+    };
+    let meant: Vec<_> = cache.iter().filter(meant).collect();
+    let has_all = |r: &AnyRepository| {
+        let declaration = r.endpoint().inner().declaration();
+        asked.fields().all(|field| declaration.has(field))
+    };
+    if !meant.iter().any(has_all) && asked.fields().next().is_some() {
+        let fields: Vec<_> = asked.fields().map(|field| format!("{field:?}")).collect();
+        return Err(wrong(format!(
+            "no repository has the fields or columns {}",
+            fields.join(", ")
+        )));
+    }
+    let selects = meant.into_iter().filter(has_all).map(|repository| {
         let mut select = repository.select().scope(asked.scope()).scan();
         if let Some((_, key)) = &of_url {
             select = select.key(key);
         }
-        if let Some(select) = asked.narrow(&repository, select)? {
-            removed += select.delete().await?;
-        }
+        asked.narrow(select, now)
+    });
+    // What cannot be read removes nothing anywhere.
+    let selects = selects.collect::<Result<Vec<_>>>()?;
+    let mut removed = 0;
+    for select in &selects {
+        removed += select.delete().await?;
     }
     tracing::info!(target: "restow", removed, "entries were purged");
     Ok(removed)
@@ -70,18 +89,24 @@ impl<'q> Asked<'q> {
                 "url" => asked.url = Some(value),
                 "principal" => asked.principal = Some(value),
                 "expired" => asked.expired = true,
+                "live" => asked.live = true,
                 "all" => asked.all = true,
-                "where" | "tag" | "status" | "since" | "until" => asked.narrow.push((name, value)),
+                "where" | "tag" | "status" | "since" | "until" | "changed-since" => {
+                    asked.narrow.push((name, value));
+                }
                 _ => {
                     return Err(wrong(format!(
-                        "{name:?} selects nothing; there are repository, where, url, principal, tag, status, since, until, expired and all"
+                        "{name:?} selects nothing; there are repository, where, url, principal, tag, status, since, until, changed-since, expired, live and all"
                     )));
                 }
             }
         }
         let named = [&asked.repository, &asked.url, &asked.principal];
+        if asked.expired && asked.live {
+            return Err(wrong("expired and live exclude each other".to_owned()));
+        }
         let selects = named.iter().any(|n| n.is_some()) || !asked.narrow.is_empty();
-        if selects || asked.expired || asked.all {
+        if selects || asked.expired || asked.live || asked.all {
             Ok(asked)
         } else {
             Err(wrong(
@@ -91,20 +116,24 @@ impl<'q> Asked<'q> {
     }
 
     fn scope(&self) -> Scope {
-        if self.expired {
-            Scope::Expired
-        } else {
-            Scope::All
+        match (self.expired, self.live) {
+            (true, _) => Scope::Expired,
+            (_, true) => Scope::Live,
+            _ => Scope::All,
         }
     }
 
-    /// Narrows a selection of one repository; `None` where a condition speaks of a field that it does not have.
-    fn narrow(
-        &self,
-        repository: &AnyRepository,
-        mut select: Select<Untyped>,
-    ) -> Result<Option<Select<Untyped>>> {
-        let mut fits = true;
+    /// The names of the fields and columns that conditions speak of.
+    fn fields(&self) -> impl Iterator<Item = &str> {
+        let conditions = self.narrow.iter().filter(|(name, _)| name == "where");
+        conditions.map(|(_, value)| value.split_once('=').map_or(&**value, |(field, _)| field))
+    }
+
+    /// Narrows a selection of one repository.
+    fn narrow(&self, mut select: Select<Untyped>, now: Millis) -> Result<Select<Untyped>> {
+        let moment = |name: &str, text: &str| {
+            Millis::written(text, now).map_err(|e| wrong(format!("{name}: {}", e.message())))
+        };
         for (name, value) in &self.narrow {
             select = match &**name {
                 "tag" => select.tag(value),
@@ -114,31 +143,16 @@ impl<'q> Asked<'q> {
                 }
                 "since" => select.stored_since(moment(name, value)?),
                 "until" => select.stored_before(moment(name, value)?),
+                "changed-since" => select.changed_since(moment(name, value)?),
                 _ => {
-                    let (field, value) = value.split_once('=').unwrap_or((value, ""));
-                    let declaration = repository.endpoint().inner().declaration();
-                    let mut fields = declaration.fields.iter();
-                    let kind = fields.find(|f| f.name() == field).map(Field::kind);
-                    let mut columns = declaration.columns.iter();
-                    fits &= kind.is_some() || columns.any(|c| *c.name == *field);
-                    match (kind, value.parse::<i64>()) {
-                        (Some(FieldKind::Text), _) | (_, Err(_)) => select.eq(field, value),
-                        (_, Ok(number)) => select.eq(field, number),
-                    }
+                    let condition = value.split_once('=');
+                    let (field, value) = condition.map_or((&**value, None), |(f, v)| (f, Some(v)));
+                    select.eq_written(field, value)?
                 }
             };
         }
-        Ok(fits.then_some(select))
+        Ok(select)
     }
-}
-
-fn moment(name: &str, value: &str) -> Result<Millis> {
-    let at: jiff::Timestamp = value.parse().map_err(|_| {
-        wrong(format!(
-            "{name}: {value:?} is no moment; write it like 2026-08-01T12:00:00Z"
-        ))
-    })?;
-    Ok(Millis(at.as_millisecond()))
 }
 
 fn wrong(message: String) -> Error {

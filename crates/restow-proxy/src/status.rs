@@ -35,7 +35,8 @@ pub(crate) fn held(name: &str, answered: &Answered, entry: &Entry, now: Millis) 
 pub(crate) fn fetched(name: &str, answered: &Answered, status: StatusCode) -> HeaderValue {
     match answered.outcome.kind {
         OutcomeKind::Validated | OutcomeKind::Stale(_) => value(&format!(
-            "{name}; fwd=stale; fwd-status={}; detail={}",
+            "{name}; fwd={}; fwd-status={}; detail={}",
+            renewal(answered.outcome),
             status.as_u16(),
             detail(answered)
         )),
@@ -51,6 +52,10 @@ pub(crate) fn forwarded(name: &str, answered: &Answered, status: StatusCode) -> 
         status.as_u16()
     );
     match (answered.outcome.kind, answered.saved()) {
+        // It is stored behind the answer, if the store is back by then.
+        (OutcomeKind::Miss(Missed::StoreDown), None | Some(Saved::StoreDown | Saved::Stored)) => {
+            text.push_str("; detail=store-down");
+        }
         (OutcomeKind::Miss(_), None | Some(Saved::Stored)) => text.push_str("; stored"),
         (_, Some(Saved::Rejected(_))) | (OutcomeKind::Bypass(_), _) => {
             _ = write!(text, "; detail={}", detail(answered));
@@ -76,20 +81,25 @@ pub(crate) fn forward(outcome: Outcome) -> &'static str {
     match outcome.kind {
         OutcomeKind::Miss(Missed::Absent | Missed::OtherPartition | Missed::Evicted) => "uri-miss",
         OutcomeKind::Miss(Missed::OtherVariant) => "vary-miss",
-        OutcomeKind::Miss(Missed::Expired) => match outcome.rule {
-            Some(
-                rule::REQUEST_NO_CACHE
-                | rule::REQUEST_MAX_AGE
-                | rule::REQUEST_MIN_FRESH
-                | rule::REQUEST_NO_STORE
-                | rule::PRECONDITION,
-            ) => "request",
-            _ => "stale",
-        },
+        OutcomeKind::Miss(Missed::Expired) => renewal(outcome),
         OutcomeKind::Miss(_) => "miss",
         OutcomeKind::Bypass(Bypassed::Method) => "method",
         OutcomeKind::Bypass(Bypassed::Range) => "partial",
         _ => "bypass",
+    }
+}
+
+/// Why an API is asked for what is held: the request wants it so, or it is stale.
+fn renewal(outcome: Outcome) -> &'static str {
+    match outcome.rule {
+        Some(
+            rule::REQUEST_NO_CACHE
+            | rule::REQUEST_MAX_AGE
+            | rule::REQUEST_MIN_FRESH
+            | rule::REQUEST_NO_STORE
+            | rule::PRECONDITION,
+        ) => "request",
+        _ => "stale",
     }
 }
 

@@ -1,5 +1,6 @@
 //! Time as a value: [`Millis`] everywhere, and the only place that reads the system's clock.
 
+use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
 use std::{
     fmt,
@@ -44,6 +45,39 @@ impl Millis {
     /// Returns how long after `earlier` this is; zero if it is before.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Reads a moment as people write it: a length of time before `now`, a date or a time of day (in UTC), or a moment with its zone.
+    ///
+    /// ```
+    /// use restow::Millis;
+    /// let now = Millis::written("2026-08-10T12:00:00Z", Millis(0))?;
+    /// assert_eq!(Millis::written("2 days", now)?.to_string(), "2026-08-08T12:00:00Z");
+    /// assert_eq!(Millis::written("2026-08-01", now)?.to_string(), "2026-08-01T00:00:00Z");
+    /// # Ok::<(), restow::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Selection`] where it is none of these.
+    pub fn written(text: &str, now: Self) -> Result<Self> {
+        let text = text.trim();
+        let wrong = || {
+            let message =
+                format!("{text:?} is no time; write '2 days', 2026-08-01 or 2026-08-01T12:00:00Z");
+            Error::new(ErrorKind::Selection, message)
+        };
+        if let Ok(at) = text.parse::<jiff::Timestamp>() {
+            return Ok(at.into());
+        }
+        if let Ok(date) = text.parse::<jiff::civil::DateTime>() {
+            let zoned = date.to_zoned(jiff::tz::TimeZone::UTC);
+            return Ok(zoned.map_err(|_| wrong())?.timestamp().into());
+        }
+        let length = text.trim_end_matches("ago").trim();
+        let length: jiff::Span = length.parse().map_err(|_| wrong())?;
+        let now = now.timestamp().to_zoned(jiff::tz::TimeZone::UTC);
+        let before = now.checked_sub(length.abs()).map_err(|_| wrong())?;
+        Ok(before.timestamp().into())
     }
 
     /// Returns the moment as a timestamp; the ends of what a timestamp can hold where it is beyond them.

@@ -325,6 +325,55 @@ async fn one_typed_read_and_many_ask_the_api_for_what_comes_from_the_future() {
 }
 
 #[tokio::test]
+async fn a_typed_read_says_how_old_and_how_stale_its_answer_may_be() {
+    for url in URLS {
+        let clock = TestClock::at(T0);
+        let (_cache, items) = open(url, &clock, 10 * MINUTE).await;
+        let (api, keys) = (Api::default(), ["a".to_owned()]);
+        let key = &keys[0];
+        // What is saved is as old as its saving.
+        items.save(key, &"saved".to_owned()).await.unwrap();
+        clock.advance(MINUTE);
+        let young = items.get_or_fetch(key, &api).max_age(MINUTE).await.unwrap();
+        assert_eq!(young.outcome.kind, OutcomeKind::Hit, "{url}");
+        let many = items.get_or_fetch_many(&keys, &api).max_age(MINUTE);
+        assert!(matches!(&many.await.unwrap()[..], [Got::Hit(_)]), "{url}");
+        clock.advance(SECOND);
+        let many = items.get_or_fetch_many(&keys, &api).max_age(MINUTE);
+        let many = many.await.unwrap();
+        assert!(
+            matches!(&many[..], [Got::Fetched(text)] if text == "fetched"),
+            "{url}"
+        );
+        let half = SECOND / 2;
+        let rounded = items.get_or_fetch(key, &api).max_age(half).await.unwrap();
+        assert_eq!(rounded.outcome.kind, OutcomeKind::Validated, "{url}");
+        assert_eq!(
+            rounded.outcome.rule.unwrap().name,
+            "request-max-age",
+            "{url}"
+        );
+        clock.advance(11 * MINUTE);
+        let stale = items
+            .get_or_fetch(key, &api)
+            .stale_ok(MINUTE)
+            .await
+            .unwrap();
+        assert_eq!(
+            stale.outcome.kind,
+            OutcomeKind::Stale(Staleness::Window),
+            "{url}"
+        );
+        let many = items.get_or_fetch_many(&keys, &api).stale_ok(MINUTE);
+        assert!(matches!(&many.await.unwrap()[..], [Got::Stale(_)]), "{url}");
+        assert_eq!(api.asked(), 2, "{url}");
+        let too_stale = items.get_or_fetch(key, &api).stale_ok(MINUTE - SECOND);
+        let too_stale = too_stale.await.unwrap().outcome.kind;
+        assert_eq!(too_stale, OutcomeKind::Validated, "{url}");
+    }
+}
+
+#[tokio::test]
 async fn clocks_that_differ_by_a_few_seconds_trust_each_other() {
     for url in URLS {
         let clock = TestClock::at(T0);

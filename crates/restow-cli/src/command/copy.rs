@@ -7,7 +7,7 @@ use crate::{
     output::{Out, note},
     progress::bar,
     select::portions,
-    session::{Session, file, patient},
+    session::{Session, file, missing, patient},
     tally,
 };
 use clap::Args;
@@ -15,7 +15,7 @@ use futures_util::TryStreamExt as _;
 use restow::{
     Clock as _, SystemClock,
     moving::{Copied, CopyOptions, Digests, copy},
-    store::{connect, format},
+    store::connect,
 };
 use std::path::Path;
 
@@ -103,17 +103,11 @@ impl Copy {
                 to.display()
             )));
         }
-        let target = patient(self.to.as_str());
-        let imagined = self.dry_run
-            && match &path {
-                Some(path) => !path.exists(),
-                // Whatever is wrong is said when it is opened.
-                None => format(&target).await.is_ok_and(|f| f.stored.is_none()),
-            };
+        let imagined = self.dry_run && missing(&self.to).await.is_some();
         Ok(if imagined {
             "memory:".to_owned()
         } else {
-            target
+            patient(self.to.as_str())
         })
     }
 

@@ -28,6 +28,7 @@ use std::time::Instant;
 /// Fetches URLs through the cache: what is held and fresh is not asked for again.
 ///
 /// A URL may hold ranges: {1..50}, {01..10}, {0..100..10}, {a,b}. Quote it, so that the shell leaves it alone.
+/// What a request says by Cache-Control counts: no older than max-age, stale for no longer than max-stale, no-cache, only-if-cached.
 /// Without a configuration, the answers of each host are kept in a repository of its own, named as the host.
 /// A status of 400 or more counts as failed.
 #[derive(Debug, Args)]
@@ -35,6 +36,7 @@ use std::time::Instant;
   restow fetch 'https://api.example.com/v1/items/{1..50}'
   restow fetch --bearer-env TOKEN --principal me 'https://api.example.com/v1/me'
   restow fetch --stdin --jobs 4 --rate 5/s < urls.txt
+  restow fetch -H 'Cache-Control: max-age=600' 'https://api.example.com/v1/items/7'
   restow fetch --mode offline 'https://api.example.com/v1/items/7'")]
 pub(crate) struct Fetch {
     /// The URLs, which may hold ranges.

@@ -43,7 +43,7 @@ impl Migrate {
         };
         let path = file(&url);
         if let Some(path) = path.as_ref().filter(|path| !path.exists()) {
-            return Err(no_cache(path));
+            return Err(no_cache(&path.display().to_string()));
         }
         let of = Of {
             // By its path in full: what is special in it stands for itself.

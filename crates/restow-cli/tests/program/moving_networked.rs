@@ -314,3 +314,19 @@ async fn the_files_of_other_programs_are_taken_over_by_each_store() {
     assert_eq!(held[1], held[0], "PostgreSQL has what the file has");
     assert_eq!(held[2], held[0], "Redis has what the file has");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_looks_makes_nothing_on_a_server() {
+    let (servers, place) = (Servers::start(), stored().await);
+    for cache in servers.both("typo") {
+        for command in [&["ls"][..], &["stats"], &["show", "items"], &["purge"]] {
+            let asked = [command, &["--cache", &cache]].concat();
+            place.fails(&asked, 4, "there is no cache at");
+        }
+        place.fails(&["copy", &cache, "new.db"], 4, "there is no cache at");
+        let url = "https://api.example.com/v1/items/1";
+        place.ok(&["explain", url, "--cache", &cache]);
+        let made = restow::store::format(&cache).await.unwrap().stored;
+        assert_eq!(made, None, "{cache}");
+    }
+}

@@ -161,10 +161,21 @@ async fn entries_are_purged_by_what_selects_them() {
         "?since=yesterday",
         "?repository=nothing",
         "?principal=",
+        "?where=colour%3Dred",
+        "?expired&live",
     ] {
         assert_eq!(purge(wrong).await.0, 400, "{wrong}");
     }
-    assert_eq!(purge("?tag=g").await.1, "{\"removed\":1}\n");
+    for none in [
+        "?until=1%20day",
+        "?where=url",
+        "?expired",
+        "?since=2026-08-02",
+    ] {
+        assert_eq!(purge(none).await.1, "{\"removed\":0}\n", "{none}");
+    }
+    let all = purge("?tag=g&live&changed-since=1%20day&since=2026-08-01").await;
+    assert_eq!(all.1, "{\"removed\":1}\n");
     proxy.get("/a").await;
     assert_eq!(purge("?all").await.1, "{\"removed\":1}\n");
 }
@@ -185,6 +196,23 @@ async fn an_explanation_says_what_a_request_would_come_to_and_asks_nobody() {
     );
     assert_eq!(held["entry"]["expires_at"], "2026-08-01T00:01:00Z");
     assert_eq!(held["upstream"], origin.url("/a"));
+    proxy.advance(61);
+    let stale: serde_json::Value = serde_json::from_str(&explain().await).unwrap();
+    let said = ["repository", "asks"].map(|name| stale[name].as_str().unwrap());
+    assert_eq!(said, ["everything", "without a condition"]);
+    let outcome = stale["outcome"].as_str().unwrap();
+    assert!(outcome.starts_with("miss; detail=expired"), "{outcome}");
+    for name in ["key", "partition"] {
+        assert_eq!(stale[name], held[name], "{name}");
+    }
+    assert_eq!(stale["entry"]["stored_at"], held["entry"]["stored_at"]);
+    let explain = async |query: &str| ask("GET", &format!("{url}/explain?{query}"), "", "").await;
+    let (_, hers) = explain("url=/a&principal=alice").await;
+    assert!(hers.contains("alice"), "{hers}");
+    for wrong in ["", "url=/a&user=alice", "url=/a&principal="] {
+        assert_eq!(explain(wrong).await.0, 400, "{wrong}");
+    }
+    assert_eq!(origin.asked(), 1);
 }
 
 #[tokio::test]

@@ -61,7 +61,13 @@ async fn an_expired_answer_is_validated_and_its_new_fields_are_served() {
         "restow; fwd=stale; fwd-status=304; detail=expired"
     );
     assert!(proxy.get("/").await.is_hit());
-    assert_eq!(asked_with(&origin, "/", "if-none-match"), ["", "\"v\""]);
+    let wanted = proxy.get_with("/", &[("cache-control", "no-cache")]).await;
+    assert_eq!(
+        wanted.header("cache-status"),
+        "restow; fwd=request; fwd-status=304; detail=request-no-cache"
+    );
+    let conditions = asked_with(&origin, "/", "if-none-match");
+    assert_eq!(conditions, ["", "\"v\"", "\"v\""]);
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use super::{
     land::{Landed, land},
 };
 use crate::{
-    BoxFuture, Codec, Endpoint, Error, ErrorKind, Mode, RawKey, Repository, RequestHead, Result,
+    BoxFuture, Codec, Endpoint, Error, ErrorKind, Millis, Mode, RawKey, Repository, RequestHead,
+    Result,
     endpoint::ValueOf,
     entry::{Address, Entry},
     exchange::{Answered, Background, Begin, Exchange, Outcome, OutcomeKind, Ticket},
@@ -13,8 +14,8 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use http::{Request, Response, StatusCode, request};
-use std::future::IntoFuture;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header::CACHE_CONTROL, request};
+use std::{future::IntoFuture, time::Duration};
 
 /// What makes the requests of [`Repository::get_or_fetch`]: a reqwest client (feature `reqwest`), or a program's own.
 ///
@@ -94,7 +95,8 @@ impl<V> Got<V> {
 impl<E: Endpoint> Repository<E> {
     /// Returns the answer of a key: the one that is held, or one fetched through `client` and stored.
     ///
-    /// The endpoint's route makes the request. Await it, or set a [mode](FetchOne::mode) first.
+    /// The endpoint's route makes the request. Await it, or set a [mode](FetchOne::mode), the [greatest age](FetchOne::max_age) or [how stale](FetchOne::stale_ok)
+    /// the answer may be first.
     ///
     /// # Errors
     /// [`ErrorKind::Upstream`] where the API fails and nothing stale may be served, [`ErrorKind::Offline`], [`ErrorKind::Key`] where no
@@ -112,6 +114,7 @@ impl<E: Endpoint> Repository<E> {
             key,
             client,
             mode: None,
+            limits: ReadLimits::default(),
         }
     }
 
@@ -133,6 +136,7 @@ impl<E: Endpoint> Repository<E> {
             keys,
             client,
             concurrency: 8,
+            limits: ReadLimits::default(),
         }
     }
 }
@@ -145,6 +149,7 @@ pub struct FetchOne<'a, E: Endpoint, C: ?Sized> {
     key: &'a E::Key,
     client: &'a C,
     mode: Option<Mode>,
+    limits: ReadLimits,
 }
 
 impl<E: Endpoint, C: ?Sized> FetchOne<'_, E, C> {
@@ -152,6 +157,75 @@ impl<E: Endpoint, C: ?Sized> FetchOne<'_, E, C> {
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = Some(mode);
         self
+    }
+
+    /// Takes an answer that is no older than this, in whole seconds rounded down, however long it is held to be fresh; an older one is asked
+    /// for again (RFC 9111 section 5.2.1.1).
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use restow::{BoxFuture, Result, client::{Body, Fetch}};
+    /// # struct Api;
+    /// # impl Fetch for Api {
+    /// #     fn fetch(&self, request: http::Request<Bytes>) -> BoxFuture<'_, Result<http::Response<Body>>> {
+    /// #         Box::pin(async move { Ok(http::Response::new(Body::whole("a page".into()))) })
+    /// #     }
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use restow::{Cache, RouteEndpoint, Text, exchange::OutcomeKind};
+    /// use std::time::Duration;
+    /// let cache = Cache::builder().url("memory:").build().await?;
+    /// let pages = cache.create_repository(RouteEndpoint::<String, Text>::get("pages", "https://api.example.com/{page}")?).await?;
+    /// let key = "a".to_string();
+    /// pages.get_or_fetch(&key, &Api).await?;
+    /// let held = pages.get_or_fetch(&key, &Api).max_age(Duration::from_secs(60)).await?;
+    /// assert_eq!(held.outcome.kind, OutcomeKind::Hit);
+    /// let new = pages.get_or_fetch(&key, &Api).max_age(Duration::ZERO).await?;
+    /// assert_ne!(new.outcome.kind, OutcomeKind::Hit);
+    /// # Ok::<(), restow::Error>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_age(mut self, most: Duration) -> Self {
+        self.limits.max_age = Some(most);
+        self
+    }
+
+    /// Takes a stale answer too, that expired no longer ago than this, in whole seconds rounded down, unless the answer itself forbids that
+    /// (RFC 9111 sections 4.2.4 and 5.2.1.2).
+    pub fn stale_ok(mut self, within: Duration) -> Self {
+        self.limits.stale_ok = Some(within);
+        self
+    }
+}
+
+/// What a caller takes, beside what the endpoint says.
+#[derive(Clone, Copy, Debug, Default)]
+struct ReadLimits {
+    max_age: Option<Duration>,
+    stale_ok: Option<Duration>,
+}
+
+impl ReadLimits {
+    /// Says so in a request, as any client may.
+    fn put(self, headers: &mut HeaderMap) {
+        let limits = [("max-age", self.max_age), ("max-stale", self.stale_ok)];
+        let said: Vec<_> = limits
+            .into_iter()
+            .filter_map(|(name, limit)| Some(format!("{name}={}", limit?.as_secs())))
+            .collect();
+        if let Ok(value) = HeaderValue::from_str(&said.join(", "))
+            && !value.is_empty()
+        {
+            headers.insert(CACHE_CONTROL, value);
+        }
+    }
+
+    /// Tells whether an answer is young enough.
+    fn allows(self, entry: &Entry, now: Millis) -> bool {
+        self.max_age.is_none_or(|most| {
+            let most = Duration::from_secs(most.as_secs()).as_millis();
+            most > 0 && entry.meta.head.facts().age_ms(now.0) as u128 <= most
+        })
     }
 }
 
@@ -163,7 +237,7 @@ impl<'a, E: Endpoint, C: Fetch + ?Sized> IntoFuture for FetchOne<'a, E, C> {
         Box::pin(async move {
             self.repository.check_open()?;
             let raw = self.repository.endpoint().canonical(self.key)?;
-            one(self.repository, &raw, self.client, self.mode).await
+            one(self.repository, &raw, self.client, self.mode, self.limits).await
         })
     }
 }
@@ -176,12 +250,25 @@ pub struct FetchMany<'a, E: Endpoint, C: ?Sized> {
     keys: &'a [E::Key],
     client: &'a C,
     concurrency: usize,
+    limits: ReadLimits,
 }
 
 impl<E: Endpoint, C: ?Sized> FetchMany<'_, E, C> {
     /// Sets how many requests are under way at once; at least one.
     pub fn concurrency(mut self, most: usize) -> Self {
         self.concurrency = most.max(1);
+        self
+    }
+
+    /// Takes answers that are no older than this: see [`FetchOne::max_age`].
+    pub fn max_age(mut self, most: Duration) -> Self {
+        self.limits.max_age = Some(most);
+        self
+    }
+
+    /// Takes stale answers too: see [`FetchOne::stale_ok`].
+    pub fn stale_ok(mut self, within: Duration) -> Self {
+        self.limits.stale_ok = Some(within);
         self
     }
 }
@@ -203,18 +290,19 @@ async fn many<E: Endpoint, C: Fetch + ?Sized>(
         keys,
         client,
         concurrency,
+        limits,
     } = call;
     repository.check_open()?;
     let raws: Vec<Result<RawKey>> = keys
         .iter()
         .map(|key| repository.endpoint().canonical(key))
         .collect();
-    let held = held(repository, &raws).await;
+    let held = held(repository, &raws, limits).await;
     let answers = raws.into_iter().zip(held).map(|(raw, held)| async move {
         match (held, raw) {
             (Some(got), _) => got,
             (None, Err(error)) => Got::Failed(error),
-            (None, Ok(raw)) => match one(repository, &raw, client, None).await {
+            (None, Ok(raw)) => match one(repository, &raw, client, None, limits).await {
                 Ok(Fetched {
                     value: None,
                     status,
@@ -240,6 +328,7 @@ async fn many<E: Endpoint, C: Fetch + ?Sized>(
 async fn held<E: Endpoint>(
     repository: &Repository<E>,
     raws: &[Result<RawKey>],
+    limits: ReadLimits,
 ) -> Vec<Option<Got<ValueOf<E>>>> {
     let mut held: Vec<_> = raws.iter().map(|_| None).collect();
     if !matches!(repository.context().mode(), Mode::Live | Mode::ReadOnly) {
@@ -262,15 +351,22 @@ async fn held<E: Endpoint>(
             )
         })
         .unzip();
+    // How old an answer is, its head says.
+    let parts = match limits.max_age {
+        Some(_) => Parts::Whole,
+        None => Parts::Body,
+    };
     // A store that fails is a miss for all.
     let found = repository
         .mount()
         .table
-        .read_many(&at, Parts::Body, now)
+        .read_many(&at, parts, now)
         .await
         .unwrap_or_default();
     for (place, found) in places.into_iter().zip(found) {
-        let good = found.newest_live(now, |e| e.meta.head.status().is_success());
+        let good = found.newest_live(now, |e| {
+            e.meta.head.status().is_success() && limits.allows(e, now)
+        });
         let got = match good {
             Some(entry) => repository
                 .endpoint()
@@ -279,7 +375,7 @@ async fn held<E: Endpoint>(
                 .ok()
                 .map(Got::Hit),
             None => found
-                .newest_live(now, |_| true)
+                .newest_live(now, |e| limits.allows(e, now))
                 .map(|e| Got::Negative(e.meta.head.status())),
         };
         if let Some(slot) = held.get_mut(place) {
@@ -294,6 +390,7 @@ async fn one<E: Endpoint, C: Fetch + ?Sized>(
     raw: &RawKey,
     client: &C,
     mode: Option<Mode>,
+    limits: ReadLimits,
 ) -> Result<Fetched<ValueOf<E>>> {
     let named = |e: Error| e.in_repository(repository.endpoint().declaration().name.shared());
     let (mut parts, ()) = repository
@@ -305,6 +402,7 @@ async fn one<E: Endpoint, C: Fetch + ?Sized>(
     if let Some(mode) = mode {
         parts.extensions.insert(mode);
     }
+    limits.put(&mut parts.headers);
     let exchange = repository.exchange();
     match begin(&exchange, repository, raw, &parts).await {
         Begin::Answer {

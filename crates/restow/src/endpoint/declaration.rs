@@ -34,6 +34,12 @@ pub struct Declaration {
 }
 
 impl Declaration {
+    /// Tells whether it has a key field or a column of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|f| f.name() == name)
+            || self.columns.iter().any(|c| *c.name == *name)
+    }
+
     /// Declares an endpoint of `GET` requests without a route, whose keys have these fields, with text bodies.
     ///
     /// # Errors

@@ -117,6 +117,16 @@ impl Ticket {
         self.outcome
     }
 
+    /// Returns the name of the repository that the answer belongs to.
+    pub fn repository(&self) -> &str {
+        self.mount.name()
+    }
+
+    /// Returns the key of the answer, and whose it is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// Returns the entry that the request selects, however old, if one is held.
     pub fn held(&self) -> Option<&Arc<Entry>> {
         self.held.as_ref()
@@ -310,10 +320,8 @@ impl Ticket {
             None
         };
         let renewed = newer.unwrap_or(renewal.entry);
-        self.serve(
-            Arc::new(renewed),
-            Outcome::new(OutcomeKind::Validated, Some(rule::EXPIRED)),
-        )
+        let why = self.outcome.rule;
+        self.serve(Arc::new(renewed), Outcome::new(OutcomeKind::Validated, why))
     }
 
     async fn newer(&self, than: &Entry, now: Millis) -> Option<Entry> {

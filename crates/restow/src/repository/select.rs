@@ -2,8 +2,8 @@
 
 use super::Repository;
 use crate::{
-    BoxStream, Endpoint, FieldValue, Millis, RawKey, Result, Selection, endpoint::ValueOf,
-    entry::Entry, selection::Scope, store::Parts,
+    BoxStream, Endpoint, Error, ErrorKind, Field, FieldKind, FieldValue, Millis, RawKey, Result,
+    Selection, endpoint::ValueOf, entry::Entry, selection::Scope, store::Parts,
 };
 use http::StatusCode;
 use std::sync::Arc;
@@ -51,6 +51,45 @@ impl<E: Endpoint> Select<E> {
     pub fn eq(mut self, name: &str, value: impl Into<FieldValue>) -> Self {
         self.which = self.which.eq(name, value);
         self
+    }
+
+    /// The same with a value as people write it: a number where the field is one, or where it is a column and looks like one; absent where there
+    /// is no value.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> restow::Result<()> {
+    /// # use restow::{RouteEndpoint, Text};
+    /// # let cache = restow::connect("memory:").await?;
+    /// let pages = RouteEndpoint::<i64, Text>::get("pages", "https://api.example.com/pages/{number}")?;
+    /// let pages = cache.create_repository(pages).await?;
+    /// pages.save(&7, &"seven".to_string()).await?;
+    /// assert_eq!(pages.select().eq_written("number", Some("7"))?.count().await?, 1);
+    /// assert!(pages.select().eq_written("number", Some("seven")).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Selection`] where the field is a whole number and the text is none.
+    pub fn eq_written(self, name: &str, value: Option<&str>) -> Result<Self> {
+        let Some(text) = value else {
+            return Ok(self.eq(name, FieldValue::Absent));
+        };
+        let declaration = self.repository.endpoint().declaration();
+        let field = declaration.fields.iter().find(|f| f.name() == name);
+        let value = match (field.map(Field::kind), text.parse()) {
+            (Some(FieldKind::Integer) | None, Ok(number)) => FieldValue::Integer(number),
+            (Some(FieldKind::Integer), Err(_)) => {
+                let message = format!(
+                    "{name}={text}: {name:?} is a whole number in {:?}",
+                    declaration.name.as_str()
+                );
+                return Err(Error::new(ErrorKind::Selection, message));
+            }
+            _ => text.into(),
+        };
+        Ok(self.eq(name, value))
     }
 
     /// Narrows it to the entries of a canonical key.
