@@ -39,7 +39,7 @@ pub(crate) struct Defaults {
     pub(crate) credentials: Credentials,
     /// The most that all repositories hold together.
     pub(crate) budget: Budget,
-    /// How long a request waits for another's fetch before it makes its own.
+    /// How long a request waits for another's fetch before it makes its own, and how long a fetch renews its lease.
     pub(crate) wait_at_most: Duration,
     /// How long it is at first, and at most, from one look for what another process fetches to the next.
     pub(crate) look_again: (Duration, Duration),

@@ -17,9 +17,18 @@ use restow::{
     Answer, BoxFuture, BoxStream, FieldRef, Millis, RawKey, Result, Selection,
     conformance::{self, Subject, Verdict},
     entry::{Address, Entry, Found, Partition},
-    store::{Budget, MemoryStore, Parts, Renewal, Stats, Store, Table, TableSpec, Trimmed, Write},
+    store::{
+        Budget, Fence, Lease, Leases, MemoryStore, Parts, Renewal, Stats, Store, Table, TableName,
+        TableSpec, Trimmed, Write,
+    },
 };
-use std::{fmt, future::ready, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::ready,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 /// What a wrapper of the memory store does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +60,11 @@ enum Fault {
     AdoptsNothing,
     PretendsToAdopt,
     ForgetsFences,
+    RenewsNoLease,
+    PretendsToRenewLeases,
+    RenewsAnyLease,
+    TakesLeasesToRenewThem,
+    RenewsLeasesInTwoSteps,
     Panics,
 }
 
@@ -133,20 +147,45 @@ const NOTICED: &[(Fault, &str)] = &[
         Fault::ForgetsFences,
         "leases::a_stale_holder_writes_nothing",
     ),
+    (Fault::RenewsNoLease, "leases::a_renewed_lease_ends_later"),
+    (
+        Fault::PretendsToRenewLeases,
+        "leases::a_renewed_lease_ends_later",
+    ),
+    (
+        Fault::RenewsAnyLease,
+        "leases::a_stale_holder_renews_nothing",
+    ),
+    (Fault::RenewsAnyLease, "leases::a_renewal_is_of_its_address"),
+    (
+        Fault::TakesLeasesToRenewThem,
+        "leases::a_lease_given_back_is_not_renewed",
+    ),
     (Fault::Panics, "sweeping::numbers_are_of_what_is_retained"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_fault_is_noticed_by_its_promise() {
     for (fault, name) in NOTICED {
-        let promise = conformance::promises().iter().find(|p| p.name() == *name);
-        let promise = promise.unwrap_or_else(|| panic!("there is no promise {name}"));
-        let verdict = promise.check(&subject(*fault)).await;
-        assert!(
-            matches!(verdict, Verdict::Broken(_)),
-            "{fault:?}: {verdict:?}"
-        );
+        is_noticed(*fault, name).await;
     }
+}
+
+/// On one thread it is certain in which order they race.
+#[tokio::test]
+async fn a_renewal_of_a_lease_in_two_steps_is_noticed() {
+    let promise = "leases::a_race_of_renewal_and_others_has_one_winner";
+    is_noticed(Fault::RenewsLeasesInTwoSteps, promise).await;
+}
+
+async fn is_noticed(fault: Fault, name: &str) {
+    let promise = conformance::promises().iter().find(|p| p.name() == name);
+    let promise = promise.unwrap_or_else(|| panic!("there is no promise {name}"));
+    let verdict = promise.check(&subject(fault)).await;
+    assert!(
+        matches!(verdict, Verdict::Broken(_)),
+        "{fault:?}: {verdict:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,7 +224,13 @@ fn every_promise_has_a_name_of_its_own_and_a_sentence() {
 fn subject(fault: Fault) -> impl Subject {
     move || {
         let inner = MemoryStore::default();
-        ready(Ok(Arc::new(FaultyStore { inner, fault }) as Arc<dyn Store>))
+        let newest = Arc::default();
+        let store = FaultyStore {
+            inner,
+            fault,
+            newest,
+        };
+        ready(Ok(Arc::new(store) as Arc<dyn Store>))
     }
 }
 
@@ -193,7 +238,11 @@ fn subject(fault: Fault) -> impl Subject {
 struct FaultyStore {
     inner: MemoryStore,
     fault: Fault,
+    newest: Newest,
 }
+
+/// The newest lease on each address.
+type Newest = Arc<Mutex<HashMap<Address, Fence>>>;
 
 impl fmt::Display for FaultyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -202,13 +251,23 @@ impl fmt::Display for FaultyStore {
 }
 
 impl Store for FaultyStore {
-    forward!(inner: kind capabilities tables remove leases changes commit health memory_policy);
+    forward!(inner: kind capabilities tables remove changes commit health memory_policy);
 
     fn open<'a>(&'a self, spec: &'a TableSpec) -> BoxFuture<'a, Result<Arc<dyn Table>>> {
         Box::pin(async move {
             let (inner, fault) = (self.inner.open(spec).await?, self.fault);
             Ok(Arc::new(FaultyTable { inner, fault }) as Arc<dyn Table>)
         })
+    }
+
+    fn leases(&self) -> Option<Arc<dyn Leases>> {
+        let (inner, fault) = (self.inner.leases()?, self.fault);
+        let newest = self.newest.clone();
+        Some(Arc::new(FaultyLeases {
+            inner,
+            fault,
+            newest,
+        }))
     }
 
     fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
@@ -244,6 +303,77 @@ impl Store for FaultyStore {
             return self.inner.commit();
         }
         self.inner.close()
+    }
+}
+
+#[derive(Debug)]
+struct FaultyLeases {
+    inner: Arc<dyn Leases>,
+    fault: Fault,
+    newest: Newest,
+}
+
+impl FaultyLeases {
+    fn newest(&self, at: &Address) -> Option<Fence> {
+        self.newest.lock().unwrap().get(at).copied()
+    }
+}
+
+impl Leases for FaultyLeases {
+    fn acquire<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        hold: Duration,
+        now: Millis,
+    ) -> BoxFuture<'a, Result<Lease>> {
+        Box::pin(async move {
+            let lease = self.inner.acquire(table, at, hold, now).await?;
+            if let Lease::Held(fence) = lease {
+                self.newest.lock().unwrap().insert(at.clone(), fence);
+            }
+            Ok(lease)
+        })
+    }
+
+    fn renew<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        fence: Fence,
+        hold: Duration,
+        now: Millis,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let newest = self.newest(at);
+            match self.fault {
+                Fault::RenewsNoLease => Ok(false),
+                Fault::PretendsToRenewLeases => Ok(true),
+                Fault::RenewsAnyLease => {
+                    let fence = newest.unwrap_or(fence);
+                    self.inner.renew(table, at, fence, hold, now).await
+                }
+                Fault::TakesLeasesToRenewThem => {
+                    let lease = self.inner.acquire(table, at, hold, now).await?;
+                    Ok(matches!(lease, Lease::Held(_)))
+                }
+                Fault::RenewsLeasesInTwoSteps => {
+                    tokio::task::yield_now().await;
+                    self.inner.renew(table, at, fence, hold, now).await?;
+                    Ok(newest == Some(fence))
+                }
+                _ => self.inner.renew(table, at, fence, hold, now).await,
+            }
+        })
+    }
+
+    fn release<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        fence: Fence,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.inner.release(table, at, fence)
     }
 }
 

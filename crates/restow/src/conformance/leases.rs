@@ -8,6 +8,7 @@ use crate::{
 };
 use futures_util::future::try_join_all;
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Barrier;
 
 promises! {
     a_lease_has_one_holder: "A lease that is held is busy for others, until the moment it ends.",
@@ -21,6 +22,12 @@ promises! {
     a_race_for_a_lease_has_one_winner: "Of 64 tasks that ask for one lease at once, one gets it.",
     fences_grow_without_end: "A lease that is taken and given back again and again has a larger fence each time, also from another handle.",
     one_stale_fence_of_many_writes_nothing: "A bulk write with one stale lease among others is an error of kind Fenced, and writes none of its entries.",
+    a_renewed_lease_ends_later: "A lease that is renewed, also from another handle, is busy past its first end, until the new one, and its fence stays.",
+    a_lease_that_has_ended_is_renewed: "A lease that has ended, and that nobody took since, is held again once it is renewed.",
+    a_stale_holder_renews_nothing: "A lease that somebody else took since is not renewed, and the one that followed ends when it would have.",
+    a_lease_given_back_is_not_renewed: "A lease that was given back is not renewed, and stays free.",
+    a_renewal_is_of_its_address: "A lease is renewed at its own address alone, and by its own fence alone.",
+    a_race_of_renewal_and_others_has_one_winner: "Of a holder that renews a lease that has ended, and 15 others that ask for it at once, one gets it.",
     a_stale_fence_is_of_its_address: "A write under the stale lease of one address is refused, and one of another address beside it is not.",
 }
 
@@ -52,6 +59,24 @@ impl Leased {
                 "the lease on {id} is busy until {until}"
             ))),
         }
+    }
+
+    async fn renew(&self, id: &str, fence: Fence, now: Millis) -> Kept<bool> {
+        let name = &self.trial.table.spec().name;
+        let at = address(id)?;
+        Ok(self.leases.renew(name, &at, fence, HOLD, now).await?)
+    }
+
+    /// Another handle of the same store's leases.
+    fn other_handle(&self) -> Kept<Self> {
+        let Some(leases) = self.trial.store.leases() else {
+            return Err(Broken::Because("the store has no leases any more".into()));
+        };
+        let trial = Trial {
+            store: self.trial.store.clone(),
+            table: self.trial.table.clone(),
+        };
+        Ok(Self { trial, leases })
     }
 
     async fn release(&self, id: &str, fence: Fence) -> Kept {
@@ -156,6 +181,124 @@ async fn a_lease_that_has_ended_still_writes(subject: &dyn Subject) -> Kept {
     same_entry(&*l.trial.one(&address("a")?, later).await?, &entry("a")?)
 }
 
+async fn a_renewed_lease_ends_later(subject: &dyn Subject) -> Kept {
+    let l = Leased::start(subject).await?;
+    let fence = l.take("a", T0).await?;
+    let (end, half) = (T0.plus(HOLD), HOLD / 2);
+    for (nth, holder) in [&l, &l.other_handle()?].into_iter().enumerate() {
+        let now = match nth {
+            0 => T0.plus(half),
+            _ => end,
+        };
+        let until = now.plus(HOLD);
+        same!(holder.renew("a", fence, now).await?, true, "renewal");
+        for then in [now, end, until.minus(MS)] {
+            same!(
+                l.ask("a", then).await?,
+                Lease::Busy { until },
+                "the lease at {then}, renewed at {now}"
+            );
+        }
+    }
+    l.write(entry("a")?.body("the holder's"), fence, end)
+        .await?;
+    let second = l.take("a", end.plus(HOLD)).await?;
+    ensure!(second > fence, "{second:?} is not larger than {fence:?}");
+    Ok(())
+}
+
+async fn a_lease_that_has_ended_is_renewed(subject: &dyn Subject) -> Kept {
+    let l = Leased::start(subject).await?;
+    let fence = l.take("a", T0).await?;
+    let later = T0.plus(HOLD * 2);
+    same!(l.renew("a", fence, later).await?, true, "renewal");
+    let until = later.plus(HOLD);
+    same!(
+        l.ask("a", later).await?,
+        Lease::Busy { until },
+        "second lease"
+    );
+    Ok(())
+}
+
+async fn a_stale_holder_renews_nothing(subject: &dyn Subject) -> Kept {
+    let l = Leased::start(subject).await?;
+    let first = l.take("a", T0).await?;
+    let later = T0.plus(HOLD);
+    let second = l.take("a", later).await?;
+    let then = later.plus(HOLD / 2);
+    same!(l.renew("a", first, then).await?, false, "renewal");
+    let until = later.plus(HOLD);
+    same!(l.ask("a", then).await?, Lease::Busy { until }, "lease");
+    // Nor once the other one has ended.
+    same!(l.renew("a", first, until).await?, false, "late renewal");
+    l.release("a", second).await?;
+    same!(l.renew("a", first, until).await?, false, "last renewal");
+    l.take("a", until).await?;
+    Ok(())
+}
+
+async fn a_lease_given_back_is_not_renewed(subject: &dyn Subject) -> Kept {
+    let l = Leased::start(subject).await?;
+    let first = l.take("a", T0).await?;
+    l.release("a", first).await?;
+    same!(l.renew("a", first, T0).await?, false, "renewal");
+    let second = l.take("a", T0).await?;
+    ensure!(second > first, "{second:?} is not larger than {first:?}");
+    Ok(())
+}
+
+async fn a_renewal_is_of_its_address(subject: &dyn Subject) -> Kept {
+    let l = Leased::start(subject).await?;
+    let (a, b) = (l.take("a", T0).await?, l.take("b", T0).await?);
+    let later = T0.plus(HOLD / 2);
+    same!(l.renew("a", a, later).await?, true, "renewal");
+    for (id, fence) in [
+        ("b", Fence(b.0 + 1)),
+        ("b", Fence(b.0 - 1)),
+        ("c", a),
+        ("c", Fence(0)),
+    ] {
+        let renewed = l.renew(id, fence, later).await?;
+        same!(renewed, false, "renewal of {id:?} by {fence:?}");
+    }
+    let until = T0.plus(HOLD);
+    same!(l.ask("b", later).await?, Lease::Busy { until }, "lease");
+    l.take("b", until).await?;
+    l.take("c", T0).await?;
+    Ok(())
+}
+
+async fn a_race_of_renewal_and_others_has_one_winner(subject: &dyn Subject) -> Kept {
+    let l = Leased::start(subject).await?;
+    let name = Arc::new(l.trial.table.spec().name.clone());
+    let end = T0.plus(HOLD);
+    for round in 0..16 {
+        let id = round.to_string();
+        let (fence, at) = (l.take(&id, T0).await?, Arc::new(address(&id)?));
+        // Which of them comes last, and so goes on first, is another one in each round.
+        let start = Arc::new(Barrier::new(16));
+        let tasks = (0..16).map(|nth| {
+            let (leases, name, at) = (l.leases.clone(), name.clone(), at.clone());
+            let start = start.clone();
+            tokio::spawn(async move {
+                start.wait().await;
+                if nth == round {
+                    return leases.renew(&name, &at, fence, HOLD, end).await;
+                }
+                let wish = leases.acquire(&name, &at, HOLD, end).await?;
+                Ok(matches!(wish, Lease::Held(_)))
+            })
+        });
+        let mut held = 0;
+        for won in try_join_all(tasks.collect::<Vec<_>>()).await? {
+            held += u64::from(won?);
+        }
+        same!(held, 1, "holders in round {round}");
+    }
+    Ok(())
+}
+
 async fn a_race_for_a_lease_has_one_winner(subject: &dyn Subject) -> Kept {
     let l = Leased::start(subject).await?;
     let at = Arc::new(address("a")?);
@@ -174,13 +317,7 @@ async fn a_race_for_a_lease_has_one_winner(subject: &dyn Subject) -> Kept {
 
 async fn fences_grow_without_end(subject: &dyn Subject) -> Kept {
     let l = Leased::start(subject).await?;
-    let other = Leased {
-        leases: l.trial.store.leases().unwrap_or_else(|| l.leases.clone()),
-        trial: Trial {
-            store: l.trial.store.clone(),
-            table: l.trial.table.clone(),
-        },
-    };
+    let other = l.other_handle()?;
     let mut last = l.take("a", T0).await?;
     l.release("a", last).await?;
     for nth in 0..20 {

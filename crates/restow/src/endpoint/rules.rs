@@ -53,8 +53,9 @@ pub enum Coalesce {
     /// The requests of one process wait for one fetch; each process makes its own.
     #[default]
     Local,
-    /// The processes that share the store wait for one fetch, as far as it has leases: all of this crate's have. A process that ends or hangs
-    /// within its fetch holds the others up for [`Rules::lease`] at most. What is refreshed behind a stale answer each process refreshes for itself.
+    /// The processes that share the store wait for one fetch, as far as it has leases: all of this crate's have. However long the fetch takes,
+    /// each of them waits for 30 seconds at most, and then makes its own. A process that is killed within its fetch holds the others up for
+    /// [`Rules::lease`] at most. Of a stale answer one process makes the refresh behind it.
     Shared,
 }
 
@@ -104,8 +105,9 @@ pub struct Rules {
     pub max_variants: u16,
     /// Who waits for whose fetch.
     pub coalesce: Coalesce,
-    /// How long one process may fetch while others wait for it, with [`Coalesce::Shared`]; default 10 seconds. What it brings later is given to
-    /// its caller, and stored unless another process has fetched meanwhile.
+    /// How long others wait for a process that is gone, with [`Coalesce::Shared`]; default 10 seconds. A process that fetches renews its lease
+    /// every third of this, for the first 30 seconds of its fetch, so that it ends 30 seconds and this after its begin at the latest. What it brings
+    /// later is given to its caller, and stored unless another process has fetched meanwhile.
     pub lease: Duration,
     /// The encoding that a proxy asks the API for, whatever its clients accept, so that all of them share one answer; what comes is decoded
     /// before it is inspected and stored. `None`: each client's own goes through, and answers are stored as they come. Default: identity.
@@ -119,7 +121,7 @@ impl Rules {
     pub const MAX_BODY: u64 = 16 * 1024 * 1024;
     /// How long after its expiry an answer may stand in for a failing API unless told otherwise: 7 days.
     pub const STALE_IF_ERROR: Duration = Duration::from_secs(7 * 86_400);
-    /// How long one process may fetch while others wait for it unless told otherwise: 10 seconds.
+    /// How long others wait for a process that is gone unless told otherwise: 10 seconds.
     pub const LEASE: Duration = Duration::from_secs(10);
     /// The statuses that count as a failure unless told otherwise.
     pub const ERROR_STATUSES: [StatusCode; 5] = [

@@ -1,7 +1,7 @@
 //! One fetch across processes: the leader of a process asks the store for the lease, and waits for what another process fetches.
 
 use crate::{
-    ErrorKind, Millis, Result,
+    Clock, ErrorKind, Millis, Result,
     context::{Context, Mount},
     entry::Address,
     store::{Fence, Lease, Leases},
@@ -9,10 +9,18 @@ use crate::{
 use std::{
     fmt,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
+use tokio::{runtime::Handle, task::AbortHandle, time::Instant};
 
-/// A lease that this process holds. Dropped, it is given back; what could not be given back ends by itself.
+/// A lease that this process holds, and renews meanwhile. Dropped, it is given back; what could not be given back ends by itself.
 pub(crate) struct HeldLease {
+    grant: Arc<Grant>,
+    renewing: Option<AbortHandle>,
+}
+
+/// What the store gave.
+struct Grant {
     leases: Arc<dyn Leases>,
     mount: Arc<Mount>,
     at: Address,
@@ -57,44 +65,91 @@ async fn try_ask(ctx: &Context, mount: &Arc<Mount>, at: &Address) -> Result<Wish
     let name = &mount.endpoint.declaration().name;
     let hold = mount.rules().lease;
     Ok(match leases.acquire(name, at, hold, ctx.now()).await? {
-        Lease::Held(fence) => Wish::Held(HeldLease {
-            leases,
-            mount: mount.clone(),
-            at: at.clone(),
-            fence,
-        }),
+        Lease::Held(fence) => {
+            let grant = Grant {
+                leases,
+                mount: mount.clone(),
+                at: at.clone(),
+                fence,
+            };
+            Wish::Held(HeldLease::new(ctx, grant))
+        }
         Lease::Busy { until } => Wish::Busy(until),
     })
 }
 
 impl HeldLease {
+    fn new(ctx: &Context, grant: Grant) -> Self {
+        let grant = Arc::new(grant);
+        let renewing = Handle::try_current().ok().map(|runtime| {
+            let (clock, at_most) = (ctx.clock.clone(), ctx.defaults.wait_at_most);
+            let renewing = runtime.spawn(grant.clone().renew(clock, at_most));
+            renewing.abort_handle()
+        });
+        Self { grant, renewing }
+    }
+
     /// Returns what a write under it carries.
     pub(crate) fn fence(&self) -> Fence {
-        self.fence
+        self.grant.fence
     }
 }
 
 impl Drop for HeldLease {
     fn drop(&mut self) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
-        let (leases, mount) = (self.leases.clone(), self.mount.clone());
-        let (at, fence) = (self.at.clone(), self.fence);
-        runtime.spawn(async move {
-            let name = &mount.endpoint.declaration().name;
-            if let Err(error) = leases.release(name, &at, fence).await {
-                tracing::debug!(target: "restow", repository = mount.name(), %error, "a lease was not given back; it ends by itself");
+        if let Some(renewing) = &self.renewing {
+            renewing.abort();
+        }
+        // A renewal that is under way all the same comes before this or finds that it was given back.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(self.grant.clone().release());
+        }
+    }
+}
+
+impl Grant {
+    /// Renews it every third of its length, for `at_most`: others wait no longer than that for one that hangs.
+    async fn renew(self: Arc<Self>, clock: Arc<dyn Clock>, at_most: Duration) {
+        let name = &self.mount.endpoint.declaration().name;
+        let repository = self.mount.name();
+        let hold = self.mount.rules().lease;
+        let pause = (hold / 3).max(Duration::from_millis(1));
+        let begun = Instant::now();
+        loop {
+            tokio::time::sleep(pause).await;
+            if begun.elapsed() >= at_most {
+                tracing::debug!(target: "restow", repository, "a fetch takes so long that its lease is renewed no more");
+                return;
             }
-        });
+            let renewed = self
+                .leases
+                .renew(name, &self.at, self.fence, hold, clock.now());
+            match renewed.await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::debug!(target: "restow", repository, "a lease is lost: another process may fetch the same, and then what this one brings is not stored");
+                    return;
+                }
+                Err(error) => {
+                    tracing::debug!(target: "restow", repository, %error, "a lease was not renewed; it is tried again");
+                }
+            }
+        }
+    }
+
+    async fn release(self: Arc<Self>) {
+        let name = &self.mount.endpoint.declaration().name;
+        if let Err(error) = self.leases.release(name, &self.at, self.fence).await {
+            tracing::debug!(target: "restow", repository = self.mount.name(), %error, "a lease was not given back; it ends by itself");
+        }
     }
 }
 
 impl fmt::Debug for HeldLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeldLease")
-            .field("at", &self.at)
-            .field("fence", &self.fence)
+            .field("at", &self.grant.at)
+            .field("fence", &self.grant.fence)
             .finish_non_exhaustive()
     }
 }

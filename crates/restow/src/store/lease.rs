@@ -13,7 +13,7 @@ pub struct Fence(pub u64);
 pub enum Lease {
     /// It is ours.
     Held(Fence),
-    /// Somebody else's, until then at most.
+    /// Somebody else's, until then unless it is renewed or given back.
     Busy {
         /// When it ends by itself.
         until: Millis,
@@ -31,8 +31,11 @@ pub(crate) fn superseded() -> Error {
 }
 
 /// Lets processes that share a store agree on who fetches.
+///
+/// Each call happens as a whole or not at all, whatever others do at the same moment. What is dropped at an await may still happen.
 pub trait Leases: Debug + Send + Sync + 'static {
-    /// Asks for the lease on an address, held for at most `hold`.
+    /// Asks for the lease on an address, held until `now + hold` unless it is [renewed](Self::renew) or given back; times are in whole
+    /// milliseconds.
     fn acquire<'a>(
         &'a self,
         table: &'a TableName,
@@ -41,7 +44,28 @@ pub trait Leases: Debug + Send + Sync + 'static {
         now: Millis,
     ) -> BoxFuture<'a, Result<Lease>>;
 
-    /// Gives it back.
+    /// Makes the lease with this fence end at `now + hold`, in place of when it would have; `true` where that was done. A lease that has ended,
+    /// and that nobody took since, is renewed too.
+    ///
+    /// `false`, and nothing is changed, where somebody else took it since, where it was given back, and where it is not remembered any more:
+    /// an hour after its end.
+    ///
+    /// # Errors
+    /// Those of the store, such as [`Store`](crate::ErrorKind::Store) where it fails and [`Down`](crate::ErrorKind::Down) where it is not
+    /// asked for now; [`Closed`](crate::ErrorKind::Closed) after its end. Whether the lease was renewed is not known then: it may be asked again.
+    ///
+    /// # Cancel safety
+    /// Dropped, the lease is renewed or it is not; to ask again does no harm.
+    fn renew<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        fence: Fence,
+        hold: Duration,
+        now: Millis,
+    ) -> BoxFuture<'a, Result<bool>>;
+
+    /// Gives it back, so that others need not wait for its end; of a lease that somebody else took since, nothing.
     fn release<'a>(
         &'a self,
         table: &'a TableName,

@@ -21,6 +21,7 @@ mod format;
 mod networked;
 mod processes;
 mod refresh;
+mod renewal;
 
 use restow::{
     Cache, Millis, RouteEndpoint, TestClock, Text,
@@ -30,6 +31,8 @@ use restow::{
 };
 use restow_testkit::{Gate, Origin, Reply, http_client};
 use std::{sync::Arc, time::Duration};
+
+const HOUR: Duration = Duration::from_secs(3_600);
 
 fn file() -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -41,6 +44,11 @@ processes::over!(four_processes_make_one_request, one_request, file());
 processes::over!(
     a_leader_that_is_killed_is_followed_by_one_other,
     leader_killed,
+    file()
+);
+processes::over!(
+    a_fetch_that_outlives_its_lease_is_made_once,
+    lease_outlived,
     file()
 );
 
@@ -91,13 +99,15 @@ async fn a_stale_holder_answers_its_caller_and_overwrites_nothing() {
             n => Reply::ok(n.to_string()),
         })
         .await;
-        let one = process(&store, &clock, &origin).await;
-        let two = process(&store, &clock, &origin).await;
+        // So long that it is not renewed before it has ended.
+        let pages = || pages(&origin).rules(|rules| rules.lease = HOUR);
+        let one = open(&store, &clock, pages()).await;
+        let two = open(&store, &clock, pages()).await;
         let url = origin.url("/pages/a");
         let late = ask(&one, &url);
         first.reached(1).await;
         let waiting = ask(&two, &url);
-        clock.advance(Duration::from_secs(11));
+        clock.advance(HOUR);
         let (text, answered) = waiting.await.unwrap();
         assert_eq!((&*text, answered.saved()), ("1", Some(&Saved::Stored)));
         first.open();

@@ -43,6 +43,12 @@ over!(
 );
 #[cfg(feature = "redis")]
 over!(
+    a_fetch_that_outlives_its_lease_on_redis_is_made_once,
+    lease_outlived,
+    redis::start()
+);
+#[cfg(feature = "redis")]
+over!(
     processes_on_a_cluster_make_one_request,
     one_request,
     redis::cluster()
@@ -57,5 +63,11 @@ over!(
 over!(
     a_killed_leader_on_postgres_is_followed_by_one_other,
     leader_killed,
+    postgres::start()
+);
+#[cfg(feature = "postgres")]
+over!(
+    a_fetch_that_outlives_its_lease_on_postgres_is_made_once,
+    lease_outlived,
     postgres::start()
 );

@@ -2,7 +2,13 @@
 //!
 //! [`over`] makes the tests of a store.
 
-use restow::{Cache, RouteEndpoint, Text, endpoint::Coalesce, exchange::Answered};
+use restow::{
+    Cache, Clock as _, FieldRef, Millis, RawKey, RouteEndpoint, SystemClock, Text,
+    endpoint::Coalesce,
+    entry::{Address, Partition},
+    exchange::Answered,
+    store::{Lease, TableName},
+};
 use restow_testkit::{Gate, Origin, Reply, http_client};
 use std::{
     io::{BufRead, BufReader, Lines, Write},
@@ -194,4 +200,42 @@ pub async fn leader_killed(test: &str, store: &str) {
     gate.open();
     tokio::task::block_in_place(|| processes.iter_mut().for_each(Process::ends));
     assert_eq!(origin.asked(), 2);
+}
+
+/// A fetch takes longer than a lease, and the process that makes it lives: nobody else makes it.
+pub async fn lease_outlived(test: &str, store: &str) {
+    let gate = Gate::closed();
+    let origin = api(&gate).await;
+    let lease = Duration::from_secs(3);
+    let mut processes: Vec<_> = (0..PROCESSES)
+        .map(|_| Process::start(test, store, &origin.url(""), lease))
+        .collect();
+    tokio::task::block_in_place(|| processes.iter_mut().for_each(Process::go));
+    gate.reached(1).await;
+    let watching = open(store, &origin.url(""), lease).await;
+    let first = ends(&watching).await;
+    while ends(&watching).await < first.plus(lease) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    watching.close().await.unwrap();
+    gate.open();
+    tokio::task::block_in_place(|| processes.iter_mut().for_each(Process::ends));
+    assert_eq!(origin.asked(), 1);
+}
+
+/// When the lease on what all ask for ends: who wants it is told.
+async fn ends(cache: &Cache) -> Millis {
+    let leases = cache.store().leases().unwrap();
+    let at = Address {
+        key: RawKey::new([FieldRef::Text("a")], "").unwrap(),
+        partition: Partition::PUBLIC,
+    };
+    let (name, now) = (TableName::new("pages").unwrap(), SystemClock.now());
+    match leases
+        .acquire(&name, &at, Duration::from_millis(1), now)
+        .await
+    {
+        Ok(Lease::Busy { until }) => until,
+        other => panic!("while its holder fetches, it could be taken: {other:?}"),
+    }
 }

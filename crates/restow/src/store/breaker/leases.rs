@@ -51,6 +51,21 @@ impl Leases for GuardedLeases {
         })
     }
 
+    fn renew<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        fence: Fence,
+        hold: Duration,
+        now: Millis,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let (leases, pass) = self.enter()?;
+            let renewed = leases.renew(table, at, fence, hold, now);
+            pass.within(self.bound(), renewed).await
+        })
+    }
+
     fn release<'a>(
         &'a self,
         table: &'a TableName,

@@ -56,6 +56,23 @@ impl Held {
         Lease::Held(Fence(self.newest))
     }
 
+    fn renew(
+        &mut self,
+        table: &TableName,
+        at: &Address,
+        fence: Fence,
+        hold: Duration,
+        now: Millis,
+    ) -> bool {
+        match self.leases.get_mut(&(table.clone(), at.clone())) {
+            Some(one) if one.fence == fence.0 && !one.free => {
+                one.until = now.plus(hold);
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn release(&mut self, table: &TableName, at: &Address, fence: Fence) {
         if let Some(one) = self.leases.get_mut(&(table.clone(), at.clone()))
             && one.fence == fence.0
@@ -96,6 +113,21 @@ impl Leases for MemoryLeases {
             drop(self.0.open_registry()?);
             let mut held = self.0.leases.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(held.acquire(table, at, hold, now))
+        })
+    }
+
+    fn renew<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        fence: Fence,
+        hold: Duration,
+        now: Millis,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            drop(self.0.open_registry()?);
+            let mut held = self.0.leases.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(held.renew(table, at, fence, hold, now))
         })
     }
 

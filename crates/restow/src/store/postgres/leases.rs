@@ -18,6 +18,7 @@ use tokio_postgres::types::Type;
 pub(super) struct PostgresLeases {
     engine: Arc<Engine>,
     acquire: Arc<Query>,
+    renew: Arc<Query>,
     release: Arc<Query>,
 }
 
@@ -32,6 +33,10 @@ impl PostgresLeases {
              SELECT true, fence FROM taken UNION ALL \
              SELECT false, until FROM {leases} WHERE repository = $1 AND place = $2 AND NOT EXISTS (SELECT FROM taken)"
         );
+        // Where somebody takes it at the same moment, this waits for the row and then looks at it again.
+        let renew = format!(
+            "UPDATE {leases} SET until = $4 WHERE repository = $1 AND place = $2 AND fence = $3 AND NOT free RETURNING true"
+        );
         let release = format!(
             "UPDATE {leases} SET free = true WHERE repository = $1 AND place = $2 AND fence = $3"
         );
@@ -41,6 +46,10 @@ impl PostgresLeases {
                     "$5::regclass",
                     &format!("'{}'::regclass", fences.replace('\'', "''")),
                 ),
+                [Type::TEXT, Type::BYTEA, Type::INT8, Type::INT8],
+            )),
+            renew: Arc::new(Query::new(
+                renew,
                 [Type::TEXT, Type::BYTEA, Type::INT8, Type::INT8],
             )),
             release: Arc::new(Query::new(release, [Type::TEXT, Type::BYTEA, Type::INT8])),
@@ -87,6 +96,27 @@ impl Leases for PostgresLeases {
                     _ => {}
                 }
             }
+        }))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        fence: Fence,
+        hold: Duration,
+        now: Millis,
+    ) -> BoxFuture<'a, Result<bool>> {
+        let values: Values = vec![
+            Box::new(table.as_str().to_owned()),
+            Box::new(Place::of(at)),
+            Box::new(fence.0.cast_signed()),
+            Box::new(now.plus(hold).0),
+        ];
+        let query = self.renew.clone();
+        Box::pin(self.engine.change(move |engine| async move {
+            let renewed = engine.run(Way::Change, &query, &values).await?;
+            Ok(!renewed.is_empty())
         }))
     }
 

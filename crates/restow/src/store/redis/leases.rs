@@ -5,7 +5,7 @@ use super::{
     error,
     keys::{Digest, Place},
     schema::{self, from},
-    script::{Call, LEASE, RELEASE},
+    script::{Call, LEASE, RELEASE, RENEW_LEASE},
 };
 use crate::{
     BoxFuture, Millis, Result,
@@ -47,12 +47,7 @@ impl Leases for RedisLeases {
                 .key(place.counts(place.bucket(&digest)))
                 .number(now.0)
                 .number(held)
-                .number(
-                    Millis(0)
-                        .plus(hold.saturating_add(REMEMBERED))
-                        .0
-                        .min(1 << 50),
-                );
+                .number(remembered(hold));
             let answer = LEASE.run(&self.0.link, &call).await?;
             let (fence, ends): (u64, i64) = from(&self.0, answer, "the wish for a lease")?;
             Ok(match fence {
@@ -61,6 +56,27 @@ impl Leases for RedisLeases {
                 },
                 fence => Lease::Held(Fence(fence)),
             })
+        })
+    }
+
+    fn renew<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        fence: Fence,
+        hold: Duration,
+        now: Millis,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let place = self.place(table).await?;
+            let mut call = Call::default();
+            call.key(place.lease(&Digest::of(at)))
+                .number(fence.0)
+                .number(now.plus(hold).0)
+                .number(remembered(hold));
+            let answer = RENEW_LEASE.run(&self.0.link, &call).await?;
+            let renewed: u64 = from(&self.0, answer, "the renewal of a lease")?;
+            Ok(renewed == 1)
         })
     }
 
@@ -77,4 +93,10 @@ impl Leases for RedisLeases {
             RELEASE.run(&self.0.link, &call).await.map(drop)
         })
     }
+}
+
+/// How long the hash of a lease stays, in ms.
+fn remembered(hold: Duration) -> i64 {
+    let stays = Millis(0).plus(hold.saturating_add(REMEMBERED));
+    stays.0.min(1 << 50)
 }

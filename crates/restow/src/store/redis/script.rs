@@ -28,6 +28,7 @@ scripts! {
     NOTE: Again "lua/note.lua" "lua/metas.lua",
     RECOUNT: Again "lua/recount.lua",
     LEASE: Fails "lua/lease.lua",
+    RENEW_LEASE: Again "lua/renew_lease.lua",
     RELEASE: Again "lua/release.lua",
     BEGIN: Again "lua/begin.lua",
     SWAP: Fails "lua/swap.lua",

@@ -21,6 +21,8 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS \"restow_ leases\" (
     PRIMARY KEY (repository, place)) WITHOUT ROWID";
 /// The newest fence of the file.
 const FENCE: &str = "INSERT INTO restow_meta VALUES ('fence', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value";
+/// Of a lease that nobody else took and that was not given back.
+const RENEW: &str = "UPDATE \"restow_ leases\" SET until = ?4 WHERE repository = ?1 AND place = ?2 AND fence = ?3 AND NOT free";
 /// So many forgotten ones are removed with each new one.
 const FORGET: &str = "DELETE FROM \"restow_ leases\" WHERE (repository, place) IN (SELECT repository, place FROM \"restow_ leases\" WHERE until <= ?1 LIMIT 16)";
 
@@ -41,6 +43,28 @@ impl Leases for SqliteLeases {
             self.0
                 .write(move |conn| acquire(conn, &table, &place, hold, now)),
         )
+    }
+
+    fn renew<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        fence: Fence,
+        hold: Duration,
+        now: Millis,
+    ) -> BoxFuture<'a, Result<bool>> {
+        let (table, place) = (table.clone(), place(at));
+        Box::pin(self.0.write(move |conn| {
+            conn.execute_batch(CREATE)?;
+            let (fence, until) = (fence.0.cast_signed(), now.plus(hold).0);
+            let renewed = conn.prepare_cached(RENEW)?.execute(params![
+                table.as_str(),
+                place,
+                fence,
+                until
+            ])?;
+            Ok(renewed == 1)
+        }))
     }
 
     fn release<'a>(
