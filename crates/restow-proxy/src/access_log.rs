@@ -2,13 +2,7 @@
 
 use http::{Method, StatusCode, Version};
 use restow::{Error, ErrorKind, Result};
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-    net::IpAddr,
-    str::FromStr,
-    time::Duration,
-};
+use std::{fmt::Write as _, net::IpAddr, str::FromStr, time::Duration};
 
 /// How requests are logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +43,8 @@ pub(crate) struct Line<'a> {
 }
 
 impl AccessLog {
-    pub(crate) fn write(self, line: &Line<'_>) {
-        let text = self.text(line);
-        // A log that cannot be written must not cost an answer.
-        _ = io::stdout().lock().write_all(text.as_bytes());
-    }
-
-    fn text(self, line: &Line<'_>) -> String {
+    /// The line, with its end.
+    pub(crate) fn text(self, line: &Line<'_>) -> String {
         let when = jiff::Timestamp::from_millisecond(line.at.0).unwrap_or_default();
         let (word, detail) = match line.outcome {
             Some(answered) => answered.outcome.kind.as_strs(),

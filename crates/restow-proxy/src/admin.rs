@@ -4,8 +4,9 @@ use crate::{metrics, purge, serve::Shared, server::Proxy};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE},
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE},
+    uri::Authority,
 };
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -24,6 +25,7 @@ use std::{
     convert::Infallible,
     fmt,
     future::Future,
+    net::IpAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -60,7 +62,8 @@ impl fmt::Debug for Reload {
 }
 
 impl Admin {
-    /// Makes the listener of a proxy. With a `token`, all but `/healthz` and `/readyz` ask for it as a bearer token.
+    /// Makes the listener of a proxy. With a `token`, all but `/healthz` and `/readyz` ask for it as a bearer token; without one they refuse
+    /// with 403 what a browser may send for a page of elsewhere: a request with `Origin`, or whose `Host` is not this machine's.
     pub fn new(proxy: &Proxy, token: Option<&str>) -> Self {
         let admin = Self {
             proxy: proxy.clone(),
@@ -159,6 +162,12 @@ impl Admin {
                 .headers_mut()
                 .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return response;
+        }
+        if !open && self.token.load().is_none() && is_of_a_page(&parts.headers) {
+            return text(
+                StatusCode::FORBIDDEN,
+                "without a token the admin listener answers programs of this machine alone, which ask for localhost or a loopback address and send no Origin; give it a token for others",
+            );
         }
         let query = parts.uri.query().unwrap_or("");
         match (&parts.method, path) {
@@ -376,6 +385,20 @@ fn told(entry: &Entry, now: Millis) -> Value {
         "bytes": entry.body.len(),
         "tags": meta.tags.iter().map(|t| &**t).collect::<Vec<_>>(),
     })
+}
+
+/// Tells whether a browser may have sent this because a page of elsewhere said so: it tells of the page's origin, or asks for a name, which
+/// its owner may have pointed at this machine.
+fn is_of_a_page(headers: &HeaderMap) -> bool {
+    let is_local = |host: &HeaderValue| {
+        let authority = host.to_str().ok().and_then(|h| h.parse::<Authority>().ok());
+        authority.is_some_and(|authority| {
+            let host = authority.host().trim_matches(['[', ']']);
+            let address = host.parse::<IpAddr>();
+            host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|a| a.is_loopback())
+        })
+    };
+    headers.contains_key(ORIGIN) || !headers.get_all(HOST).iter().all(is_local)
 }
 
 /// Why the requests of this repository's endpoint bypass the cache, where they do.

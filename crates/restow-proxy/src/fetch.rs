@@ -2,7 +2,7 @@
 
 use crate::{
     decode::land,
-    fields,
+    fields::{self, Received},
     idle::{Fault, Idle},
     options::Options,
     refusal::Refusal,
@@ -123,6 +123,8 @@ impl Shared {
         match sent.await {
             Ok(Ok(mut response)) => {
                 fields::date(response.headers_mut(), self.exchange.now());
+                let received = Received(response.version());
+                response.extensions_mut().insert(received);
                 *response.version_mut() = Version::HTTP_11;
                 Ok(response)
             }

@@ -31,6 +31,7 @@ mod fields;
 mod fit;
 mod idle;
 mod links;
+mod log_thread;
 mod metrics;
 mod options;
 mod pointers;

@@ -74,6 +74,8 @@ pub(crate) struct Metrics {
     /// Client connections that are open.
     pub(crate) connections: AtomicU64,
     pub(crate) reloads: Reloads,
+    /// Lines of the access log that were not written.
+    pub(crate) dropped: AtomicU64,
 }
 
 /// How often the settings were to be replaced.
@@ -329,6 +331,14 @@ impl Collector for Page {
             open.metric_type(),
         )?;
         open.encode(connections)?;
+        let dropped = ConstCounter::new(metrics.dropped.load(Relaxed));
+        let lines = into.encode_descriptor(
+            "access_log_dropped",
+            "Lines of the access log that were not written, since nobody read those before fast enough",
+            None,
+            dropped.metric_type(),
+        )?;
+        dropped.encode(lines)?;
         let mut reloads = into.encode_descriptor(
             "reloads",
             "Reloads of the settings; those that failed changed nothing",

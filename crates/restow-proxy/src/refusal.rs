@@ -11,6 +11,8 @@ use std::fmt;
 pub(crate) enum Refusal {
     /// The target cannot be read, or `Host` is missing, there twice, or unreadable.
     Target,
+    /// A segment of the path is `.` or `..`, or may be read so: it could lead out of where the upstream is.
+    Dots,
     /// No upstream is where the request points.
     NoUpstream,
     /// The client names a host that it may not.
@@ -54,7 +56,7 @@ impl Refusal {
 
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Target => StatusCode::BAD_REQUEST,
+            Self::Target | Self::Dots => StatusCode::BAD_REQUEST,
             Self::NoUpstream => StatusCode::NOT_FOUND,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -79,7 +81,7 @@ impl Refusal {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if matches!(
             self,
-            Self::Target | Self::BodyTooLarge | Self::BodyTooSlow | Self::Body(_)
+            Self::Target | Self::Dots | Self::BodyTooLarge | Self::BodyTooSlow | Self::Body(_)
         ) {
             // What follows on the connection may be a part of what was not read.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -110,6 +112,9 @@ impl fmt::Display for Refusal {
             Self::Target => {
                 f.write_str("the request has no target that can be read, or not one Host")
             }
+            Self::Dots => f.write_str(
+                "the path has a segment \".\" or \"..\", which could lead out of the upstream; ask for the path without it",
+            ),
             Self::NoUpstream => f.write_str("no upstream is mounted here"),
             Self::Forbidden => f.write_str(
                 "the proxy may not ask this host for clients; its settings name those that it may",

@@ -8,6 +8,7 @@ use crate::{
     fit,
     idle::Idle,
     links,
+    log_thread::LogThread,
     metrics::Metrics,
     options::Options,
     refusal::Refusal,
@@ -17,7 +18,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response,
+    HeaderValue, Method, Request, Response, StatusCode,
     header::{ACCEPT_ENCODING, HOST, RANGE},
     request::Parts,
 };
@@ -32,7 +33,10 @@ use restow::{
 use rustls::ServerConfig;
 use std::{
     net::IpAddr,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Instant,
 };
 
@@ -51,6 +55,8 @@ pub(crate) struct Shared {
     /// The certificate of the listener.
     pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) metrics: Arc<Metrics>,
+    /// The thread of the access log, where there is a log.
+    pub(crate) log: Option<LogThread>,
     /// Set once the proxy was told to stop.
     pub(crate) draining: Arc<AtomicBool>,
 }
@@ -98,14 +104,14 @@ impl Shared {
                 Reply::from(refusal.response())
             }
         };
-        self.via.add(response.headers_mut(), version);
+        self.via.add_received(&mut response);
         let time = begun.elapsed();
         let answered = answered.as_ref();
-        let bytes = response.body().size_hint().exact();
+        let bytes = length(&response, &parts.method);
         let outcome = answered.map(|a| a.outcome.kind);
         self.metrics.note(outcome, time, bytes.unwrap_or(0));
-        if let Some(log) = self.options.access_log {
-            log.write(&Line {
+        if let (Some(log), Some(thread)) = (self.options.access_log, &self.log) {
+            let line = log.text(&Line {
                 at: self.exchange.now(),
                 peer,
                 method: &parts.method,
@@ -116,6 +122,9 @@ impl Shared {
                 time,
                 outcome: answered,
             });
+            if !thread.write(line) {
+                self.metrics.dropped.fetch_add(1, Relaxed);
+            }
         }
         response
     }
@@ -352,6 +361,18 @@ impl Shared {
     }
 }
 
+/// How long the body of an answer is, where that is known; without a body it is none, whatever the head says.
+fn length(response: &Response<Body>, method: &Method) -> Option<u64> {
+    let bodiless = *method == Method::HEAD
+        || response.status() == StatusCode::NOT_MODIFIED
+        || response.status() == StatusCode::NO_CONTENT;
+    if bodiless {
+        return Some(0);
+    }
+    let exact = response.body().size_hint().exact();
+    exact.or_else(|| coding::length(response.headers()))
+}
+
 /// The request as the cache sees it.
 pub(crate) fn head<'a>(
     parts: &'a Parts,
@@ -366,6 +387,7 @@ pub(crate) fn head<'a>(
         extensions: &parts.extensions,
         body,
         streams: has_body && body.is_none(),
+        account: destination.upstream.headers(),
     }
 }
 

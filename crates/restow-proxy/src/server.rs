@@ -32,6 +32,9 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
+/// How long the end waits for whoever reads the access log.
+const FLUSH: Duration = Duration::from_secs(1);
+
 /// A caching proxy in front of APIs. Clones are one proxy.
 #[derive(Clone, Debug)]
 pub struct Proxy {
@@ -132,7 +135,7 @@ impl Proxy {
     }
 
     /// Serves clients until `stop` is ready; then accepts no more, and waits for requests under way, up to
-    /// [`drain_timeout`](Options::drain_timeout). The cache stays open.
+    /// [`drain_timeout`](Options::drain_timeout), and up to a second for the access log to be read. The cache stays open.
     ///
     /// # Errors
     /// None as yet.
@@ -166,6 +169,9 @@ impl Proxy {
         let drained = tokio::time::timeout(shared.options.drain_timeout, graceful.shutdown());
         if drained.await.is_err() {
             tracing::warn!(target: "restow", "some requests were still under way when the time to drain was over");
+        }
+        if let Some(log) = &self.shared().log {
+            log.flush(FLUSH).await;
         }
         Ok(())
     }

@@ -86,6 +86,12 @@ fn principal(settings: &PrincipalSettings) -> Result<PrincipalHeader> {
             settings.header
         ))
     })?;
+    if settings.trust.is_empty() {
+        return Err(wrong(format!(
+            "principal in [proxy]: the header {:?} is believed of nobody; say whose clients may name their principal, such as trust = [\"127.0.0.1/32\"]",
+            settings.header
+        )));
+    }
     let net = |text: &str| {
         let address = || text.parse::<IpAddr>().map(IpNet::from).ok();
         text.parse().ok().or_else(address).ok_or_else(|| {

@@ -4,6 +4,7 @@ use crate::{
     everything::{EVERYTHING, Everything},
     fetch,
     fields::Via,
+    log_thread::LogThread,
     options::Options,
     serve::Shared,
     tls,
@@ -55,7 +56,7 @@ impl Checked {
 
 impl Shared {
     /// Opens the repository of all requests that no endpoint declares, and puts everything together. From the state `before` it takes over
-    /// what goes on: the numbers, and connections to APIs.
+    /// what goes on: the numbers, connections to APIs, and the thread of the access log.
     pub(crate) async fn open(
         cache: Cache,
         checked: Checked,
@@ -74,6 +75,11 @@ impl Shared {
         let reads_bodies = cache
             .iter()
             .any(|r| r.endpoint().inner().declaration().method == Method::POST);
+        let log = match (options.access_log, before.and_then(|b| b.log.clone())) {
+            (None, _) => None,
+            (Some(_), Some(log)) => Some(log),
+            (Some(_), None) => Some(LogThread::start()?),
+        };
         Ok(Self {
             exchange: cache.exchange().negotiating(),
             cache,
@@ -85,6 +91,7 @@ impl Shared {
             tls: checked.tls,
             metrics: before.map(|b| b.metrics.clone()).unwrap_or_default(),
             draining: before.map(|b| b.draining.clone()).unwrap_or_default(),
+            log,
             options,
         })
     }

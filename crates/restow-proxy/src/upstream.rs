@@ -4,6 +4,7 @@ use crate::{pointers::Pointers, refusal::Refusal};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri, Version, header::HOST, request::Parts, uri::Authority,
 };
+use percent_encoding::percent_decode_str;
 use restow::{Error, ErrorKind, Result, route::Target};
 use std::{borrow::Cow, str::FromStr, sync::Arc};
 
@@ -100,6 +101,9 @@ impl Upstream {
 
     /// Gives each of its requests a header, in place of what the client sent; a secret is not logged.
     ///
+    /// What the API answers to the headers of an upstream is for all who come through it, and for no one who comes by other headers; with
+    /// another value it is fetched anew. Principals, and endpoints without `credentials`, have their answers whatever the headers are.
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] where name or value is none that a header can have.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self> {
@@ -112,7 +116,10 @@ impl Upstream {
         let header: HeaderName = name.parse().map_err(|_| wrong("a name"))?;
         let mut value = HeaderValue::from_str(value).map_err(|_| wrong("a value"))?;
         value.set_sensitive(true);
+        self.headers.retain(|(other, _)| *other != header);
         self.headers.push((header, value));
+        // In whatever order they are given, they are the same account's.
+        self.headers.sort_by(|a, b| a.0.as_str().cmp(b.0.as_str()));
         Ok(self)
     }
 
@@ -142,6 +149,11 @@ impl Upstream {
             self.pointers.push(pointer);
         }
         Ok(self)
+    }
+
+    /// The headers that each of its requests gets, sorted by name.
+    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
     }
 
     pub(crate) fn pointers(&self) -> &[Pointers] {
@@ -199,7 +211,7 @@ impl FromStr for Upstream {
 pub(crate) struct Upstreams {
     /// The more specific first: those with a host, then by the length of the mount.
     all: Vec<Arc<Upstream>>,
-    /// The hosts that clients may name themselves.
+    /// The hosts that clients may name themselves, in lower case.
     forward: Vec<Box<str>>,
 }
 
@@ -213,7 +225,7 @@ pub(crate) struct Destination<'a> {
 
 impl Upstreams {
     /// # Errors
-    /// [`ErrorKind::Config`] where there are none, or two in one place.
+    /// [`ErrorKind::Config`] where there are none, two are in one place, or a host that clients may name is none.
     pub(crate) fn new(all: Vec<Upstream>, forward: &[Box<str>]) -> Result<Self> {
         if all.is_empty() && forward.is_empty() {
             let message = "there is no upstream; name the API that the proxy stands before, such as --upstream https://api.example.com";
@@ -236,8 +248,8 @@ impl Upstreams {
             all,
             forward: forward
                 .iter()
-                .map(|h| h.to_ascii_lowercase().into())
-                .collect(),
+                .map(|host| named_host(host))
+                .collect::<Result<_>>()?,
         })
     }
 
@@ -271,13 +283,15 @@ impl Upstreams {
             {
                 return None;
             }
-            let rest = path.strip_prefix(&*upstream.mount)?;
-            (rest.is_empty() || rest.starts_with('/')).then_some((upstream, rest))
+            below(&upstream.mount, path).map(|rest| (upstream, rest))
         });
         let Some((upstream, rest)) = found else {
             return Err(Refusal::NoUpstream);
         };
         let rest = if rest.is_empty() { "/" } else { rest };
+        if !(upstream.mount.is_empty() && upstream.base.is_empty()) && has_dots(rest) {
+            return Err(Refusal::Dots);
+        }
         Ok(Destination {
             upstream: upstream.clone(),
             path: if upstream.base.is_empty() {
@@ -300,13 +314,19 @@ impl Upstreams {
         if authority.as_str().contains('@') {
             return Err(Refusal::Target);
         }
-        let known = self.all.iter().find(|u| {
+        let path = uri.path();
+        // What is not below an upstream's base path is not that upstream's: its headers do not go there.
+        let known = self.all.iter().filter(|u| {
             u.scheme.eq_ignore_ascii_case(scheme)
                 && u.authority
                     .as_str()
                     .eq_ignore_ascii_case(authority.as_str())
+                && below(&u.base, path).is_some()
         });
-        let upstream = match known {
+        let upstream = match known.min_by_key(|u| std::cmp::Reverse(u.base.len())) {
+            Some(upstream) if !upstream.base.is_empty() && has_dots(path) => {
+                return Err(Refusal::Dots);
+            }
             Some(upstream) => upstream.clone(),
             None => {
                 let allowed = self.forward.iter().any(|allowed| {
@@ -328,10 +348,58 @@ impl Upstreams {
         };
         Ok(Destination {
             upstream,
-            path: Cow::Borrowed(uri.path()),
+            path: Cow::Borrowed(path),
             query: uri.query(),
         })
     }
+}
+
+/// What follows this path in another, by whole segments.
+fn below<'p>(base: &str, path: &'p str) -> Option<&'p str> {
+    let rest = path.strip_prefix(base)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+/// Tells whether a server could read a segment of this path as `.` or `..` (RFC 3986 section 3.3): encoded too, or with parameters, and
+/// between whatever some server takes for a slash.
+fn has_dots(path: &str) -> bool {
+    // Most paths have none, and cost one look.
+    if !path.contains("/.") && !path.contains(['%', '\\']) {
+        return false;
+    }
+    let path: Cow<'_, [u8]> = percent_decode_str(path).into();
+    path.split(|b| matches!(b, b'/' | b'\\')).any(|segment| {
+        let name = segment.split(|b| *b == b';').next();
+        matches!(name, Some(b"." | b".."))
+    })
+}
+
+/// A host that clients may name, perhaps with a port, in lower case.
+fn named_host(text: &str) -> Result<Box<str>> {
+    let authority = text.parse::<Authority>().ok();
+    let fits = authority.is_some_and(|authority| {
+        let host = authority.host();
+        let port = match authority.port_u16() {
+            Some(port) => format!(":{port}"),
+            None => String::new(),
+        };
+        !host.is_empty() && is_host(host) && !host.contains('*') && text == format!("{host}{port}")
+    });
+    if fits {
+        return Ok(text.to_ascii_lowercase().into());
+    }
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let rest = rest.split(['/', '?', '#']).next().unwrap_or("");
+    let rest = rest.rsplit('@').next().unwrap_or("");
+    let rest = rest.trim_end_matches(':');
+    let right = match rest.parse::<Authority>() {
+        Ok(authority) if is_host(authority.host()) && !rest.contains('*') => rest,
+        _ => "api.example.com",
+    };
+    let message = format!(
+        "forward has {text:?}, which is no host; write it without scheme and path, with the port where it is not 80, such as {right:?}"
+    );
+    Err(Error::new(ErrorKind::Config, message))
 }
 
 /// The host that the client asked for, without its port.

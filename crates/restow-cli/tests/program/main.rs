@@ -1,5 +1,6 @@
 //! The program, run as a user runs it: what it writes, what it keeps, and how it ends.
 
+mod access_log;
 mod demo;
 mod doctor;
 mod documented;

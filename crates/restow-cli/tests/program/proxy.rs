@@ -329,3 +329,21 @@ async fn what_is_wrong_is_said_with_the_way_out() {
         "name another address with --listen",
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_for_operators_on_the_command_line_keeps_the_token_of_the_configuration() {
+    let (place, api) = (Place::new().with("ADMIN", "secret"), api().await);
+    let admin = "admin = { listen = '127.0.0.1:9', token = { env = 'ADMIN' } }";
+    place.write(
+        "restow.toml",
+        &format!("cache = 'memory:'\n[proxy]\n{admin}\n"),
+    );
+    let url = api.url("");
+    let proxy = Proxy::start(&place, &["--upstream", &url, "--admin", "127.0.0.1:0"]);
+    let client = restow_testkit::http_client().build().unwrap();
+    let metrics = format!("{}/metrics", proxy.admin.as_deref().unwrap());
+    for (token, status) in [("wrong", 401), ("secret", 200)] {
+        let asked = client.get(&metrics).bearer_auth(token).send().await;
+        assert_eq!(asked.unwrap().status().as_u16(), status, "{token}");
+    }
+}

@@ -225,3 +225,80 @@ async fn it_does_not_listen_to_other_machines_without_a_token() {
         .await;
     assert!(refused.unwrap_err().to_string().contains("has no token"));
 }
+
+/// A browser of this machine sends what a page of anywhere tells it to; by a name that its owner points here it even reads the answers.
+#[tokio::test]
+async fn without_a_token_no_page_of_elsewhere_is_obeyed() {
+    let origin = Origin::start(|_| Reply::ok("a").header("cache-control", "max-age=60")).await;
+    let proxy = before(&origin).await;
+    proxy.get("/a").await;
+    let client = restow_testkit::http_client().build().unwrap();
+    let send = async |url: &str, method: &str, path: &str, (name, value): (&str, &str)| {
+        let request = client.request(method.parse().unwrap(), format!("{url}{path}"));
+        let request = request.header(name, value);
+        let request = request.header("authorization", "Bearer secret");
+        request.send().await.unwrap().status().as_u16()
+    };
+    let (open, closed) = (
+        admin(&proxy, None).await,
+        admin(&proxy, Some("secret")).await,
+    );
+    for foreign in [
+        ("host", "evil.example"),
+        ("host", "evil.example:9090"),
+        ("host", "127.0.0.1.evil.example"),
+        ("host", "192.0.2.1"),
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+    ] {
+        for (method, path) in [
+            ("POST", "/purge?all"),
+            ("PUT", "/mode"),
+            ("GET", "/explain?url=/a"),
+        ] {
+            assert_eq!(
+                send(&open, method, path, foreign).await,
+                403,
+                "{path} {foreign:?}"
+            );
+        }
+        assert_eq!(send(&open, "GET", "/healthz", foreign).await, 200);
+        // Who shows a token is no page.
+        assert_eq!(send(&closed, "GET", "/metrics", foreign).await, 200);
+    }
+    assert!(proxy.get("/a").await.is_hit());
+    for host in [
+        "localhost",
+        "LOCALHOST:9090",
+        "127.0.0.1:9090",
+        "127.1.2.3",
+        "[::1]:9090",
+    ] {
+        assert_eq!(
+            send(&open, "GET", "/metrics", ("host", host)).await,
+            200,
+            "{host}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_of_an_answer_that_is_passed_on_are_counted() {
+    let origin = Origin::start(|call| match &*call.target {
+        "/stored" => Reply::ok("12345").header("cache-control", "max-age=60"),
+        _ => Reply::ok("1234567"),
+    })
+    .await;
+    let proxy = before(&origin).await;
+    let url = admin(&proxy, None).await;
+    proxy.get("/stored").await;
+    proxy.ask("HEAD", "/other", &[]).await;
+    proxy.ask("POST", "/other", &[]).await;
+    let (_, page) = ask("GET", &format!("{url}/metrics"), "", "").await;
+    for (outcome, detail, bytes) in [("miss", "absent", 5), ("bypass", "method", 7)] {
+        let line = format!(
+            "restow_response_body_bytes_total{{outcome=\"{outcome}\",detail=\"{detail}\"}} {bytes}"
+        );
+        assert!(page.lines().any(|l| l == line), "{line}: {page}");
+    }
+}

@@ -3,6 +3,10 @@
 use crate::kit::{Running, before};
 use restow_proxy::{Options, Proxy, Tls, Upstream};
 use restow_testkit::{Origin, Reply, http_client};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 #[tokio::test]
 async fn http_2_is_spoken_where_the_client_knows() {
@@ -15,10 +19,34 @@ async fn http_2_is_spoken_where_the_client_knows() {
     for _ in 0..2 {
         let answer = client.get(proxy.url("/")).send().await.unwrap();
         assert_eq!(answer.version(), http::Version::HTTP_2);
-        assert_eq!(answer.headers()["via"], "2 restow");
+        // The version in which the API answered, and not the client's (RFC 9110 section 7.6.3).
+        assert_eq!(answer.headers()["via"], "1.1 restow");
         assert_eq!(answer.text().await.unwrap(), origin.address().to_string());
     }
     assert_eq!(origin.asked(), 1);
+}
+
+#[tokio::test]
+async fn via_tells_the_version_in_which_each_side_sent_its_message() {
+    let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", api.local_addr().unwrap());
+    let asked = tokio::spawn(async move {
+        let (mut stream, _) = api.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+        }
+        let answer = b"HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\na";
+        stream.write_all(answer).await.unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    let upstreams = vec![Upstream::new(&url).unwrap()];
+    let proxy = Running::start(upstreams, Options::default(), "").await;
+    let client = http_client().http2_prior_knowledge().build().unwrap();
+    let answer = client.get(proxy.url("/")).send().await.unwrap();
+    assert_eq!(answer.headers()["via"], "1.0 restow");
+    let request = asked.await.unwrap();
+    assert!(request.contains("via: 2 restow\r\n"), "{request}");
 }
 
 #[tokio::test]

@@ -164,6 +164,25 @@ async fn an_unsafe_method_makes_its_target_and_what_it_names_invalid() {
 }
 
 #[tokio::test]
+async fn a_method_that_no_cache_answers_is_why_it_is_passed_on_whatever_its_body() {
+    let origin = Origin::start(|_| Reply::status(204)).await;
+    let proxy = before(&origin).await;
+    let client = restow_testkit::http_client().build().unwrap();
+    for (method, body) in [
+        ("POST", ""),
+        ("POST", "hello"),
+        ("PUT", "hello"),
+        ("DELETE", ""),
+    ] {
+        let request = client.request(method.parse().unwrap(), proxy.url("/a"));
+        let answer = request.body(body).send().await.unwrap();
+        let status = answer.headers()["cache-status"].to_str().unwrap();
+        let expected = "restow; fwd=method; fwd-status=204; detail=method";
+        assert_eq!(status, expected, "{method} {body:?}");
+    }
+}
+
+#[tokio::test]
 async fn groups_are_tags_and_are_made_invalid_together() {
     let origin = Origin::start(|call| match call.method.as_str() {
         "POST" => Reply::status(204).header("cache-group-invalidation", "\"news\""),

@@ -219,6 +219,28 @@ async fn what_is_clear_is_one_request_and_what_follows_is_another() {
     }
 }
 
+/// RFC 9112 section 6.3: chunks override a length, which goes no further, and nothing may follow.
+#[tokio::test]
+async fn chunks_beside_a_length_are_what_counts_and_end_the_connection() {
+    for lines in [
+        "content-length: 3\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-length: 300",
+    ] {
+        let origin = Origin::start(|_| Reply::ok("origin")).await;
+        let proxy = before(&origin).await;
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: a\r\n{lines}\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n"
+        );
+        let answer = in_time(lines, raw(&proxy, &request)).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        let calls = origin.calls_to("/");
+        assert_eq!((calls.len(), origin.asked()), (1, 1), "{lines}");
+        assert_eq!(&calls[0].body[..], b"hello");
+        assert_eq!(calls[0].header("content-length"), "");
+    }
+}
+
 /// HTTP/1.0 has no chunks and needs no `Host`.
 #[tokio::test]
 async fn http_1_0_is_read_as_what_it_is() {

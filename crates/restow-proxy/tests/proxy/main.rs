@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod accounts;
 mod admin;
 mod clients;
 mod dropped;

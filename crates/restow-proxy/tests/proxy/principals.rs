@@ -1,7 +1,8 @@
 //! Whose answers they are.
 
 use crate::kit::{Running, before, tenants_of};
-use restow_proxy::Upstream;
+use restow::Config;
+use restow_proxy::{Options, Upstream};
 use restow_testkit::{Origin, Reply};
 
 /// What an answer to an authorized request says, and whether everyone may have it (RFC 9111 section 3.5).
@@ -86,4 +87,19 @@ async fn a_principal_is_believed_of_those_alone_who_are_trusted() {
         assert_eq!(answer.body, "");
         assert!(!answer.is_hit());
     }
+}
+
+#[test]
+fn a_header_that_is_believed_of_nobody_is_a_mistake() {
+    let options = |principal: &str| {
+        let text = format!("[proxy]\nprincipal = {principal}\n");
+        let config = Config::parse(&text, "restow.toml").unwrap();
+        Options::from_settings(config.proxy().unwrap())
+    };
+    for principal in ["{ header = 'X-T' }", "{ header = 'X-T', trust = [] }"] {
+        let error = options(principal).unwrap_err().to_string();
+        assert!(error.contains("principal in [proxy]"), "{error}");
+        assert!(error.contains("trust = [\"127.0.0.1/32\"]"), "{error}");
+    }
+    options("{ header = 'X-T', trust = ['127.0.0.1'] }").unwrap();
 }

@@ -153,3 +153,83 @@ async fn what_no_key_holds_never_changes_what_others_get() {
     assert!(clean.is_hit());
     assert_eq!(clean.body, "GET ");
 }
+
+#[tokio::test]
+async fn nobody_leaves_the_base_path_with_the_headers_of_an_upstream() {
+    let origin =
+        Origin::start(|call| Reply::ok(format!("{} <{}>", call.target, call.header("x-key"))))
+            .await;
+    let under = |mount: &str, base: &str| {
+        let upstream = Upstream::new(&origin.url(base)).unwrap();
+        let upstream = upstream.mount(mount).unwrap();
+        upstream.header("x-key", "secret").unwrap()
+    };
+    let ask = async |proxy: &Running, target: &str| {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        crate::framing::raw(proxy, &request).await
+    };
+    let proxy = Running::start(vec![under("/api", "/v1")], Options::default(), "").await;
+    for (target, body) in [
+        (origin.url("/v1/a"), "/v1/a <secret>"),
+        (origin.url("/v1"), "/v1 <secret>"),
+        ("/api/a..b/.c/d./...".into(), "/v1/a..b/.c/d./... <secret>"),
+    ] {
+        let answer = ask(&proxy, &target).await;
+        assert!(answer.ends_with(body), "{target}: {answer}");
+    }
+    let asked = origin.asked();
+    for (target, status) in [
+        (origin.url("/admin/keys"), 403),
+        (origin.url("/v10"), 403),
+        (origin.url(""), 403),
+        (origin.url("/v1/../admin"), 400),
+        (origin.url("/v1/%2E./admin"), 400),
+        ("/api/../admin".into(), 400),
+        ("/api/%2e%2e/admin".into(), 400),
+        ("/api/.%2E".into(), 400),
+        ("/api/a/..%2fadmin".into(), 400),
+        ("/api/..%5Cadmin".into(), 400),
+        ("/api/..;/admin".into(), 400),
+        ("/api/./a".into(), 400),
+    ] {
+        let answer = ask(&proxy, &target).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{target}: {answer}"
+        );
+    }
+    assert_eq!(origin.asked(), asked, "nothing of it reached the API");
+
+    // Where the host is one that clients may name, its other paths are asked for without the upstream's headers.
+    let options = Options {
+        forward: vec![origin.address().to_string().into()],
+        ..Options::default()
+    };
+    let proxy = Running::start(vec![under("/api", "/v1")], options, "").await;
+    for (path, body) in [("/v1/a", "/v1/a <secret>"), ("/admin", "/admin <>")] {
+        let answer = ask(&proxy, &origin.url(path)).await;
+        assert!(answer.ends_with(body), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_clients_may_name_is_a_host() {
+    let cache = restow::connect("memory:").await.unwrap();
+    for (wrong, right) in [
+        ("http://api.example.com/", "\"api.example.com\""),
+        ("http://api.example.com:8000/v1", "\"api.example.com:8000\""),
+        ("api.example.com/", "\"api.example.com\""),
+        ("user@api.example.com", "\"api.example.com\""),
+        ("", "\"api.example.com\""),
+        ("*", "\"api.example.com\""),
+    ] {
+        let options = Options {
+            forward: vec![wrong.into()],
+            ..Options::default()
+        };
+        let made = restow_proxy::Proxy::new(cache.clone(), Vec::new(), options).await;
+        let error = made.unwrap_err().to_string();
+        assert!(error.contains(&format!("{wrong:?}")), "{error}");
+        assert!(error.contains(right), "{error}");
+    }
+}

@@ -349,6 +349,7 @@ fn head<'a>(
         extensions,
         body: bytes,
         streams: body.is_some() && bytes.is_none(),
+        account: &[],
     }
 }
 

@@ -169,7 +169,13 @@ impl Exchange {
         if !restow_policy::is_unsafe(head.method) {
             return bypass(Bypassed::NotRouted);
         }
-        let why = match mounts.route_as(&Method::GET, head) {
+        // Whatever its body: what may be stored for its URL was asked for without one.
+        let bodiless = RequestHead {
+            body: None,
+            streams: false,
+            ..*head
+        };
+        let why = match mounts.route_as(&Method::GET, &bodiless) {
             Routed::To(..) => Bypassed::Method,
             Routed::Bypassed(_) => Bypassed::Unfit,
             _ => Bypassed::NotRouted,

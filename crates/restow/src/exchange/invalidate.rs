@@ -128,6 +128,7 @@ async fn remove_at(ctx: &Context, mounts: &Mounts, url: &str) {
         extensions: &Extensions::new(),
         body: None,
         streams: false,
+        account: &[],
     };
     let Routed::To(mount, key) = mounts.route(&head) else {
         return;

@@ -24,6 +24,7 @@ pub(crate) struct Owner {
 }
 
 /// Finds the owner of a request: the principal it carries, the principal of the handle, else the digest of its credential, else the public.
+/// Under a gateway's account the public is whoever comes through it, and the digest of a credential holds that of the account.
 ///
 /// In a `shared` cache of answers that decide for themselves, who shows a credential reads and writes what is everyone's, as far as
 /// RFC 9111 section 3.5 allows it.
@@ -40,19 +41,20 @@ pub(crate) fn owner(
         .get::<Principal>()
         .map(Principal::partition)
         .or(view);
-    let digest = if named.is_some() {
-        None
-    } else {
-        digest(head, &mount.credentials, ctx.secret.get())
-    };
-    let known = named.is_some() || digest.is_some();
+    let mut digest = Digest::new(ctx.secret.get());
+    if named.is_none() && mount.credentials != Credentials::none() {
+        digest.add_account(head);
+    }
+    let everyone = digest.partition();
+    let shows = named.is_none() && digest.add_credentials(head, &mount.credentials);
+    let known = named.is_some() || shows;
     let shared = shared && !share && named.is_none();
-    let own = digest.map_or(Partition::PUBLIC, Partition::credential);
     let (partition, who) = match (share, named) {
         (true, _) => (Partition::PUBLIC, Partition::PUBLIC),
         (false, Some(named)) => (named.clone(), Partition::PUBLIC),
-        (false, None) if shared => (Partition::PUBLIC, own),
-        (false, None) => (own, Partition::PUBLIC),
+        (false, None) if !shows => (everyone, Partition::PUBLIC),
+        (false, None) if shared => (everyone, digest.partition()),
+        (false, None) => (digest.partition(), Partition::PUBLIC),
     };
     Owner {
         partition,
@@ -62,66 +64,97 @@ pub(crate) fn owner(
     }
 }
 
-/// The keyed digest of every credential that the request shows; `None` where it shows none.
-fn digest(head: &RequestHead<'_>, credentials: &Credentials, secret: &[u8; 32]) -> Option<u128> {
-    let mut hash: Option<Hasher> = None;
-    let mut add = |kind: u8, name: &[u8], value: &[u8]| {
+/// A keyed digest of what tells whose a request is; of nothing there is none.
+struct Digest<'s> {
+    secret: &'s [u8; 32],
+    hash: Option<Hasher>,
+}
+
+impl<'s> Digest<'s> {
+    fn new(secret: &'s [u8; 32]) -> Self {
+        Self { secret, hash: None }
+    }
+
+    fn add(&mut self, kind: u8, name: &[u8], value: &[u8]) {
         // Every part is preceded by its length: no two requests feed the digest the same bytes.
-        let hash = hash.get_or_insert_with(|| Hasher::new_keyed(secret));
+        let hash = self
+            .hash
+            .get_or_insert_with(|| Hasher::new_keyed(self.secret));
         hash.update(&[kind]);
         for part in [name, value] {
             hash.update(&(part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-    };
-    for name in credentials.headers() {
-        for value in head.headers.get_all(name) {
-            add(1, name.as_str().as_bytes(), value.as_bytes());
+    }
+
+    /// The partition of whoever has this digest; everyone's where nothing was added.
+    fn partition(&self) -> Partition {
+        let digest = self.hash.as_ref().and_then(|hash| {
+            let digest = hash.finalize();
+            let half = digest.as_bytes().first_chunk::<16>();
+            half.map(|half| u128::from_le_bytes(*half))
+        });
+        digest.map_or(Partition::PUBLIC, Partition::credential)
+    }
+
+    /// Adds the headers of whoever passes the request on.
+    fn add_account(&mut self, head: &RequestHead<'_>) {
+        for (name, value) in head.account {
+            self.add(4, name.as_str().as_bytes(), value.as_bytes());
         }
     }
-    if *credentials.cookies() != Cookies::None {
-        for line in head.headers.get_all(COOKIE) {
-            match credentials.cookies() {
-                Cookies::Whole => add(2, b"", line.as_bytes()),
-                Cookies::Named(names) => {
-                    for pair in line
-                        .as_bytes()
-                        .split(|b| *b == b';')
-                        .map(<[u8]>::trim_ascii)
-                    {
-                        let (name, value) = pair
-                            .iter()
-                            .position(|b| *b == b'=')
-                            .map_or((pair, &[][..]), |at| pair.split_at(at));
-                        if names.iter().any(|n| n.as_bytes() == name) {
-                            add(2, name, value);
+
+    /// Adds every credential that the request shows; tells whether there is one.
+    fn add_credentials(&mut self, head: &RequestHead<'_>, credentials: &Credentials) -> bool {
+        let mut shows = false;
+        let mut add = |kind: u8, name: &[u8], value: &[u8]| {
+            shows = true;
+            self.add(kind, name, value);
+        };
+        for name in credentials.headers() {
+            for value in head.headers.get_all(name) {
+                add(1, name.as_str().as_bytes(), value.as_bytes());
+            }
+        }
+        if *credentials.cookies() != Cookies::None {
+            for line in head.headers.get_all(COOKIE) {
+                match credentials.cookies() {
+                    Cookies::Whole => add(2, b"", line.as_bytes()),
+                    Cookies::Named(names) => {
+                        for pair in line
+                            .as_bytes()
+                            .split(|b| *b == b';')
+                            .map(<[u8]>::trim_ascii)
+                        {
+                            let (name, value) = pair
+                                .iter()
+                                .position(|b| *b == b'=')
+                                .map_or((pair, &[][..]), |at| pair.split_at(at));
+                            if names.iter().any(|n| n.as_bytes() == name) {
+                                add(2, name, value);
+                            }
                         }
                     }
+                    Cookies::None => {}
                 }
-                Cookies::None => {}
             }
         }
-    }
-    if let Some(query) = head
-        .target
-        .query
-        .filter(|_| !credentials.parameters().is_empty())
-    {
-        for pair in query.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = percent_decode_str(name).decode_utf8_lossy();
-            if credentials.is_parameter(&name) {
-                add(3, name.as_bytes(), value.as_bytes());
+        if let Some(query) = head
+            .target
+            .query
+            .filter(|_| !credentials.parameters().is_empty())
+        {
+            for pair in query.split('&') {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                let name = percent_decode_str(name).decode_utf8_lossy();
+                if credentials.is_parameter(&name) {
+                    add(3, name.as_bytes(), value.as_bytes());
+                }
             }
         }
+        // RFC 3986 userinfo never reaches here: clients move it into Authorization.
+        shows
     }
-    // RFC 3986 userinfo never reaches here: clients move it into Authorization.
-    hash.and_then(|h| {
-        h.finalize()
-            .as_bytes()
-            .first_chunk::<16>()
-            .map(|c| u128::from_le_bytes(*c))
-    })
 }
 
 /// What a request header named in `Vary` means here: a credential is answered by the partition, another secret by

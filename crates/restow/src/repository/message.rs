@@ -40,6 +40,7 @@ impl<B: Any + Sync> Message for http::Request<B> {
             body,
             // Of another type of body nobody knows what it holds.
             streams: body.is_none() && *self.method() == Method::POST,
+            account: &[],
         }))
     }
 }
@@ -74,6 +75,7 @@ mod of_reqwest {
                 extensions: &Extensions::new(),
                 body,
                 streams: self.body().is_some() && body.is_none(),
+                account: &[],
             }))
         }
     }

@@ -107,14 +107,11 @@ impl Setup {
             }
         };
         Server::check(&upstreams, &options)?;
-        let (admin, token) = match (arguments.admin, &proxy.admin) {
-            (Some(address), _) => (Some(address), None),
-            (None, Some(admin)) => {
-                let token = admin.token.as_ref().map(Secret::reveal).transpose()?;
-                (Some(admin.listen), token)
-            }
-            (None, None) => (None, None),
-        };
+        let configured = proxy.admin.as_ref();
+        let admin = arguments.admin.or(configured.map(|admin| admin.listen));
+        // Wherever operators are served, they show the token that the configuration has.
+        let token = configured.and_then(|admin| admin.token.as_ref());
+        let token = token.map(Secret::reveal).transpose()?;
         let settings = Settings::of(config, &self.global)?;
         let mut builder = settings
             .builder
