@@ -127,7 +127,7 @@ fn describe(state: Option<&SqlState>, place: &str) -> (ErrorKind, String) {
         "42501" => (
             ErrorKind::ReadOnly,
             format!(
-                "{place} does not let this role do that; grant it the right, or have a database administrator make the tables"
+                "{place} does not let this role do that; grant it the right, or have a database administrator run what `restow schema --print` prints"
             ),
         ),
         "53100" => (
