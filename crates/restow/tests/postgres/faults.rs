@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use restow::{ErrorKind, store::Table};
-use restow_testkit::Postgres;
+use restow_testkit::{Postgres, Relay};
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -175,6 +175,26 @@ async fn who_is_not_let_in_is_told_so_without_the_password() {
             "{error:?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_far_away_keeps_what_the_first_requests_save() {
+    let server = Postgres::start();
+    let address = format!("127.0.0.1:{}", server.port());
+    // As a server 10 ms away is to the usual 50 ms of a call, with ten times the room for a machine that is busy.
+    let relay = Relay::far(address.parse().unwrap(), Duration::from_millis(100)).await;
+    let url = server
+        .fresh()
+        .replace(&address, &relay.address().to_string());
+    let store = restow::store::connect(&format!("{url}&timeout=500ms"))
+        .await
+        .unwrap();
+    let table = store.open(&tracks()).await.unwrap();
+    for id in ["1", "2", "3", "4", "5"] {
+        save(&*table, id, id).await.unwrap();
+        assert_eq!(body(&*table, id).await.unwrap().as_deref(), Some(id));
+    }
+    assert!(store.health().unwrap().is_up());
 }
 
 #[tokio::test]

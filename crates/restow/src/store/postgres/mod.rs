@@ -83,7 +83,8 @@ impl PostgresStore {
     pub async fn open(options: PostgresOptions) -> Result<Self> {
         let listens = options.statements == options::Statements::Prepared;
         let engine = Arc::new(Engine::new(options)?);
-        schema::initialise(&engine).await?;
+        // Those of a request, which may take less time than a connection to a server that is far away.
+        tokio::try_join!(schema::initialise(&engine), engine.connect())?;
         engine.watch_format();
         Ok(Self {
             leases: Arc::new(PostgresLeases::new(engine.clone())),
@@ -152,6 +153,7 @@ impl Store for PostgresStore {
                 .engine
                 .change(move |engine| async move { change::open(&engine, &wanted).await });
             let rows = Rows::new(&self.engine.area, opened.await.map_err(named)?).map_err(named)?;
+            self.engine.prepare(rows.reads(), rows.changes()).await;
             Ok(Arc::new(PostgresTable::new(self.engine.clone(), rows)) as Arc<dyn Table>)
         })
     }

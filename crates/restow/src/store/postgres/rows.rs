@@ -86,6 +86,16 @@ impl Rows {
         of(&self.read_many, parts)
     }
 
+    /// The statements that a request reads with.
+    pub(super) fn reads(&self) -> impl Iterator<Item = &Arc<Query>> {
+        self.read.iter()
+    }
+
+    /// The statements that a request changes something with.
+    pub(super) fn changes(&self) -> impl Iterator<Item = &Arc<Query>> {
+        [&self.put, &self.put_fenced, &self.renew].into_iter()
+    }
+
     /// The moment that retained entries expire after.
     pub(super) fn horizon(&self, now: Millis) -> Millis {
         now.minus(self.spec.keep)
