@@ -1,7 +1,10 @@
 //! A server that dies, stands still, moves, or is not there.
 
 use crate::support::*;
-use restow::{ErrorKind, store::Table};
+use restow::{
+    ErrorKind,
+    store::{PostgresOptions, PostgresStore, Table},
+};
 use restow_testkit::{Postgres, Relay};
 use std::{
     sync::{Arc, Mutex},
@@ -175,6 +178,38 @@ async fn who_is_not_let_in_is_told_so_without_the_password() {
             "{error:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn who_has_no_password_where_one_is_wanted_is_told_where_to_put_it() {
+    let server = Postgres::start();
+    server.sql("CREATE ROLE locked LOGIN PASSWORD 'hunter2'");
+    let rules = server.sql("SHOW hba_file");
+    server.sql(&format!(
+        "COPY (VALUES ('host all locked 127.0.0.1/32 scram-sha-256'), ('host all all 127.0.0.1/32 trust')) TO '{rules}'"
+    ));
+    server.sql("SELECT pg_reload_conf()");
+    let url = server.fresh().replace("restow@", "locked@");
+    // The rules are read by a process of the server, in its time.
+    let begun = Instant::now();
+    let error = loop {
+        let refused = PostgresStore::format(PostgresOptions::parse(&url).unwrap()).await;
+        match refused {
+            Err(error) => break error,
+            Ok(_) => assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "it lets anybody in"
+            ),
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+    assert!(error.to_string().contains("PGPASSWORD"), "{error}");
+    // It is no server that is down, and may be back.
+    let error = restow::store::connect(&url).await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+    let with = url.replace("locked@", "locked:hunter2@");
+    let format = PostgresStore::format(PostgresOptions::parse(&with).unwrap()).await;
+    assert_eq!(format.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
