@@ -265,7 +265,16 @@ async fn a_replica_is_read_from_and_is_not_needed() {
     let behind = || async { body(&*table, "a").await.unwrap() };
     while behind().await.as_deref() != Some("first") {}
     // From now on only the replica still has the old body.
+    // That is only asked for; it is so once what is being replayed has been.
     replica.sql("SELECT pg_wal_replay_pause()");
+    let begun = Instant::now();
+    while replica.sql("SELECT pg_get_wal_replay_pause_state()") != "paused" {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "the replica does not pause"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     save(&*written, "a", "second").await.unwrap();
     assert_eq!(
         behind().await.as_deref(),
