@@ -86,14 +86,16 @@ impl Rows {
         of(&self.read_many, parts)
     }
 
-    /// The statements that a request reads with.
+    /// The statements that most requests read with. Each one that is prepared costs the server memory.
     pub(super) fn reads(&self) -> impl Iterator<Item = &Arc<Query>> {
-        self.read.iter()
+        [Parts::Body, Parts::Whole]
+            .into_iter()
+            .map(|parts| self.read(parts))
     }
 
-    /// The statements that a request changes something with.
+    /// The statements that most requests change something with.
     pub(super) fn changes(&self) -> impl Iterator<Item = &Arc<Query>> {
-        [&self.put, &self.put_fenced, &self.renew].into_iter()
+        std::iter::once(&self.put)
     }
 
     /// The moment that retained entries expire after.
