@@ -98,7 +98,7 @@ pub async fn run(plan: &Plan, backend: Backend, sequences: u32, length: usize) -
             play(&ops).map_err(|why| TestCaseError::fail(format!("{why:#}")))
         });
         played.map_err(|failed| match failed {
-            TestError::Fail(_, ops) => shortest(ops, play),
+            TestError::Fail(first, ops) => shortest(&first.to_string(), ops, play),
             TestError::Abort(why) => why.to_string(),
         })
     });
@@ -113,9 +113,9 @@ pub async fn run(plan: &Plan, backend: Backend, sequences: u32, length: usize) -
     Ok(report)
 }
 
-/// Leaves out what a failure does not need, and tells it.
-fn shortest(mut ops: Vec<Op>, play: impl Fn(&[Op]) -> Result<()>) -> String {
-    let mut why = "it does not fail again".to_owned();
+/// Leaves out what a failure does not need, and tells it; where it does not fail again, as it did at `first`.
+fn shortest(first: &str, mut ops: Vec<Op>, play: impl Fn(&[Op]) -> Result<()>) -> String {
+    let mut why = format!("{first} (it does not fail again)");
     for nth in (0..ops.len()).rev() {
         let mut fewer = ops.clone();
         fewer.remove(nth);
@@ -127,4 +127,19 @@ fn shortest(mut ops: Vec<Op>, play: impl Fn(&[Op]) -> Result<()>) -> String {
         why = format!("{error:#}");
     }
     format!("{why}, of {ops:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_does_not_come_again_is_told_all_the_same() {
+        let told = shortest("two entries for one key", Vec::new(), |_| Ok(()));
+        assert!(told.contains("two entries for one key"), "{told}");
+        assert!(told.contains("does not fail again"), "{told}");
+        let again = |_: &[Op]| Err(anyhow::anyhow!("none at all"));
+        let told = shortest("two entries for one key", Vec::new(), again);
+        assert!(told.starts_with("none at all"), "{told}");
+    }
 }

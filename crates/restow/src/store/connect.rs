@@ -86,10 +86,11 @@ async fn connect_plain(url: &str) -> Result<Arc<dyn Store>> {
         "memory" => Arc::new(MemoryStore::new(MemoryOptions::parse(&inner)?)),
         "sqlite" => sqlite(&inner).await?,
         other => {
-            let message = format!(
-                "there is no store for {other:?} URLs in this build; there are {}",
-                SCHEMES.join(", ")
-            );
+            let way_out = match usual(other) {
+                Some(usual) => format!("write {usual}"),
+                None => format!("there are {}", SCHEMES.join(", ")),
+            };
+            let message = format!("there is no store for {other:?} URLs in this build; {way_out}");
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
     };
@@ -174,6 +175,22 @@ async fn redis(url: &str, asked: Option<BreakerOptions>) -> Result<Arc<dyn Store
     .await
 }
 
+/// What is written for a scheme in other letters, or by the name of the server.
+fn usual(scheme: &str) -> Option<String> {
+    let lower = scheme.to_ascii_lowercase();
+    let usual = match lower.strip_prefix("valkey") {
+        Some(rest) => format!("redis{rest}"),
+        None => lower,
+    };
+    match usual.as_str() {
+        // In this very word it is another reason that there is none.
+        same if same == scheme => None,
+        "sqlite" | "memory" => Some(format!("{usual}:")),
+        "postgres" | "postgresql" => Some(format!("{usual}://")),
+        other => other.starts_with("redis").then(|| format!("{usual}://")),
+    }
+}
+
 /// The scheme of a URL; `None` for a path. One letter is the drive of a Windows path.
 pub(super) fn scheme(url: &str) -> Option<&str> {
     let (scheme, _) = url.split_once(':')?;
@@ -182,4 +199,29 @@ pub(super) fn scheme(url: &str) -> Option<&str> {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
     named.then_some(scheme)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_scheme_in_other_words_is_refused_with_the_usual_one_and_without_a_password() {
+        for (url, says) in [
+            ("valkey://:s3cret@h", "write redis://"),
+            ("valkeys://:s3cret@h/1", "write rediss://"),
+            ("valkey-cluster://:s3cret@h", "write redis-cluster://"),
+            ("Redis://:s3cret@h", "write redis://"),
+            ("POSTGRES://u:s3cret@h/d", "write postgres://"),
+            ("POSTGRES:/u:s3cret@h/d", "write postgres://"),
+            ("Valkey:/:s3cret@h", "write redis://"),
+            ("SQLite:a.db", "write sqlite:"),
+            ("mysql://u:s3cret@h", "there are "),
+        ] {
+            let error = connect(url).await.map(drop).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
+            assert!(error.to_string().contains(says), "{url}: {error}");
+            assert!(!error.to_string().contains("s3cret"), "{url}: {error}");
+        }
+    }
 }

@@ -1,8 +1,11 @@
 //! A server that dies, stands still, moves, or is not there.
 
 use crate::support::*;
-use restow::{ErrorKind, store::Table};
-use restow_testkit::Postgres;
+use restow::{
+    ErrorKind,
+    store::{PostgresOptions, PostgresStore, Table},
+};
+use restow_testkit::{Postgres, Relay};
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -178,6 +181,58 @@ async fn who_is_not_let_in_is_told_so_without_the_password() {
 }
 
 #[tokio::test]
+async fn who_has_no_password_where_one_is_wanted_is_told_where_to_put_it() {
+    let server = Postgres::start();
+    server.sql("CREATE ROLE locked LOGIN PASSWORD 'hunter2'");
+    let rules = server.sql("SHOW hba_file");
+    server.sql(&format!(
+        "COPY (VALUES ('host all locked 127.0.0.1/32 scram-sha-256'), ('host all all 127.0.0.1/32 trust')) TO '{rules}'"
+    ));
+    server.sql("SELECT pg_reload_conf()");
+    let url = server.fresh().replace("restow@", "locked@");
+    // The rules are read by a process of the server, in its time.
+    let begun = Instant::now();
+    let error = loop {
+        let refused = PostgresStore::format(PostgresOptions::parse(&url).unwrap()).await;
+        match refused {
+            Err(error) => break error,
+            Ok(_) => assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "it lets anybody in"
+            ),
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+    assert!(error.to_string().contains("PGPASSWORD"), "{error}");
+    // It is no server that is down, and may be back.
+    let error = restow::store::connect(&url).await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+    let with = url.replace("locked@", "locked:hunter2@");
+    let format = PostgresStore::format(PostgresOptions::parse(&with).unwrap()).await;
+    assert_eq!(format.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_far_away_keeps_what_the_first_requests_save() {
+    let server = Postgres::start();
+    let address = format!("127.0.0.1:{}", server.port());
+    // As a server 10 ms away is to the usual 50 ms of a call, with ten times the room for a machine that is busy.
+    let relay = Relay::far(address.parse().unwrap(), Duration::from_millis(100)).await;
+    let url = server
+        .fresh()
+        .replace(&address, &relay.address().to_string());
+    let store = restow::store::connect(&format!("{url}&timeout=500ms"))
+        .await
+        .unwrap();
+    let table = store.open(&tracks()).await.unwrap();
+    for id in ["1", "2", "3", "4", "5"] {
+        save(&*table, id, id).await.unwrap();
+        assert_eq!(body(&*table, id).await.unwrap().as_deref(), Some(id));
+    }
+    assert!(store.health().unwrap().is_up());
+}
+
+#[tokio::test]
 async fn who_may_only_read_is_told_so() {
     let server = Postgres::shared();
     let url = server.fresh();
@@ -210,7 +265,16 @@ async fn a_replica_is_read_from_and_is_not_needed() {
     let behind = || async { body(&*table, "a").await.unwrap() };
     while behind().await.as_deref() != Some("first") {}
     // From now on only the replica still has the old body.
+    // That is only asked for; it is so once what is being replayed has been.
     replica.sql("SELECT pg_wal_replay_pause()");
+    let begun = Instant::now();
+    while replica.sql("SELECT pg_get_wal_replay_pause_state()") != "paused" {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "the replica does not pause"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     save(&*written, "a", "second").await.unwrap();
     assert_eq!(
         behind().await.as_deref(),

@@ -188,3 +188,81 @@ async fn statements_for_an_administrator_make_what_a_store_makes() {
     };
     assert_eq!(shape(&schema), shape(&by_hand));
 }
+
+#[tokio::test]
+async fn who_may_make_nothing_uses_what_an_administrator_made() {
+    let server = Postgres::shared();
+    let url = server.fresh();
+    let schema = url.split_once("schema=").unwrap().1;
+    let spec = TableSpec {
+        budget: Budget {
+            bytes: Some(1 << 20),
+            entries: None,
+        },
+        // It is in a literal of the statements.
+        declaration: r#"{"of":"it's a \ \"test\""}"#.into(),
+        ..tracks()
+    };
+    // With a budget of the whole store.
+    let plain = TableSpec {
+        ranked: true,
+        ..TableSpec::new("plain", vec![Field::text("id")]).unwrap()
+    };
+    let options = PostgresOptions::parse(&url).unwrap();
+    let ddl = PostgresStore::ddl(&options, &[spec.clone(), plain.clone()]);
+    assert!(!ddl.contains(";CREATE") && !ddl.contains("DROP"), "{ddl}");
+    server.sql(&ddl);
+    let role = format!("user_of_{schema}");
+    server.sql(&format!(
+        "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA {schema} TO {role}; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}; \
+         GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}"
+    ));
+    let url = url.replace("restow@", &format!("{role}@"));
+    let (ours, theirs) = (open(&url).await.unwrap(), open(&url).await.unwrap());
+    let secret = ours.secret().await.unwrap();
+    assert_eq!(secret, theirs.secret().await.unwrap());
+    assert_ne!(secret, [0; 32]);
+    let stored = ours.tables().await.unwrap();
+    assert_eq!(stored, [plain.clone(), spec.clone()]);
+    ours.open(&plain).await.unwrap();
+    let table = ours.open(&spec).await.unwrap();
+    for id in ["a", "b"] {
+        save(&*table, id, "body").await.unwrap();
+    }
+    let other = theirs.open(&spec).await.unwrap();
+    assert_eq!(body(&*other, "a").await.unwrap().as_deref(), Some("body"));
+    let hold = std::time::Duration::from_secs(1);
+    let lease = theirs.leases().unwrap();
+    let lease = lease.acquire(&spec.name, &at("c"), hold, T0).await.unwrap();
+    assert!(matches!(lease, restow::store::Lease::Held(_)), "{lease:?}");
+    let most = Budget {
+        bytes: None,
+        entries: Some(1),
+    };
+    assert_eq!(theirs.trim(most, 10).await.unwrap().entries, 1);
+    let all = Selection::default();
+    assert_eq!(table.clear(&all, 10, T0).await.unwrap(), 1);
+    // What is declared may change, as far as the table stays as it is.
+    let longer = TableSpec {
+        keep: HOUR,
+        ..spec.clone()
+    };
+    ours.open(&longer).await.unwrap();
+    // Anything else is for the administrator.
+    let wider = TableSpec {
+        columns: [restow::store::Column {
+            name: "artist".into(),
+            pointer: "/artist".into(),
+        }]
+        .into(),
+        on_schema_change: OnSchemaChange::Migrate,
+        ..spec
+    };
+    let error = ours.open(&wider).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ReadOnly, "{error:?}");
+    assert!(
+        error.to_string().contains("restow schema --print"),
+        "{error}"
+    );
+}

@@ -209,7 +209,43 @@ async fn a_password_is_used_and_never_shown() {
         format!("redis://nobody:s3cret-word@{host}"),
     ] {
         let error = open(&url).await.map(drop).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Store, "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+        assert!(error.to_string().contains("password_env="), "{error}");
+        // It is no server that is down, and may be back.
+        let guarded = restow::store::connect(&url).await.map(drop).unwrap_err();
+        assert_eq!(guarded.kind(), ErrorKind::Config, "{guarded:?}");
+        assert!(
+            !format!("{error:?} {error}").contains("s3cret"),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_url_has_wrong_about_its_server_is_said_and_not_waited_for() {
+    let server = Redis::start();
+    let locked = Redis::with(&["--requirepass", "s3cret-word"]);
+    for (url, says) in [
+        (
+            format!("redis://127.0.0.1:{}/99", server.port()),
+            "database",
+        ),
+        (
+            format!("redis-cluster://127.0.0.1:{}", server.port()),
+            "write redis://",
+        ),
+        (
+            format!("redis-cluster://127.0.0.1:{}", locked.port()),
+            "password_env=",
+        ),
+        (
+            format!("redis-cluster://:s3cret-no@127.0.0.1:{}", locked.port()),
+            "password_env=",
+        ),
+    ] {
+        let error = restow::store::connect(&url).await.map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{url}: {error:?}");
+        assert!(error.to_string().contains(says), "{url}: {error}");
         assert!(
             !format!("{error:?} {error}").contains("s3cret"),
             "{error:?}"
@@ -282,7 +318,7 @@ async fn whatever_a_server_says_is_an_error_that_names_it() {
             b"-BUSY Redis is busy running a script.\r\n",
             ErrorKind::Busy,
         ),
-        (b"-NOAUTH Authentication required.\r\n", ErrorKind::Store),
+        (b"-NOAUTH Authentication required.\r\n", ErrorKind::Config),
         (b"+OK\r\n", ErrorKind::Store),
         (b"*-1\r\n", ErrorKind::Store),
         (b"$5\r\nab", ErrorKind::Store),

@@ -220,7 +220,10 @@ impl Pass {
             Err(error) if error.kind() == ErrorKind::Format && self.gate.options.breaker => {
                 return Err(self.changed_format(error));
             }
-            Err(error) if is_failure(error.kind()) => self.fail(error),
+            // A store that no longer lets this program in is of no use to it either.
+            Err(error) if is_failure(error.kind()) || error.kind() == ErrorKind::Config => {
+                self.fail(error);
+            }
             Err(error) if never_arrived(error.kind()) => self.close(End::Void),
             Err(_) => self.close(End::Good),
         }

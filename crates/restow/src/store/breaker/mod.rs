@@ -27,8 +27,8 @@ use table::GuardedTable;
 ///
 /// Reads and changes have a breaker each. One that is open refuses every call with [`ErrorKind::Down`](crate::ErrorKind::Down); after a pause
 /// the next call is made in a task of its own that nobody waits for, and closes the breaker where the store answers in time. Failures are errors of
-/// kind [`Store`](crate::ErrorKind::Store) and [`Busy`](crate::ErrorKind::Busy), and calls that took too long: those are given up, and may still
-/// happen. Each opening is logged once, as a warning. A store that is down when the program starts is [opened later](Self::connect).
+/// kind [`Store`](crate::ErrorKind::Store), [`Busy`](crate::ErrorKind::Busy) and [`Config`](crate::ErrorKind::Config), and calls that took too long: those
+/// are given up, and may still happen. Each opening is logged once, as a warning. A store that is down when the program starts is [opened later](Self::connect).
 ///
 /// Needs a Tokio runtime with timers. Where memory is to be before the store, the [tier](super::TieredStore) goes around this.
 ///

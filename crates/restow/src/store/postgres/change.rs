@@ -60,8 +60,11 @@ async fn change(
         SchemaChange::None if stored == spec => return Ok(spec),
         SchemaChange::None => {
             schema::remember(area, conn, &spec).await?;
-            conn.batch_execute(&Layout::of(area, &spec).create_budget_index())
-                .await?;
+            let (old, new) = (Layout::of(area, &stored), Layout::of(area, &spec));
+            // Who only uses the tables may not make an index, and need not where it is there.
+            if old.budgeted != new.budgeted {
+                conn.batch_execute(&new.change_budget_index()).await?;
+            }
             return Ok(spec);
         }
         SchemaChange::Migrate(migration) => migrate(area, conn, &stored, &spec, &migration).await?,

@@ -84,6 +84,12 @@ impl Fault {
         {
             return Error::new(kind, message).with_source(source);
         }
+        if wants_password(&source) {
+            let message = format!(
+                "{place} wants a password; set PGPASSWORD, or say where it is with password_env= or password_file="
+            );
+            return Error::new(ErrorKind::Config, message).with_source(source);
+        }
         let (kind, message) = describe(source.code(), place);
         Error::new(kind, message).with_source(source)
     }
@@ -127,7 +133,7 @@ fn describe(state: Option<&SqlState>, place: &str) -> (ErrorKind, String) {
         "42501" => (
             ErrorKind::ReadOnly,
             format!(
-                "{place} does not let this role do that; grant it the right, or have a database administrator make the tables"
+                "{place} does not let this role do that; grant it the right, or have a database administrator run what `restow schema --print` prints"
             ),
         ),
         "53100" => (
@@ -166,6 +172,12 @@ fn describe(state: Option<&SqlState>, place: &str) -> (ErrorKind, String) {
         ),
         _ => (ErrorKind::Store, format!("{place} failed")),
     }
+}
+
+/// Tells whether a server asked for a password, and there was none. The driver has no code for that.
+fn wants_password(e: &tokio_postgres::Error) -> bool {
+    let source = std::error::Error::source(e);
+    e.code().is_none() && source.is_some_and(|source| source.to_string() == "password missing")
 }
 
 /// What a server says when it ends a connection.

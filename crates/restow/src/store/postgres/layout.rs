@@ -184,11 +184,14 @@ impl Layout {
                 indexed(column)
             );
         }
-        sql + &self.create_budget_index() + &self.create_view()
+        if self.budgeted {
+            sql += &self.change_budget_index();
+        }
+        sql + &self.create_view()
     }
 
-    /// The index that finds what was used least recently; only a budget needs it.
-    pub(super) fn create_budget_index(&self) -> String {
+    /// Makes the index that finds what was used least recently, or removes it: only a budget needs it.
+    pub(super) fn change_budget_index(&self) -> String {
         let index = self.index("used_at");
         if self.budgeted {
             format!(
@@ -196,7 +199,7 @@ impl Layout {
                 self.table
             )
         } else {
-            format!("DROP INDEX IF EXISTS {}.{index};", self.area.schema)
+            format!("DROP INDEX IF EXISTS {}.{index};\n", self.area.schema)
         }
     }
 

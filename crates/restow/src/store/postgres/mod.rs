@@ -83,7 +83,8 @@ impl PostgresStore {
     pub async fn open(options: PostgresOptions) -> Result<Self> {
         let listens = options.statements == options::Statements::Prepared;
         let engine = Arc::new(Engine::new(options)?);
-        schema::initialise(&engine).await?;
+        // Those of a request, which may take less time than a connection to a server that is far away.
+        tokio::try_join!(schema::initialise(&engine), engine.connect())?;
         engine.watch_format();
         Ok(Self {
             leases: Arc::new(PostgresLeases::new(engine.clone())),
@@ -109,22 +110,27 @@ impl PostgresStore {
         format.map_err(at)
     }
 
-    /// Returns the statements that make the schema, the store's own tables and those of repositories, for who makes them by hand.
+    /// Returns the statements that make the schema, the store's own tables and those of repositories, with the rows that a store finds them by,
+    /// for who makes them by hand: one transaction. The secret is made by the server, and is not in them.
     ///
-    /// The rows that a store finds its tables by are not among them: whoever opens a repository for the first time writes those.
+    /// Whoever uses them then needs `USAGE` on the schema and its sequence, and `SELECT`, `INSERT`, `UPDATE` and `DELETE` on its tables.
     pub fn ddl(options: &PostgresOptions, tables: &[TableSpec]) -> String {
         let area = Area::new(&options.schema, &options.prefix);
+        // Backslashes are themselves in what follows.
         let mut sql = format!(
-            "CREATE SCHEMA IF NOT EXISTS {};\n{}",
+            "BEGIN;\nSET LOCAL standard_conforming_strings = on;\nCREATE SCHEMA IF NOT EXISTS {};\n{}{}",
             area.schema,
-            schema::create_own(&area)
+            schema::create_own(&area),
+            schema::fill_own(&area),
         );
         for spec in tables {
             let layout = Layout::of(&area, spec);
             sql += &layout.create_table();
+            sql += "\n";
             sql += &layout.create_rest();
+            sql += &schema::declare(&area, spec);
         }
-        sql
+        sql + "COMMIT;\n"
     }
 }
 
@@ -147,6 +153,7 @@ impl Store for PostgresStore {
                 .engine
                 .change(move |engine| async move { change::open(&engine, &wanted).await });
             let rows = Rows::new(&self.engine.area, opened.await.map_err(named)?).map_err(named)?;
+            self.engine.prepare(rows.reads(), rows.changes()).await;
             Ok(Arc::new(PostgresTable::new(self.engine.clone(), rows)) as Arc<dyn Table>)
         })
     }

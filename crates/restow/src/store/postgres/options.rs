@@ -1,6 +1,6 @@
 //! Where a PostgreSQL store lives, as a value or as a URL.
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, store::parameters::check_encoded};
 use percent_encoding::percent_decode_str;
 use std::{env, fmt, fs, path::PathBuf, time::Duration};
 use tokio_postgres::config::{Config, Host, SslMode};
@@ -112,6 +112,7 @@ impl PostgresOptions {
                 "this is not the URL of a PostgreSQL store; write postgres://user@host/database",
             ));
         }
+        check_encoded(url)?;
         let mut parameters = Vec::new();
         for parameter in query.split('&').filter(|p| !p.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -490,6 +491,15 @@ mod tests {
                 "memory tier",
             ),
             ("mysql://me:hunter2@db/x", ErrorKind::Config, "postgres://"),
+            (
+                "postgres:/me:hunter2@db/x",
+                ErrorKind::Config,
+                "postgres://",
+            ),
+            ("postgres://me:p@hunter2@db/x", ErrorKind::Config, "%40"),
+            ("postgres://me:p@hunter2@db", ErrorKind::Config, "%40"),
+            ("postgres://me:12/hunter2@db/x", ErrorKind::Config, "%2F"),
+            ("postgres://me:12?hunter2@db/x", ErrorKind::Config, "%3F"),
         ] {
             let error = PostgresOptions::parse(url).unwrap_err();
             assert_eq!(error.kind(), kind, "{url}");

@@ -86,6 +86,18 @@ impl Rows {
         of(&self.read_many, parts)
     }
 
+    /// The statements that most requests read with. Each one that is prepared costs the server memory.
+    pub(super) fn reads(&self) -> impl Iterator<Item = &Arc<Query>> {
+        [Parts::Body, Parts::Whole]
+            .into_iter()
+            .map(|parts| self.read(parts))
+    }
+
+    /// The statements that most requests change something with.
+    pub(super) fn changes(&self) -> impl Iterator<Item = &Arc<Query>> {
+        std::iter::once(&self.put)
+    }
+
     /// The moment that retained entries expire after.
     pub(super) fn horizon(&self, now: Millis) -> Millis {
         now.minus(self.spec.keep)

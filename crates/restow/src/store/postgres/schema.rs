@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, Result,
-    store::{TableName, TableSpec, declared},
+    store::{TableName, TableSpec, declared, ident::Literal},
 };
 use std::fmt::Write as _;
 use tokio_postgres::{
@@ -25,6 +25,25 @@ pub(super) fn create_own(area: &Area) -> String {
         area.own("meta"),
         area.own("leases"),
         area.own("fences"),
+    )
+}
+
+/// The rows that a new store begins with, for who makes it by hand. The secret is of the server's random numbers, so that nobody reads it here.
+pub(super) fn fill_own(area: &Area) -> String {
+    format!(
+        "INSERT INTO {} VALUES ('format', '{FORMAT}'), ('secret', encode(sha256(convert_to(\
+         gen_random_uuid()::text || gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')), 'hex')) ON CONFLICT DO NOTHING;\n",
+        area.own("meta"),
+    )
+}
+
+/// The row that says that a table is a repository's. Where there is one already, the table is not made either.
+pub(super) fn declare(area: &Area, spec: &TableSpec) -> String {
+    format!(
+        "INSERT INTO {} VALUES ({}, {});\n",
+        area.own("meta"),
+        Literal(&key(&spec.name)),
+        Literal(&declared::write(spec)),
     )
 }
 

@@ -100,11 +100,14 @@ async fn ranked(engine: &Engine, in_order: bool) -> Result<Vec<Ranked>> {
                     ranked: true,
                     ..spec
                 };
-                let index = Layout::of(&engine.area, &spec).create_budget_index();
-                transaction
-                    .batch_execute(&index)
-                    .await
-                    .map_err(|e| at(e.into()))?;
+                // A budget of its own has made the index; who only uses the tables may not ask for it.
+                if !layout.budgeted {
+                    let index = Layout::of(&engine.area, &spec).change_budget_index();
+                    transaction
+                        .batch_execute(&index)
+                        .await
+                        .map_err(|e| at(e.into()))?;
+                }
                 schema::remember(&engine.area, &*transaction, &spec)
                     .await
                     .map_err(at)?;

@@ -29,9 +29,32 @@ pub(super) fn at(place: &str, source: RedisError) -> Error {
             ErrorKind::Store,
             format!("{place} does not let this user do that; see docs/CONFIG.md for what it needs"),
         ),
-        Kind::AuthenticationFailed => (
-            ErrorKind::Store,
-            format!("{place} refuses the user or the password"),
+        _ if is_about(&source, "NOAUTH") => (
+            ErrorKind::Config,
+            format!(
+                "{place} wants a password; say where it is with password_env= or password_file="
+            ),
+        ),
+        _ if source.kind() == Kind::AuthenticationFailed
+            || is_about(&source, "WRONGPASS")
+            || is_about(&source, "Password authentication failed") =>
+        {
+            (
+                ErrorKind::Config,
+                format!(
+                    "{place} refuses the user or the password; check them, and what password_env= or password_file= name"
+                ),
+            )
+        }
+        _ if is_about(&source, "cluster support disabled") => (
+            ErrorKind::Config,
+            format!("{place} is one server and no cluster; write redis://, or rediss:// with TLS"),
+        ),
+        _ if is_about(&source, "DB index is out of range") => (
+            ErrorKind::Config,
+            format!(
+                "{place} has no database of this number; write one that its setting `databases` allows, such as /0"
+            ),
         ),
         Kind::MasterNameNotFoundBySentinel => (
             ErrorKind::Store,
@@ -64,6 +87,11 @@ pub(super) fn at(place: &str, source: RedisError) -> Error {
         },
     };
     Error::new(kind, message).with_source(source)
+}
+
+/// Tells whether this is what a server said. A cluster's driver has it in the text of an error of its own.
+fn is_about(error: &RedisError, what: &str) -> bool {
+    error.code() == Some(what) || error.detail().is_some_and(|said| said.contains(what))
 }
 
 /// Tells whether the connection is of no use any more.

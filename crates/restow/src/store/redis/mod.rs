@@ -81,8 +81,8 @@ impl RedisStore {
     ///
     /// # Errors
     /// [`Format`](crate::ErrorKind::Format) where another format is there, [`Store`](crate::ErrorKind::Store) where the server cannot be
-    /// reached or refuses, [`Busy`](crate::ErrorKind::Busy) while it is loading, [`Config`](crate::ErrorKind::Config) where the
-    /// options do not fit together.
+    /// reached or refuses, [`Busy`](crate::ErrorKind::Busy) while it is loading, [`Config`](crate::ErrorKind::Config) where it
+    /// does not let this user in, has no such database, or is another kind of server than the options say.
     ///
     /// # Cancel safety
     /// Dropped, it leaves nothing but perhaps the hash `prefix:meta`.

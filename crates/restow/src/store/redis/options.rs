@@ -1,6 +1,9 @@
 //! Where a Redis store lives, as a value or as a URL.
 
-use crate::{Error, ErrorKind, Result};
+use crate::{
+    Error, ErrorKind, Result,
+    store::{connect, parameters::check_encoded},
+};
 use jiff::SignedDuration;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use std::{fmt, path::PathBuf, time::Duration};
@@ -98,7 +101,10 @@ impl RedisOptions {
     pub fn parse(url: &str) -> Result<Self> {
         let (scheme, rest) = url
             .split_once("://")
+            // What is before it may be anything, also a password.
+            .filter(|(scheme, _)| connect::scheme(url) == Some(scheme))
             .ok_or_else(|| wrong("it has to begin with redis://"))?;
+        check_encoded(url)?;
         let (_, shape, tls) = Self::SCHEMES
             .into_iter()
             .find(|(known, ..)| *known == scheme)
@@ -403,6 +409,11 @@ mod tests {
     fn what_is_wrong_is_named_without_the_password() {
         for (url, said) in [
             ("redis:h", "redis://"),
+            ("redis:/:s3cret@h", "redis://"),
+            ("redis:/:s3cret@h?a=b://", "redis://"),
+            ("redis://:p@s3cret@h", "%40"),
+            ("redis://u:12/s3cret@h/0", "%2F"),
+            ("redis://u:12?s3cret@h/0", "%3F"),
             ("postgres://:s3cret@h", "\"postgres\""),
             ("redis://:s3cret@a,b", "redis-cluster://"),
             ("redis://:s3cret@", "name of a server"),

@@ -1,6 +1,6 @@
 //! Where a SQLite store lives, as a value or as a URL.
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, store::connect};
 use bytesize::ByteSize;
 use percent_encoding::percent_decode_str;
 use std::path::PathBuf;
@@ -155,6 +155,9 @@ impl SqliteOptions {
                 Some((scheme, _)) => Err(config(format!(
                     "{scheme:?} is not the scheme of a SQLite store; write sqlite://path.db"
                 ))),
+                None if is_server(url) => Err(config(
+                    "this is the URL of a server and no path; write it with two slashes, such as postgres://host/database or redis://host".to_owned(),
+                )),
                 None if url.is_empty() => Err(config("the path of the store is empty".to_owned())),
                 None => Ok(Self::file(url)),
             };
@@ -245,6 +248,16 @@ impl SqliteOptions {
     }
 }
 
+/// Tells whether a text without `//` begins as the URL of a server does. It may hold a password, and is no file.
+fn is_server(url: &str) -> bool {
+    let scheme = connect::scheme(url).map(str::to_ascii_lowercase);
+    scheme.is_some_and(|s| {
+        ["postgres", "redis", "valkey"]
+            .iter()
+            .any(|server| s.starts_with(server))
+    })
+}
+
 fn decode(url: &str, path: &str) -> Result<PathBuf> {
     let path = percent_decode_str(path).decode_utf8().map_err(|e| {
         config(format!("the path in {url:?} is not UTF-8 once decoded")).with_source(e)
@@ -304,6 +317,8 @@ mod tests {
                 ErrorKind::Config,
                 "did you mean \"mode\"",
             ),
+            ("postgres:/u:pw@h/d", ErrorKind::Config, "postgres://host"),
+            ("redis:/:pw@h", ErrorKind::Config, "redis://host"),
             (
                 "sqlite://a.db?memry=1",
                 ErrorKind::Config,

@@ -76,24 +76,35 @@ impl Lane {
                 }
                 Ok(link)
             }
-            (None, Some(free)) => {
-                let begun = Instant::now();
-                let mut failed = free.connecting.lock().await;
-                if let Some(link) = free.open() {
-                    return Ok(link);
-                }
-                // It failed for whoever was first, while this one waited.
-                if let Some((at, error)) = &*failed
-                    && *at >= begun
-                {
-                    return Err(Error::new(error.kind(), error.message().to_owned()).into());
-                }
-                let made = connect(&self.connector, self.purpose, &mut failed).await?;
-                free.hold(&made);
-                Ok(made)
-            }
+            (None, Some(free)) => self.first(free).await,
             (None, None) => Err(Fault::TimedOut),
         }
+    }
+
+    /// Returns a connection, and makes one where there is none; nobody asks anything on it yet.
+    pub(super) async fn open(&self) -> Attempt<Arc<Link>> {
+        match self.look() {
+            (Some(link), _) => Ok(link),
+            (None, Some(free)) => self.first(free).await,
+            (None, None) => Err(Fault::TimedOut),
+        }
+    }
+
+    async fn first(&self, free: &Arc<Slot>) -> Attempt<Arc<Link>> {
+        let begun = Instant::now();
+        let mut failed = free.connecting.lock().await;
+        if let Some(link) = free.open() {
+            return Ok(link);
+        }
+        // It failed for whoever was first, while this one waited.
+        if let Some((at, error)) = &*failed
+            && *at >= begun
+        {
+            return Err(Error::new(error.kind(), error.message().to_owned()).into());
+        }
+        let made = connect(&self.connector, self.purpose, &mut failed).await?;
+        free.hold(&made);
+        Ok(made)
     }
 
     /// Makes another connection. Nobody waits for it, and nobody is sent there before it knows the statement: a server needs a while for

@@ -22,6 +22,7 @@ use super::{
 use crate::{Error, ErrorKind, Result, store::watch::FormatWatch};
 use accepted::Accepted;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use futures_util::future::try_join_all;
 use lane::Lane;
 use link::Link;
 use std::sync::{
@@ -146,6 +147,32 @@ impl Engine {
             true => Err(closed()),
             false => Ok(()),
         }
+    }
+
+    /// Makes the first connection of those that are shared.
+    pub(super) async fn connect(&self) -> Result<()> {
+        let opened = tokio::try_join!(self.reads.open(), self.changes.open());
+        opened.map(drop).map_err(|fault| fault.at(&self.place))
+    }
+
+    /// Makes the server ready for statements, so that whoever is first with them waits no longer than others.
+    pub(super) async fn prepare<'q>(
+        &self,
+        reads: impl Iterator<Item = &'q Arc<Query>>,
+        changes: impl Iterator<Item = &'q Arc<Query>>,
+    ) {
+        let ready = async {
+            let (reading, changing) = tokio::try_join!(self.reads.open(), self.changes.open())?;
+            let prepares = self.connector.prepares();
+            let all = reads
+                .map(|query| (&reading, query))
+                .chain(changes.map(|query| (&changing, query)));
+            let prepared = all.map(|(link, query)| link.prepare(query, prepares));
+            try_join_all(prepared).await?;
+            Ok::<_, Fault>(())
+        };
+        // Where it cannot be prepared, whoever asks is told.
+        _ = tokio::time::timeout(self.options.timeout, ready).await;
     }
 
     /// Has its format looked at from now on.
