@@ -345,8 +345,14 @@ pub(crate) fn no_cache(place: &str) -> Failure {
 pub(crate) fn file(url: &str) -> Option<PathBuf> {
     let Some(rest) = url.strip_prefix("sqlite:") else {
         // A URL with a slash too few may hold a password: it is no file, and the store says so without it.
-        let schemes = ["memory:", "postgres:", "postgresql:", "redis:", "rediss:"];
-        let is_url = url.contains("://") || schemes.iter().any(|s| url.starts_with(s));
+        let scheme = url
+            .split_once(':')
+            .map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let is_store = |scheme: &str| {
+            let mut stores = ["memory", "postgres", "redis", "valkey"].into_iter();
+            stores.any(|store| scheme.starts_with(store))
+        };
+        let is_url = url.contains("://") || scheme.as_deref().is_some_and(is_store);
         return (!is_url).then(|| url.into());
     };
     let path = rest.split_once('?').map_or(rest, |(path, _)| path);
@@ -389,7 +395,8 @@ mod tests {
             ("memory:", None),
             ("postgres://h/db", None),
             ("postgres:/u:secret@h/db", None),
-            ("redis:h", None),
+            ("Redis:h", None),
+            ("redis.db", Some("redis.db")),
         ] {
             assert_eq!(file(url), path.map(PathBuf::from), "{url}");
         }
