@@ -123,7 +123,8 @@ async fn holds(bounded: fn(restow::CacheBuilder) -> restow::CacheBuilder) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, settled).await.unwrap();
+    let settled = tokio::time::timeout(PATIENCE, settled).await;
+    assert!(settled.is_ok(), "{} are held long after", count());
     println!(
         "{WRITES} in {took:?}, {looks} looks, at most {most}; {} left",
         count()
