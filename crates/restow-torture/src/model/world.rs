@@ -153,7 +153,10 @@ fn url(backend: Backend, folder: &Path) -> String {
             static SERVERS: LazyLock<RedisCluster> = LazyLock::new(RedisCluster::start);
             place(&SERVERS.url())
         }
-        Backend::Postgres | Backend::PostgresShared => Postgres::shared().fresh(),
+        // Whether it is slow on a busy machine is no matter of this promise.
+        Backend::Postgres | Backend::PostgresShared => {
+            format!("{}&timeout=5s", Postgres::shared().fresh())
+        }
     }
 }
 

@@ -7,7 +7,10 @@ use crate::{
     repository::keeps_out,
 };
 use std::{
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{
@@ -28,6 +31,8 @@ const MOST: u64 = 2_000;
 const REST: u32 = 9;
 /// The same where a budget is exceeded: what is written has to go as fast as it comes.
 const HURRY: u32 = 1;
+/// How long after a failure it is tried again; twice as long after each further one, until the next round comes anyway.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long it rests at least between two looks at budgets.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -45,6 +50,7 @@ pub(super) fn start(ctx: &Arc<Context>, registry: &Arc<Registry>) {
         crowded: ctx.upkeep.crowded.clone(),
         ctx: Arc::downgrade(ctx),
         registry: Arc::downgrade(registry),
+        failures: AtomicU32::new(0),
     };
     runtime.spawn(async move {
         let mut next = about(FIRST);
@@ -59,6 +65,8 @@ struct Sweeper {
     crowded: Arc<Notify>,
     ctx: Weak<Context>,
     registry: Weak<Registry>,
+    /// How often in a row something failed.
+    failures: AtomicU32,
 }
 
 impl Sweeper {
@@ -66,9 +74,13 @@ impl Sweeper {
     async fn wait(&self, time: Duration) -> Option<()> {
         let end = Instant::now() + time;
         loop {
+            let failures = self.failures.load(Relaxed);
+            let again = AGAIN * 2_u32.saturating_pow(failures.saturating_sub(1)).min(1_024);
             tokio::select! {
                 () = time::sleep_until(end) => return Some(()),
                 () = self.crowded.notified() => self.crowded().await?,
+                // Where nobody writes any more, nobody else says so.
+                () = time::sleep(again), if failures > 0 => self.budgets(|_| true, true).await?,
             }
             time::sleep(PAUSE).await;
         }
@@ -91,8 +103,14 @@ impl Sweeper {
     /// Keeps the budgets that may be exceeded, with short rests.
     async fn crowded(&self) -> Option<()> {
         let all = self.ctx.upgrade()?.upkeep.room.is_spent();
+        self.budgets(|mount| all || mount.room.is_spent(), all)
+            .await
+    }
+
+    async fn budgets(&self, of: impl Fn(&Mount) -> bool, all: bool) -> Option<()> {
+        let before = self.failures.load(Relaxed);
         // What is past its keep goes before what is good.
-        for mount in self.mounts(|mount| all || mount.room.is_spent())? {
+        for mount in self.mounts(of)? {
             loop {
                 let begun = Instant::now();
                 match self.step(&mount, false).await? {
@@ -103,6 +121,9 @@ impl Sweeper {
         }
         if all {
             self.trim().await?;
+        }
+        if self.failures.load(Relaxed) == before {
+            self.failures.store(0, Relaxed);
         }
         Some(())
     }
@@ -122,6 +143,7 @@ impl Sweeper {
         let removed = sweep(&ctx, &mount, measure).await;
         Some(removed.unwrap_or_else(|error| {
             mount.room.leave();
+            self.failures.fetch_add(1, Relaxed);
             complain(&ctx, Some(mount.name()), &error);
             0
         }))
@@ -148,6 +170,7 @@ impl Sweeper {
                     }
                     Err(error) => {
                         ctx.upkeep.room.leave();
+                        self.failures.fetch_add(1, Relaxed);
                         complain(&ctx, None, &error);
                         return Some(());
                     }
@@ -192,7 +215,7 @@ async fn rest(time: Duration) {
 
 fn complain(ctx: &Context, repository: Option<&str>, error: &crate::Error) {
     if !ctx.is_closed() && error.kind() != crate::ErrorKind::Down {
-        tracing::warn!(target: "restow", repository, %error, "the cache could not be tidied up; the next try is in a few minutes");
+        tracing::warn!(target: "restow", repository, %error, "the cache could not be tidied up; it is tried again");
     }
 }
 
