@@ -333,7 +333,7 @@ fn decide(
     }
     if control
         .max_age
-        .is_some_and(|limit| limit == 0 || entry.facts.age_ms(now) > milliseconds(limit))
+        .is_some_and(|limit| entry.facts.is_older_than(limit, now))
         && !needs_no_reload(control, entry, now, options)
     {
         return ask(rule::REQUEST_MAX_AGE);

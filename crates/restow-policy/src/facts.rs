@@ -149,6 +149,11 @@ impl Facts {
         facts
     }
 
+    /// Whether the answer is older at `now` than a request wants it, in seconds (RFC 9111 5.2.1.1): none is young enough for 0.
+    pub fn is_older_than(&self, seconds: u32, now: i64) -> bool {
+        seconds == 0 || self.age_ms(now) > i64::from(seconds) * 1000
+    }
+
     /// How old the answer is at `now`, in milliseconds (RFC 9111 4.2.3).
     ///
     /// A `now` before the answer was received adds nothing.

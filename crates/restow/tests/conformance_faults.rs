@@ -320,6 +320,8 @@ impl FaultyLeases {
 }
 
 impl Leases for FaultyLeases {
+    forward!(inner: release);
+
     fn acquire<'a>(
         &'a self,
         table: &'a TableName,
@@ -365,15 +367,6 @@ impl Leases for FaultyLeases {
                 _ => self.inner.renew(table, at, fence, hold, now).await,
             }
         })
-    }
-
-    fn release<'a>(
-        &'a self,
-        table: &'a TableName,
-        at: &'a Address,
-        fence: Fence,
-    ) -> BoxFuture<'a, Result<()>> {
-        self.inner.release(table, at, fence)
     }
 }
 

@@ -223,8 +223,8 @@ impl ReadLimits {
     /// Tells whether an answer is young enough.
     fn allows(self, entry: &Entry, now: Millis) -> bool {
         self.max_age.is_none_or(|most| {
-            let most = Duration::from_secs(most.as_secs()).as_millis();
-            most > 0 && entry.meta.head.facts().age_ms(now.0) as u128 <= most
+            let most = u32::try_from(most.as_secs()).unwrap_or(u32::MAX);
+            !entry.meta.head.facts().is_older_than(most, now.0)
         })
     }
 }

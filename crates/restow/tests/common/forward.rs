@@ -1,6 +1,6 @@
-//! Wrappers of stores and tables say what they do otherwise, and forward the rest.
+//! Wrappers of stores, tables and leases say what they do otherwise, and forward the rest.
 
-/// Forwards these methods of a store or a table to a field: `forward!(inner: tables remove close);`.
+/// Forwards these methods of a store, a table or leases to a field: `forward!(inner: tables remove close);`.
 macro_rules! forward {
     ($inner:tt: $($method:ident)*) => {
         $(forward!(@$method $inner);)*
@@ -151,6 +151,21 @@ macro_rules! forward {
     (@foreign_changes $inner:tt) => {
         fn foreign_changes(&self) -> Option<u64> {
             self.$inner.foreign_changes()
+        }
+    };
+    (@acquire $inner:tt) => {
+        fn acquire<'a>(&'a self, table: &'a ::restow::store::TableName, at: &'a ::restow::entry::Address, hold: ::std::time::Duration, now: ::restow::Millis) -> ::restow::BoxFuture<'a, ::restow::Result<::restow::store::Lease>> {
+            self.$inner.acquire(table, at, hold, now)
+        }
+    };
+    (@renew_lease $inner:tt) => {
+        fn renew<'a>(&'a self, table: &'a ::restow::store::TableName, at: &'a ::restow::entry::Address, fence: ::restow::store::Fence, hold: ::std::time::Duration, now: ::restow::Millis) -> ::restow::BoxFuture<'a, ::restow::Result<bool>> {
+            self.$inner.renew(table, at, fence, hold, now)
+        }
+    };
+    (@release $inner:tt) => {
+        fn release<'a>(&'a self, table: &'a ::restow::store::TableName, at: &'a ::restow::entry::Address, fence: ::restow::store::Fence) -> ::restow::BoxFuture<'a, ::restow::Result<()>> {
+            self.$inner.release(table, at, fence)
         }
     };
 }

@@ -168,18 +168,26 @@ async fn api(gate: &Gate) -> Origin {
     Origin::start(move |_| Reply::ok("the answer").behind(&gate)).await
 }
 
+fn start(test: &str, store: &str, origin: &Origin, lease: Duration) -> Vec<Process> {
+    let start = |_| Process::start(test, store, &origin.url(""), lease);
+    (0..PROCESSES).map(start).collect()
+}
+
+/// Lets each do something; the runtime goes on meanwhile.
+fn each(processes: &mut [Process], what: fn(&mut Process)) {
+    tokio::task::block_in_place(|| processes.iter_mut().for_each(what));
+}
+
 /// Four processes ask 2,500 times each for what none of them has: the API is asked once.
 pub async fn one_request(test: &str, store: &str) {
     let gate = Gate::closed();
     let origin = api(&gate).await;
     let lease = Duration::from_secs(60);
-    let mut processes: Vec<_> = (0..PROCESSES)
-        .map(|_| Process::start(test, store, &origin.url(""), lease))
-        .collect();
-    tokio::task::block_in_place(|| processes.iter_mut().for_each(Process::go));
+    let mut processes = start(test, store, &origin, lease);
+    each(&mut processes, Process::go);
     gate.reached(1).await;
     gate.open();
-    tokio::task::block_in_place(|| processes.iter_mut().for_each(Process::ends));
+    each(&mut processes, Process::ends);
     assert_eq!(origin.asked(), 1);
 }
 
@@ -188,17 +196,15 @@ pub async fn leader_killed(test: &str, store: &str) {
     let gate = Gate::closed();
     let origin = api(&gate).await;
     let lease = Duration::from_secs(3);
-    let mut processes: Vec<_> = (0..PROCESSES)
-        .map(|_| Process::start(test, store, &origin.url(""), lease))
-        .collect();
+    let mut processes = start(test, store, &origin, lease);
     let mut leader = processes.pop().unwrap();
     tokio::task::block_in_place(|| leader.go());
     gate.reached(1).await;
-    tokio::task::block_in_place(|| processes.iter_mut().for_each(Process::go));
+    each(&mut processes, Process::go);
     drop(leader);
     gate.reached(2).await;
     gate.open();
-    tokio::task::block_in_place(|| processes.iter_mut().for_each(Process::ends));
+    each(&mut processes, Process::ends);
     assert_eq!(origin.asked(), 2);
 }
 
@@ -207,10 +213,8 @@ pub async fn lease_outlived(test: &str, store: &str) {
     let gate = Gate::closed();
     let origin = api(&gate).await;
     let lease = Duration::from_secs(3);
-    let mut processes: Vec<_> = (0..PROCESSES)
-        .map(|_| Process::start(test, store, &origin.url(""), lease))
-        .collect();
-    tokio::task::block_in_place(|| processes.iter_mut().for_each(Process::go));
+    let mut processes = start(test, store, &origin, lease);
+    each(&mut processes, Process::go);
     gate.reached(1).await;
     let watching = open(store, &origin.url(""), lease).await;
     let first = ends(&watching).await;
@@ -219,7 +223,7 @@ pub async fn lease_outlived(test: &str, store: &str) {
     }
     watching.close().await.unwrap();
     gate.open();
-    tokio::task::block_in_place(|| processes.iter_mut().for_each(Process::ends));
+    each(&mut processes, Process::ends);
     assert_eq!(origin.asked(), 1);
 }
 

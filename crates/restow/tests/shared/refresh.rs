@@ -14,6 +14,7 @@ use std::{fmt, sync::Arc, time::Duration};
 #[derive(Clone, Debug)]
 struct Slow {
     inner: Arc<dyn Store>,
+    leases: Arc<dyn Leases>,
     asks: Gate,
     asked: Gate,
     returned: Gate,
@@ -25,9 +26,9 @@ impl Slow {
         for only_counts in [&asked, &returned] {
             only_counts.open();
         }
-        let inner = inner.clone();
         Self {
-            inner,
+            inner: inner.clone(),
+            leases: inner.leases().unwrap(),
             asks,
             asked,
             returned,
@@ -54,6 +55,8 @@ impl Store for Slow {
 }
 
 impl Leases for Slow {
+    forward!(leases: renew_lease);
+
     fn acquire<'a>(
         &'a self,
         table: &'a TableName,
@@ -63,23 +66,10 @@ impl Leases for Slow {
     ) -> BoxFuture<'a, Result<Lease>> {
         Box::pin(async move {
             self.asks.pass().await;
-            let leases = self.inner.leases().unwrap();
-            let lease = leases.acquire(table, at, hold, now).await;
+            let lease = self.leases.acquire(table, at, hold, now).await;
             self.asked.pass().await;
             lease
         })
-    }
-
-    fn renew<'a>(
-        &'a self,
-        table: &'a TableName,
-        at: &'a Address,
-        fence: Fence,
-        hold: Duration,
-        now: Millis,
-    ) -> BoxFuture<'a, Result<bool>> {
-        let leases = self.inner.leases().unwrap();
-        Box::pin(async move { leases.renew(table, at, fence, hold, now).await })
     }
 
     fn release<'a>(
@@ -89,7 +79,7 @@ impl Leases for Slow {
         fence: Fence,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let released = self.inner.leases().unwrap().release(table, at, fence).await;
+            let released = self.leases.release(table, at, fence).await;
             self.returned.pass().await;
             released
         })

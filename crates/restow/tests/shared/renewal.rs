@@ -5,7 +5,7 @@ use restow::{
     BoxFuture, Cache, Clock, Error, ErrorKind, Millis, RequestHead, Result,
     entry::Address,
     exchange::{Background, Begin, Collector, Landing, Saved, Ticket},
-    store::{Fence, Lease, Leases, MemoryStore, Store, TableName},
+    store::{Fence, Leases, MemoryStore, Store, TableName},
 };
 use std::{
     fmt,
@@ -36,6 +36,7 @@ impl Clock for RuntimeClock {
 #[derive(Clone, Debug)]
 struct Counted {
     inner: Arc<dyn Store>,
+    leases: Arc<dyn Leases>,
     renewals: Arc<AtomicUsize>,
     fails: Arc<AtomicBool>,
 }
@@ -44,6 +45,7 @@ impl Counted {
     fn over(inner: &Arc<dyn Store>) -> Self {
         Self {
             inner: inner.clone(),
+            leases: inner.leases().unwrap(),
             renewals: Arc::default(),
             fails: Arc::default(),
         }
@@ -80,16 +82,7 @@ impl Store for Counted {
 }
 
 impl Leases for Counted {
-    fn acquire<'a>(
-        &'a self,
-        table: &'a TableName,
-        at: &'a Address,
-        hold: Duration,
-        now: Millis,
-    ) -> BoxFuture<'a, Result<Lease>> {
-        let leases = self.inner.leases().unwrap();
-        Box::pin(async move { leases.acquire(table, at, hold, now).await })
-    }
+    forward!(leases: acquire release);
 
     fn renew<'a>(
         &'a self,
@@ -104,19 +97,8 @@ impl Leases for Counted {
             if self.fails.load(SeqCst) {
                 return Err(Error::new(ErrorKind::Store, "as the test wants it"));
             }
-            let leases = self.inner.leases().unwrap();
-            leases.renew(table, at, fence, hold, now).await
+            self.leases.renew(table, at, fence, hold, now).await
         })
-    }
-
-    fn release<'a>(
-        &'a self,
-        table: &'a TableName,
-        at: &'a Address,
-        fence: Fence,
-    ) -> BoxFuture<'a, Result<()>> {
-        let leases = self.inner.leases().unwrap();
-        Box::pin(async move { leases.release(table, at, fence).await })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The way to the servers: one connection that everybody shares, made again when it is lost; or one for each server of a cluster.
 
 use super::{
+    clients::{client, cluster, sentinel, server},
     error,
     gather::{self, Gets},
     keys::Names,
@@ -16,13 +17,11 @@ use futures_util::{
     future::{BoxFuture, Shared, join_all, try_join_all},
 };
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
-    Pipeline, RedisConnectionInfo, RedisResult, TlsCertificates, TlsMode, Value,
+    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisResult, Value,
     aio::{ConnectionLike, MultiplexedConnection, PubSub},
-    cluster::ClusterClient,
     cluster_async::ClusterConnection,
     cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
-    sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
+    sentinel::SentinelClient,
 };
 use rustls::crypto::CryptoProvider;
 use std::{
@@ -117,8 +116,11 @@ impl Link {
         let one = |source| Way::one(One::new(source, &options, &watch));
         let way = match &options.topology {
             Topology::Cluster => Way::Cluster(cluster(&options, &place).await?),
-            Topology::Standalone => one(server(&options)?),
-            Topology::Sentinel(master) => one(sentinel(&options, master)?),
+            Topology::Standalone => one(Source::Server(Arc::new(server(&options)?))),
+            Topology::Sentinel(master) => {
+                let client = sentinel(&options, master)?;
+                one(Source::Sentinel(Arc::new(tokio::sync::Mutex::new(client))))
+            }
         };
         let link = Self {
             options,
@@ -464,141 +466,4 @@ fn pipeline(cmds: impl Iterator<Item = Cmd>) -> Pipeline {
         pipe.add_command(cmd);
     }
     pipe
-}
-
-fn address(options: &RedisOptions, node: usize) -> RedisResult<ConnectionAddr> {
-    let (host, port) = options
-        .hosts
-        .get(node)
-        .cloned()
-        .ok_or((redis::ErrorKind::InvalidClientConfig, "no server is named"))?;
-    Ok(if options.tls {
-        ConnectionAddr::TcpTls {
-            host,
-            port,
-            insecure: false,
-            tls_params: None,
-        }
-    } else {
-        ConnectionAddr::Tcp(host, port)
-    })
-}
-
-fn login(username: Option<&str>, password: Option<&str>, database: i64) -> RedisConnectionInfo {
-    let mut info = RedisConnectionInfo::default()
-        .set_db(database)
-        .set_lib_name("restow", env!("CARGO_PKG_VERSION"));
-    if let Some(username) = username {
-        info = info.set_username(username);
-    }
-    if let Some(password) = password {
-        info = info.set_password(password);
-    }
-    info
-}
-
-fn node(options: &RedisOptions, node: usize) -> RedisResult<ConnectionInfo> {
-    let info = address(options, node)?.into_connection_info()?;
-    let login = login(
-        options.username.as_deref(),
-        options.login(),
-        options.database,
-    );
-    let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
-    // A server that vanished without a word answers nothing: what was sent to it is given up.
-    #[cfg(target_os = "linux")]
-    let tcp = tcp.set_user_timeout(options.timeout);
-    Ok(info.set_redis_settings(login).set_tcp_settings(tcp))
-}
-
-fn client(options: &RedisOptions, node: usize) -> RedisResult<Client> {
-    let info = self::node(options, node)?;
-    match certificates(options)? {
-        Some(certificates) => Client::build_with_tls(info, certificates),
-        None => Client::open(info),
-    }
-}
-
-/// The certificates of those who may vouch for a server, where they are not the system's.
-fn certificates(options: &RedisOptions) -> RedisResult<Option<TlsCertificates>> {
-    let Some(path) = &options.ca else {
-        return Ok(None);
-    };
-    Ok(Some(TlsCertificates {
-        client_tls: None,
-        root_cert: Some(std::fs::read(path)?),
-    }))
-}
-
-fn server(options: &RedisOptions) -> Result<Source> {
-    let client = client(options, 0).map_err(|e| misconfigured(options, e))?;
-    Ok(Source::Server(Arc::new(client)))
-}
-
-fn sentinel(options: &RedisOptions, master: &str) -> Result<Source> {
-    let built = || {
-        let nodes = (0..options.hosts.len())
-            .map(|node| address(options, node))
-            .collect::<RedisResult<Vec<_>>>()?;
-        let mut builder = SentinelClientBuilder::new(nodes, master, SentinelServerType::Master)?
-            .set_client_to_redis_db(options.database);
-        if let Some(username) = &options.username {
-            builder = builder.set_client_to_redis_username(username.as_str());
-        }
-        if let Some(password) = options.login() {
-            builder = builder.set_client_to_redis_password(password);
-        }
-        if let Some(password) = &options.sentinel_password {
-            builder = builder.set_client_to_sentinel_password(password.as_str());
-        }
-        if options.tls {
-            builder = builder
-                .set_client_to_redis_tls_mode(TlsMode::Secure)
-                .set_client_to_sentinel_tls_mode(TlsMode::Secure);
-        }
-        if let Some(certificates) = certificates(options)? {
-            builder = builder
-                .set_client_to_redis_certificates(certificates.clone())
-                .set_client_to_sentinel_certificates(certificates);
-        }
-        builder.build()
-    };
-    let client: SentinelClient = built().map_err(|e| misconfigured(options, e))?;
-    Ok(Source::Sentinel(Arc::new(tokio::sync::Mutex::new(client))))
-}
-
-async fn cluster(options: &RedisOptions, place: &str) -> Result<ClusterConnection> {
-    let built = || {
-        let nodes = (0..options.hosts.len())
-            .map(|i| node(options, i))
-            .collect::<RedisResult<Vec<_>>>()?;
-        let mut builder = ClusterClient::builder(nodes)
-            .connection_timeout(options.timeout.min(Duration::from_secs(2)))
-            .response_timeout(options.timeout)
-            .overall_response_timeout(Some(options.timeout))
-            .retries(8)
-            .min_retry_wait(5)
-            .max_retry_wait(200);
-        if let Some(username) = &options.username {
-            builder = builder.username(username);
-        }
-        if let Some(password) = options.login() {
-            builder = builder.password(password);
-        }
-        if let Some(certificates) = certificates(options)? {
-            builder = builder.certs(certificates);
-        }
-        builder.build()
-    };
-    let client = built().map_err(|e| misconfigured(options, e))?;
-    let connected = client.get_async_connection().await;
-    connected.map_err(|e| error::at(place, e))
-}
-
-fn misconfigured(options: &RedisOptions, source: redis::RedisError) -> Error {
-    Error::new(
-        ErrorKind::Config,
-        format!("{options} cannot be used as it is written"),
-    )
-    .with_source(source)
 }

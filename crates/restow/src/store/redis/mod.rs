@@ -17,6 +17,7 @@
 mod blocks;
 mod change;
 mod changes;
+mod clients;
 mod core;
 mod error;
 mod gather;

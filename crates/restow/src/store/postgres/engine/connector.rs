@@ -80,6 +80,16 @@ impl Connector {
         self.watch.check()
     }
 
+    /// Knows whether the format is ours.
+    pub(super) fn watch(&self) -> &Arc<FormatWatch> {
+        &self.watch
+    }
+
+    /// The statement that asks for the format.
+    pub(super) fn format(&self) -> &Query {
+        &self.format
+    }
+
     /// Tells whether statements are prepared.
     pub(super) fn prepares(&self) -> bool {
         !self.unnamed.load(Relaxed)

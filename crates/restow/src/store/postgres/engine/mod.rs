@@ -19,7 +19,7 @@ use super::{
     schema,
     values::Values,
 };
-use crate::{Error, ErrorKind, Result, store::watch::FormatWatch};
+use crate::{Error, ErrorKind, Result};
 use accepted::Accepted;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::future::try_join_all;
@@ -65,8 +65,6 @@ pub(super) struct Engine {
     pool: Pool,
     accepted: Arc<Accepted>,
     pub(super) uses: Uses,
-    watch: Arc<FormatWatch>,
-    format: Query,
     closed: watch::Sender<bool>,
 }
 
@@ -109,12 +107,9 @@ impl Engine {
             Error::new(ErrorKind::Store, "the system has no random numbers")
                 .with_source(std::io::Error::other(e.to_string()))
         })?;
-        let area = Area::new(&options.schema, &options.prefix);
         Ok(Self {
             place: options.to_string().into(),
-            format: schema::ask_format(&area),
-            watch,
-            area,
+            area: Area::new(&options.schema, &options.prefix),
             instance: u64::from_be_bytes(instance),
             reads: Lane::new(connector.clone(), Use::Keys, share, READS),
             changes: Lane::new(connector.clone(), Use::Keys, share, CHANGES),
@@ -178,13 +173,14 @@ impl Engine {
     /// Has its format looked at from now on.
     pub(super) fn watch_format(self: &Arc<Self>) {
         let engine = Arc::downgrade(self);
-        self.watch.begin(Box::new(move || {
+        self.connector.watch().begin(Box::new(move || {
             let engine = engine.upgrade().filter(|e| e.check_open().is_ok())?;
             Some(Box::pin(async move {
                 let each = &mut |row| row;
                 // A replica has what the server had a moment ago.
                 let values = Values::new();
-                let asked = engine.run_unseen(Way::Change, &engine.format, &values, each);
+                let asked =
+                    engine.run_unseen(Way::Change, engine.connector.format(), &values, each);
                 schema::check_answer(&engine.place, asked.await.map_err(Fault::from))
             }))
         }));
@@ -247,7 +243,7 @@ impl Engine {
         values: &Values,
         make: &mut (dyn FnMut(Row) -> T + Send),
     ) -> Result<Vec<T>> {
-        self.watch.check()?;
+        self.connector.check()?;
         self.run_unseen(way, query, values, make).await
     }
 
@@ -346,7 +342,7 @@ impl Engine {
 
     /// Lends a connection, for what takes long or several statements.
     pub(super) async fn lend(&self) -> Result<Lent> {
-        self.watch.check()?;
+        self.connector.check()?;
         self.lend_unseen().await
     }
 
