@@ -10,6 +10,7 @@
 )]
 
 pub mod cases;
+mod certificates;
 mod client;
 pub mod dropping;
 mod environment;
@@ -25,6 +26,7 @@ mod raw;
 pub mod redis;
 mod relay;
 
+pub use certificates::Authority;
 pub use client::http_client;
 pub use environment::python;
 pub use files::allow_files;

@@ -2,7 +2,7 @@
 
 use crate::{
     Clock, Error, ErrorKind, Expiry, Millis, Mode, RawKey, Result,
-    coalesce::Flights,
+    coalesce::{Failing, Flights},
     endpoint::{AnyEndpoint, Credentials, Freshness, RequestHead, Rules},
     entry::{Address, Entry, Partition, Variant},
     route::{Matched, Route},
@@ -86,6 +86,8 @@ pub(crate) struct Context {
     pub(crate) secret: Arc<StoreSecret>,
     pub(crate) defaults: Defaults,
     pub(crate) flights: Arc<Flights<FlightKey, Arc<Entry>>>,
+    /// What the API failed for a moment ago.
+    pub(crate) failing: Arc<Failing>,
     pub(crate) upkeep: Arc<Upkeep>,
     life: Arc<Life>,
 }
@@ -163,6 +165,7 @@ impl Context {
             upkeep: Arc::new(Upkeep::new(defaults.budget)),
             defaults,
             flights: Arc::new(Flights::new()),
+            failing: Arc::default(),
             life: Arc::new(Life {
                 mode: AtomicU8::new(mode as u8),
                 closed: AtomicBool::new(false),
@@ -206,6 +209,7 @@ impl Context {
             upkeep: Arc::new(Upkeep::new(defaults.budget)),
             defaults,
             flights: self.flights.clone(),
+            failing: self.failing.clone(),
             life: self.life.clone(),
         })
     }

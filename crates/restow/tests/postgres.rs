@@ -14,8 +14,6 @@ mod support;
 
 #[path = "postgres/budget.rs"]
 mod budget;
-#[path = "common/certificates.rs"]
-mod certificates;
 #[path = "common/names.rs"]
 mod common;
 #[path = "postgres/conformance.rs"]

@@ -9,8 +9,6 @@
     reason = "a test may fail"
 )]
 
-#[path = "common/certificates.rs"]
-mod certificates;
 #[path = "redis/cluster.rs"]
 mod cluster;
 #[path = "redis/conformance.rs"]

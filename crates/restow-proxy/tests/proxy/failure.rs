@@ -2,8 +2,14 @@
 
 use crate::kit::{Running, before};
 use restow_proxy::{Options, Upstream};
-use restow_testkit::{Gate, Origin, RawOrigin, Reply};
-use std::time::Duration;
+use restow_testkit::{Gate, Origin, RawOrigin, Reply, dropping::in_time};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 #[tokio::test]
 async fn a_dead_api_is_a_clear_502_and_what_is_held_stands_in() {
@@ -145,25 +151,104 @@ async fn held(proxy: &Running) -> u64 {
         .unwrap()
 }
 
-/// R20.
+/// R20: nobody gets an error or waits, and the API is not asked each time: after a second, after two more, four, eight and so on.
 #[tokio::test]
-async fn while_the_api_is_down_every_held_key_is_answered() {
-    let origin = Origin::start(|call| {
-        Reply::ok(call.target.clone()).header("cache-control", "max-age=1, stale-if-error=3600")
+async fn while_the_api_is_down_every_held_key_is_answered_and_the_api_is_left_alone() {
+    for unreachable in [false, true] {
+        let down = Arc::new(AtomicBool::new(false));
+        let is_down = down.clone();
+        let origin = Origin::start(move |call| match is_down.load(Ordering::SeqCst) {
+            true if unreachable => Reply::closed(),
+            true => Reply::status(503),
+            false => Reply::ok(format!("{} {}", call.target, call.nth))
+                .header("cache-control", "max-age=1, stale-if-error=3600"),
+        })
+        .await;
+        let proxy = before(&origin).await;
+        let paths: Vec<String> = (0..50).map(|n| format!("/{n}")).collect();
+        for path in &paths {
+            proxy.get(path).await;
+        }
+        down.store(true, Ordering::SeqCst);
+        for _ in 0..60 {
+            proxy.advance(1);
+            for path in &paths {
+                let answer = proxy.get(path).await;
+                assert_eq!(
+                    (answer.status.as_u16(), answer.body),
+                    (200, format!("{path} 0"))
+                );
+            }
+        }
+        for path in &paths {
+            let asked = origin.calls_to(path).len() - 1;
+            // A client may try once more where a connection was closed under it.
+            let most = if unreachable { 12 } else { 6 };
+            assert!(
+                (3..=most).contains(&asked),
+                "{path} was asked for {asked} times"
+            );
+        }
+        // It is back: each key is asked for once behind an answer, and is fresh from then on.
+        down.store(false, Ordering::SeqCst);
+        proxy.advance(30);
+        let before = origin.asked();
+        for path in &paths {
+            in_time("an answer that is new", async {
+                while proxy.get(path).await.body == format!("{path} 0") {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+        }
+        assert_eq!(origin.asked() - before, paths.len());
+    }
+}
+
+/// An API that says nothing costs its time limit once, not each request; who demands an answer of their own still waits for it.
+#[tokio::test]
+async fn an_api_that_says_nothing_is_waited_for_once() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::start(move |call| {
+        let reply = Reply::ok(call.nth.to_string()).header("cache-control", "max-age=1");
+        match call.nth {
+            0 => reply,
+            _ => reply.behind(&held),
+        }
     })
     .await;
-    let proxy = before(&origin).await;
-    for n in 0..50 {
-        proxy.get(&format!("/{n}")).await;
+    let options = Options {
+        upstream_timeout: Duration::from_millis(50),
+        ..Options::default()
+    };
+    let upstreams = vec![Upstream::new(&origin.url("")).unwrap()];
+    let proxy = Running::start(upstreams, options, "").await;
+    proxy.get("/").await;
+    proxy.advance(10);
+    for _ in 0..100 {
+        assert_eq!(proxy.get("/").await.body, "0");
     }
-    drop(origin);
-    for _ in 0..60 {
-        proxy.advance(1);
-        let n = proxy.clock_seconds() % 50;
-        let answer = proxy.get(&format!("/{n}")).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.body),
-            (200, format!("/{n}"))
-        );
-    }
+    assert_eq!(origin.asked(), 2);
+    let demanded = proxy.get_with("/", &[("cache-control", "no-cache")]).await;
+    assert_eq!(demanded.body, "0");
+    assert_eq!(origin.asked(), 3);
+    // Behind the next answer after the pause it is asked once more, and answers.
+    proxy.advance(1);
+    let stale = proxy.get("/").await;
+    assert!(
+        stale
+            .header("cache-status")
+            .contains("stale-if-unreachable"),
+        "{}",
+        stale.header("cache-status")
+    );
+    gate.reached(3).await;
+    gate.open();
+    in_time("the new answer", async {
+        while proxy.get("/").await.body == "0" {
+            proxy.advance(1);
+        }
+    })
+    .await;
 }

@@ -132,10 +132,6 @@ impl Running {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    pub(crate) fn clock_seconds(&self) -> i64 {
-        (restow::Clock::now(&self.clock).0 - T0) / 1_000
-    }
-
     /// Tells it to stop.
     pub(crate) fn stop(&mut self) {
         self.stop.take().map(|s| s.send(()));

@@ -2,8 +2,8 @@
 
 use crate::kit::{Running, before, tenants_of};
 use restow::Config;
-use restow_proxy::{Options, Upstream};
-use restow_testkit::{Origin, Reply};
+use restow_proxy::{Options, Tls, Upstream};
+use restow_testkit::{Authority, Origin, Reply, http_client};
 
 /// What an answer to an authorized request says, and whether everyone may have it (RFC 9111 section 3.5).
 const CASES: [(&str, bool); 9] = [
@@ -102,4 +102,63 @@ fn a_header_that_is_believed_of_nobody_is_a_mistake() {
         assert!(error.contains("trust = [\"127.0.0.1/32\"]"), "{error}");
     }
     options("{ header = 'X-T', trust = ['127.0.0.1'] }").unwrap();
+}
+
+#[tokio::test]
+async fn a_client_s_certificate_is_its_principal() {
+    let origin = Origin::start(|call| {
+        Reply::ok(call.nth.to_string()).header("cache-control", "private, max-age=60")
+    })
+    .await;
+    let (ours, other) = (Authority::make(), Authority::make());
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (certificate, key) = ours.vouch(&["localhost"]);
+    let options = Options {
+        tls: Some(Tls {
+            certificate: file("cert.pem", certificate),
+            key: file("key.pem", key),
+            client_authority: Some(ours.file()),
+        }),
+        ..Options::default()
+    };
+    let upstreams = vec![Upstream::new(&origin.url("")).unwrap()];
+    let proxy = Running::start(upstreams, options, "").await;
+    let url = format!("https://localhost:{}/", proxy.address.port());
+    let trusted = std::fs::read(ours.file()).unwrap();
+    let trusted = reqwest::Certificate::from_pem(&trusted).unwrap();
+    let client = |shows: Option<(String, String)>| {
+        let builder = http_client()
+            .tls_certs_only([trusted.clone()])
+            .resolve("localhost", proxy.address);
+        let builder = match shows {
+            Some((certificate, key)) => {
+                let pem = certificate + &key;
+                builder.identity(reqwest::Identity::from_pem(pem.as_bytes()).unwrap())
+            }
+            None => builder,
+        };
+        builder.build().unwrap()
+    };
+    let get = async |client: &reqwest::Client| client.get(&url).send().await?.text().await;
+    let (alice, bob) = (
+        client(Some(ours.vouch(&["alice"]))),
+        client(Some(ours.vouch(&["bob"]))),
+    );
+    assert_eq!(get(&alice).await.unwrap(), "0");
+    assert_eq!(get(&bob).await.unwrap(), "1");
+    assert_eq!(get(&alice).await.unwrap(), "0");
+    // Who shows none, or one that somebody else vouches for, does not come in.
+    get(&client(None)).await.unwrap_err();
+    get(&client(Some(other.vouch(&["alice"]))))
+        .await
+        .unwrap_err();
+    assert_eq!(origin.asked(), 2);
+    let held = proxy.proxy.cache().repository(restow_proxy::EVERYTHING);
+    let count = held.unwrap().everyone().count(restow::Scope::All).await;
+    assert_eq!(count.unwrap(), 2);
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Millis, Mode,
-    coalesce::{Flight, Passenger, Seat},
+    coalesce::{Flight, Outage, Passenger, Seat},
     context::{Context, FlightKey, Mount},
     endpoint::{Coalesce, Coding, RequestHead},
     entry::{Address, Entry, Found, Variant},
@@ -239,6 +239,11 @@ impl Inquiry<'_> {
             };
             Outcome::new(OutcomeKind::Miss(why), Some(rule))
         };
+        if let OnRequest::Revalidate(_, rule::EXPIRED) | OnRequest::Fetch(rule::EXPIRED) = decision
+            && let Some(answer) = held().and_then(|e| self.stand_in(e, now, &limits, &options))
+        {
+            return answer;
+        }
         match decision {
             OnRequest::Serve(i, rule) => match nth(i) {
                 Some(entry) => {
@@ -263,7 +268,7 @@ impl Inquiry<'_> {
                 Some(entry) => Decision::Answer {
                     entry,
                     outcome: Outcome::new(OutcomeKind::Stale(Staleness::Window), Some(rule)),
-                    refresh: true,
+                    refresh: self.outage(now).is_none_or(|outage| outage.is_due),
                 },
                 None => Decision::Ask {
                     validates: None,
@@ -290,6 +295,32 @@ impl Inquiry<'_> {
                 outcome: miss(rule::ABSENT),
             },
         }
+    }
+
+    /// The API failed for this key a moment ago: what stood in then does so at once, and the API is asked again behind it, after a pause.
+    fn stand_in(
+        &self,
+        entry: Arc<Entry>,
+        now: Millis,
+        limits: &Limits,
+        options: &Options,
+    ) -> Option<Decision> {
+        let outage = self.outage(now)?;
+        if outage.is_due && self.background == Background::Impossible {
+            return None;
+        }
+        let seen = stored(&entry, &self.mount);
+        let rule = restow_policy::on_error(&seen, now.0, limits, options, outage.how)?;
+        Some(Decision::Answer {
+            entry,
+            outcome: Outcome::new(OutcomeKind::Stale(Staleness::Error), Some(rule)),
+            refresh: outage.is_due,
+        })
+    }
+
+    fn outage(&self, now: Millis) -> Option<Outage> {
+        let place = (self.mount.name(), &self.address);
+        self.ctx.failing.get(&place, now.0)
     }
 
     fn answer(&self, entry: Arc<Entry>, outcome: Outcome, refresh: bool, found: &Found) -> Begin {

@@ -205,6 +205,9 @@ impl Ticket {
         {
             return self.serve(entry, outcome);
         }
+        if !self.mount.error_statuses.contains(&status) {
+            self.ctx.failing.answered(&self.place());
+        }
         let arrived = Arrived {
             status,
             headers,
@@ -267,10 +270,33 @@ impl Ticket {
             &options,
             failure,
         )?;
+        self.remember(failure);
         Some((
             entry,
             Outcome::new(OutcomeKind::Stale(Staleness::Error), Some(rule)),
         ))
+    }
+
+    /// Of a request that demanded an answer of its own (`no-cache`, say) nothing is remembered: one user's demands make nobody else's answers stale.
+    fn remember(&self, failure: Failure) {
+        let is_due_for_all = matches!(
+            self.outcome.rule,
+            Some(
+                rule::EXPIRED
+                    | rule::STALE_WHILE_REVALIDATE
+                    | rule::STALE_IF_ERROR
+                    | rule::STALE_IF_UNREACHABLE
+            )
+        );
+        if is_due_for_all {
+            let now = self.ctx.now();
+            self.ctx.failing.failed(&self.place(), failure, now.0);
+        }
+    }
+
+    /// What a failure is remembered by.
+    fn place(&self) -> (&str, &Address) {
+        (self.mount.name(), &self.address)
     }
 
     fn serve(self, entry: Arc<Entry>, outcome: Outcome) -> Landing {
@@ -305,6 +331,7 @@ impl Ticket {
 
     /// RFC 9111 section 4.3.4: the answer's fields renew the entry.
     async fn confirmed(mut self, entry: Arc<Entry>, headers: &HeaderMap, now: Millis) -> Landing {
+        self.ctx.failing.answered(&self.place());
         let before = entry.meta.head.headers();
         if !restow_policy::freshens(&before, headers) {
             self.validates = None;

@@ -1,6 +1,6 @@
 //! A server that speaks TLS, with certificates made here.
 
-use crate::{certificates::Authority, support::*};
+use crate::support::*;
 use futures_util::StreamExt as _;
 use restow::{ErrorKind, store::Change};
 use restow_testkit::Postgres;
@@ -13,7 +13,7 @@ fn url(server: &Postgres, host: &str, more: &str) -> String {
 
 #[tokio::test]
 async fn a_certificate_that_is_vouched_for_is_taken_and_everything_is_encrypted() {
-    let ours = Authority::new();
+    let ours = Authority::make();
     let (certificate, key) = ours.vouch(&["localhost"]);
     let server = Postgres::with_tls(&certificate, &key);
     let root = ours.file().display().to_string();
@@ -38,7 +38,7 @@ async fn a_certificate_that_is_vouched_for_is_taken_and_everything_is_encrypted(
 
 #[tokio::test]
 async fn whoever_nobody_vouches_for_is_refused_with_the_way_out() {
-    let (ours, other) = (Authority::new(), Authority::new());
+    let (ours, other) = (Authority::make(), Authority::make());
     let (certificate, key) = ours.vouch(&["localhost"]);
     let server = Postgres::with_tls(&certificate, &key);
     let (ours, other) = (ours.file(), other.file());
@@ -91,7 +91,7 @@ async fn whoever_nobody_vouches_for_is_refused_with_the_way_out() {
 
 #[tokio::test]
 async fn a_certificate_that_has_expired_passes_once_it_is_renewed_and_no_tls_is_said() {
-    let ours = Authority::new();
+    let ours = Authority::make();
     let (certificate, key) = ours.vouch_until(&["localhost"], 2020);
     let server = Postgres::with_tls(&certificate, &key);
     let more = format!("sslmode=require&sslrootcert={}", ours.file().display());

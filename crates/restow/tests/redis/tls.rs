@@ -1,17 +1,20 @@
 //! A server that speaks TLS, with certificates made here.
 
-use crate::{certificates::Authority, support::*};
+use crate::support::*;
 use futures_util::StreamExt as _;
 use restow::{
     ErrorKind, Selection,
     store::{Change, Store},
 };
-use restow_testkit::redis::{Redis, RedisCluster, RedisSentinel, Tls};
+use restow_testkit::{
+    Authority,
+    redis::{Redis, RedisCluster, RedisSentinel, Tls},
+};
 use std::sync::Arc;
 
 #[tokio::test]
 async fn a_certificate_that_is_vouched_for_is_taken() {
-    let ours = Authority::new();
+    let ours = Authority::make();
     let (certificate, key) = ours.vouch(&["localhost"]);
     let (_server, port) = Redis::with_tls(&certificate, &key);
     let url = format!("rediss://localhost:{port}?ca={}", ours.file().display());
@@ -27,7 +30,7 @@ async fn a_certificate_that_is_vouched_for_is_taken() {
 
 #[tokio::test]
 async fn whoever_nobody_vouches_for_is_refused_with_the_way_out() {
-    let (ours, other) = (Authority::new(), Authority::new());
+    let (ours, other) = (Authority::make(), Authority::make());
     let (certificate, key) = ours.vouch(&["localhost"]);
     let (server, tls) = Redis::with_tls(&certificate, &key);
     let (certificate, key) = ours.vouch_until(&["localhost"], 2020);
@@ -103,7 +106,7 @@ fn with(url: &str, ca: &Authority) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_speaks_tls_alone_is_used_and_followed_where_slots_move() {
-    let (ours, other) = (Authority::new(), Authority::new());
+    let (ours, other) = (Authority::make(), Authority::make());
     let named = [
         "--cluster-announce-hostname",
         "localhost",
@@ -154,7 +157,7 @@ async fn a_cluster_that_speaks_tls_alone_is_used_and_followed_where_slots_move()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sentinels_that_speak_tls_alone_lead_to_the_master() {
-    let (ours, other) = (Authority::new(), Authority::new());
+    let (ours, other) = (Authority::make(), Authority::make());
     let (certificate, key) = ours.vouch(&["localhost", "127.0.0.1"]);
     let tls = Tls {
         certificate: &certificate,

@@ -1,17 +1,19 @@
-//! Certificates that are made for a test: an authority, and a server's that it vouches for.
+//! Certificates that are made for a test: an authority, and those that it vouches for.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// An authority that nobody knows but by its file.
-pub(crate) struct Authority {
+#[derive(Debug)]
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     folder: TempDir,
 }
 
 impl Authority {
-    pub(crate) fn new() -> Self {
+    /// Makes one, and its certificate in a file of its own.
+    pub fn make() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // A certificate that names itself as its issuer vouches for itself, to OpenSSL.
@@ -28,17 +30,17 @@ impl Authority {
     }
 
     /// The file with its certificate.
-    pub(crate) fn file(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
     /// A certificate for these host names, and its key.
-    pub(crate) fn vouch(&self, names: &[&str]) -> (String, String) {
+    pub fn vouch(&self, names: &[&str]) -> (String, String) {
         self.vouch_until(names, 2100)
     }
 
     /// The same, valid up to this year.
-    pub(crate) fn vouch_until(&self, names: &[&str], year: i32) -> (String, String) {
+    pub fn vouch_until(&self, names: &[&str], year: i32) -> (String, String) {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
