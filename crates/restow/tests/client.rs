@@ -202,16 +202,18 @@ async fn where_the_api_fails_an_expired_answer_stands_in_within_its_window() {
             _ => Ok(answer(500, &[], "down")),
         }
     });
-    for client in [
+    let clients = [
         cache.client(api.client()),
         ClientBuilder::new(http_client())
             .with(cache.middleware())
             .with(api.clone())
             .build(),
-    ] {
+    ];
+    for (client, pauses) in clients.iter().zip(0..) {
         clock.set(Millis(1_800_000_000_000));
         client.get(URL).send().await.unwrap().text().await.unwrap();
-        clock.advance(8 * DAY);
+        // After a failure it is not asked again at once.
+        clock.advance(8 * DAY + pauses * Duration::from_secs(1));
         let stale = client.get(URL).send().await.unwrap();
         assert_eq!(outcome(&stale), OutcomeKind::Stale(Staleness::Error));
         assert_eq!(stale.text().await.unwrap(), "one");

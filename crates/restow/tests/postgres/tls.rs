@@ -3,6 +3,7 @@
 use crate::support::*;
 use futures_util::StreamExt as _;
 use restow::{ErrorKind, store::Change};
+use restow_testkit::Authority;
 use restow_testkit::Postgres;
 
 /// The URL by this host name, with these parameters.
