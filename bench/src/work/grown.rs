@@ -16,6 +16,9 @@ const TASKS: usize = 64;
 /// A scan of the largest takes seconds: the median of so many rounds.
 const SCANS: usize = 3;
 
+/// Where `count` takes as long whatever there is, so long at most, in milliseconds.
+const COUNT: f64 = 20.0;
+
 /// What a store promises of `count`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Count {
@@ -101,7 +104,13 @@ pub(crate) async fn run(
     let most = (count == Count::Flat).then_some(1.5);
     tell(report, store, "count", "ms", most, grown, |n| {
         Ok(times.get(n)?.times(1e-3))
-    })
+    })?;
+    if count == Count::Flat {
+        let largest = times.get(&name(size.large))?.times(1e-3);
+        let work = format!("{store}: count of {}", name(size.large));
+        report.add(Row::new(work, largest, "ms").target(Target::Within(COUNT)));
+    }
+    Ok(())
 }
 
 type Grown = [(usize, Repository<Items>)];

@@ -20,6 +20,7 @@ use tokio_postgres::{Client, NoTls, Statement};
 const REDIS: &str = "networked: redis";
 const POSTGRES: &str = "networked: postgres";
 const REDIS_GROWN: &str = "networked growth: redis";
+const REDIS_INDEX: &str = "networked growth: redis: index, one entry";
 const POSTGRES_GROWN: &str = "networked growth: postgres";
 const TASKS: usize = 64;
 /// Connections of a driver by hand, beside one that all share.
@@ -34,8 +35,11 @@ pub(crate) async fn run(size: Size, report: &mut Report) -> Outcome {
     }
     if report.wants(REDIS_GROWN) {
         let server = Redis::start();
-        let place = |entries| format!("{}?prefix=grown{entries}&timeout=5s", server.url());
+        let place = |entries| format!("{}?prefix={}&timeout=5s", server.url(), grown(entries));
         Box::pin(grown::run(size, REDIS_GROWN, Count::Flat, place, report)).await?;
+        let cost = index_cost(&server, &grown(size.large))? / size.large as f64;
+        let row = Row::new(REDIS_INDEX, Figure::once("", cost), "bytes");
+        report.add(row.target(Target::Within(150.0)));
     }
     if report.wants(POSTGRES_GROWN) {
         // With room for its indexes, as one has who keeps a million entries.
@@ -51,6 +55,27 @@ pub(crate) async fn run(size: Size, report: &mut Report) -> Outcome {
         .await?;
     }
     Ok(())
+}
+
+/// What the keys of this many entries begin with.
+fn grown(entries: usize) -> String {
+    format!("grown{entries}")
+}
+
+/// The memory of all that is not an entry itself, in bytes: by the layout, keys that end in `}i`, `}c` and `}u`.
+fn index_cost(server: &Redis, prefix: &str) -> Outcome<f64> {
+    let mut bytes = 0;
+    for kind in ["i", "c", "u"] {
+        let keys: Vec<String> = server.ask(&["KEYS", &format!("{prefix}{{*}}{kind}")]);
+        for key in &keys {
+            let usage: Option<u64> = server.ask(&["MEMORY", "USAGE", key, "SAMPLES", "0"]);
+            bytes += usage.unwrap_or_default();
+        }
+    }
+    match bytes {
+        0 => Err("no index was found".into()),
+        _ => Ok(bytes as f64),
+    }
 }
 
 fn works(store: &str) -> [&str; 2] {

@@ -19,8 +19,6 @@ mod eviction;
 mod expiry;
 #[path = "redis/failures.rs"]
 mod failures;
-#[path = "redis/measure.rs"]
-mod measure;
 #[path = "redis/sharing.rs"]
 mod sharing;
 #[path = "redis/support.rs"]
