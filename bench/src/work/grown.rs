@@ -153,6 +153,6 @@ fn name(entries: usize) -> String {
 }
 
 /// A body of 200 bytes, different for each item.
-fn small(i: usize) -> bytes::Bytes {
+pub(super) fn small(i: usize) -> bytes::Bytes {
     format!(r#"{{"id":"{}","note":"{}"}}"#, api::key(i), "x".repeat(170)).into()
 }

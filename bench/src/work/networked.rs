@@ -37,6 +37,7 @@ pub(crate) async fn run(size: Size, report: &mut Report) -> Outcome {
         let server = Redis::start();
         let place = |entries| format!("{}?prefix={}&timeout=5s", server.url(), grown(entries));
         Box::pin(grown::run(size, REDIS_GROWN, Count::Flat, place, report)).await?;
+        Box::pin(grown_by_hand(&server, size, report)).await?;
         let cost = index_cost(&server, &grown(size.large))? / size.large as f64;
         let row = Row::new(REDIS_INDEX, Figure::once("", cost), "bytes");
         report.add(row.target(Target::Within(150.0)));
@@ -60,6 +61,47 @@ pub(crate) async fn run(size: Size, report: &mut Report) -> Outcome {
 /// What the keys of this many entries begin with.
 fn grown(entries: usize) -> String {
     format!("grown{entries}")
+}
+
+/// How much dearer the server's own GET becomes as it holds more: for information, the least that ours can.
+async fn grown_by_hand(server: &Redis, size: Size, report: &mut Report) -> Outcome {
+    let client = redis::Client::open(server.url())?;
+    let hand = client.get_multiplexed_async_connection().await?;
+    let sizes: Vec<usize> = size.steps.iter().copied().chain([size.large]).collect();
+    let of = |entries: usize, i: usize| format!("hand{entries}:{}", api::key(i));
+    for entries in &sizes {
+        for from in (0..*entries).step_by(BULK) {
+            let mut pipe = redis::pipe();
+            for i in from..(from + BULK).min(*entries) {
+                pipe.set(of(*entries, i), &grown::small(i)[..]).ignore();
+            }
+            pipe.query_async::<()>(&mut hand.clone()).await?;
+        }
+    }
+    let contenders = sizes.iter().map(|entries| {
+        let (hand, entries) = (hand.clone(), *entries);
+        Contender::new(format!("{entries} entries"), move || {
+            let hand = hand.clone();
+            together(TASKS, size.operations, move |from, n| {
+                let mut hand = hand.clone();
+                async move {
+                    for i in from..from + n {
+                        let body: Vec<u8> = hand.get(of(entries, scatter(i, entries))).await?;
+                        std::hint::black_box(body);
+                    }
+                    Ok(())
+                }
+            })
+        })
+    });
+    let times = race(size, contenders.collect()).await?;
+    let mut all = times.iter();
+    let smallest = all.next().ok_or("no sizes")?;
+    for figure in all {
+        let work = format!("{REDIS_GROWN}: GET by hand, 64 tasks: {}", figure.name);
+        report.add(Row::new(work, figure.clone(), "us").beside(smallest.clone()));
+    }
+    Ok(())
 }
 
 /// The memory of all that is not an entry itself, in bytes: by the layout, keys that end in `}i`, `}c` and `}u`.
