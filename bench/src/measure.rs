@@ -54,7 +54,8 @@ impl Figure {
         }
     }
 
-    fn of(name: String, mut rounds: Vec<f64>) -> Self {
+    /// Of the figures of all rounds.
+    pub(crate) fn of(name: String, mut rounds: Vec<f64>) -> Self {
         rounds.sort_by(f64::total_cmp);
         let at = |i: usize| rounds.get(i).copied().unwrap_or(f64::NAN);
         Self {

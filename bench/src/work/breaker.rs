@@ -1,4 +1,4 @@
-//! What a request costs while its store stands still: nothing but what the API takes.
+//! What a request costs while its store stands still, nothing but what the API takes, and how soon the store is used again.
 
 use crate::{
     Outcome, Size, api, fill,
@@ -7,12 +7,16 @@ use crate::{
     report::{Report, Row, Target},
 };
 use reqwest_middleware::ClientWithMiddleware;
-use restow::Cache;
+use restow::{Cache, exchange::Answered};
 use restow_testkit::{Postgres, redis::Redis};
 use std::time::{Duration, Instant};
 
 /// A request may take so much longer than without a cache, in microseconds.
 const EXTRA: f64 = 1_000.0;
+/// A store that is back may take so long to be used again, in milliseconds.
+const BACK: f64 = 2_000.0;
+/// It stands still so many times.
+const STOPS: usize = 5;
 /// So many requests may find that the store is down, each by waiting for it.
 const NOTICED: usize = 1_000;
 
@@ -23,8 +27,8 @@ pub(crate) async fn run(size: Size, report: &mut Report) -> Outcome {
             true => server.pause(),
             false => server.resume(),
         };
-        let extra = Box::pin(measure(&server.url(), size, act)).await?;
-        add(report, "redis", extra);
+        let figures = Box::pin(measure(&server.url(), size, act)).await?;
+        add(report, "redis", figures);
     }
     if report.wants_any(&[&work("postgres"), "networked"]) {
         let server = Postgres::start();
@@ -32,8 +36,8 @@ pub(crate) async fn run(size: Size, report: &mut Report) -> Outcome {
             true => server.freeze(),
             false => server.thaw(),
         };
-        let extra = Box::pin(measure(&server.fresh(), size, act)).await?;
-        add(report, "postgres", extra);
+        let figures = Box::pin(measure(&server.fresh(), size, act)).await?;
+        add(report, "postgres", figures);
     }
     Ok(())
 }
@@ -42,12 +46,26 @@ fn work(store: &str) -> String {
     format!("networked: {store}: stopped, more than without a cache, 99 of 100 requests")
 }
 
-fn add(report: &mut Report, store: &str, extra: Figure) {
-    report.add(Row::new(work(store), extra, "us").target(Target::Within(EXTRA)));
+fn add(report: &mut Report, store: &str, figures: Figures) {
+    let row = Row::new(work(store), figures.extra, "us");
+    report.add(row.target(Target::Within(EXTRA)));
+    let row = Row::new(
+        format!("networked: {store}: stopped, from when it goes on until a hit"),
+        figures.back,
+        "ms",
+    );
+    report.add(row.target(Target::Within(BACK)));
 }
 
-/// Asks through a cache whose server stands still, and without a cache, in turn; returns how much longer the slowest took, but for a hundredth of each.
-async fn measure(url: &str, size: Size, freeze: impl Fn(bool)) -> Outcome<Figure> {
+/// How much longer the slowest request takes than without a cache, but for a hundredth of each, while the store stands still; and how long
+/// it is from when it goes on until a request is answered from it.
+struct Figures {
+    extra: Figure,
+    back: Figure,
+}
+
+/// Asks through a cache whose server stands still, and without a cache, in turn.
+async fn measure(url: &str, size: Size, freeze: impl Fn(bool)) -> Outcome<Figures> {
     let cache = fill::cache(url).await?;
     cache.create_repository(api::items()?).await?;
     let origin = Origin::default();
@@ -69,17 +87,38 @@ async fn measure(url: &str, size: Size, freeze: impl Fn(bool)) -> Outcome<Figure
     // A server that stands still would keep the cache from being closed.
     freeze(false);
     opened?;
-    cache.close().await?;
     if !is_open {
         return Err("the breaker closed while its server stood still".into());
     }
-    rounds.sort_by(f64::total_cmp);
-    let of = |i: usize| rounds.get(i).copied().unwrap_or(f64::NAN);
-    Ok(Figure {
-        name: String::new(),
-        median: of(rounds.len() / 2),
-        range: (of(0), of(rounds.len().saturating_sub(1))),
+    let mut back = Vec::with_capacity(STOPS);
+    for _ in 0..STOPS.min(size.rounds) {
+        until_hit(&ours).await?;
+        freeze(true);
+        let opened = opens(&cache, &ours).await;
+        freeze(false);
+        opened?;
+        back.push(until_hit(&ours).await?.as_secs_f64() * 1e3);
+    }
+    cache.close().await?;
+    Ok(Figures {
+        extra: Figure::of(String::new(), rounds),
+        back: Figure::of(String::new(), back),
     })
+}
+
+/// Asks until the store answers.
+async fn until_hit(client: &ClientWithMiddleware) -> Outcome<Duration> {
+    let begun = Instant::now();
+    loop {
+        let answer = client.get(api::url(0)).send().await?;
+        let answered = answer.extensions().get::<Answered>();
+        if answered.is_some_and(|a| a.outcome.is_from_store()) {
+            return Ok(begun.elapsed());
+        }
+        if begun.elapsed() > Duration::from_secs(30) {
+            return Err("the store is never used again".into());
+        }
+    }
 }
 
 /// Asks until the breaker is open.
