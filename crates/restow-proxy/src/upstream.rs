@@ -491,3 +491,28 @@ impl Destination<'_> {
             .map_err(|_| Refusal::Target)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_one_of_an_api_by_its_origin_and_below_its_path() {
+        let api = Upstream::new("https://API.example.com:443/v1").unwrap();
+        for (url, is_covered) in [
+            ("https://api.example.com/v1/tracks/7", true),
+            ("HTTPS://Api.Example.com:443/v1?a=1", true),
+            ("https://api.example.com:8443/v1/a", false),
+            ("http://api.example.com/v1/a", false),
+            ("https://api.example.com.evil.example/v1/a", false),
+            ("https://evil.example/v1/a", false),
+            ("https://me@api.example.com/v1/a", false),
+            ("https://api.example.com/v10", false),
+            ("https://api.example.com/", false),
+            ("https://api.example.com/v1/%2e%2e/v2", false),
+            ("/v1/a", false),
+        ] {
+            assert_eq!(api.covers(&url.parse().unwrap()), is_covered, "{url}");
+        }
+    }
+}
