@@ -10,7 +10,7 @@ use crate::{
     running::Proxy,
     support::{Done, Place},
 };
-use restow_testkit::{Call, Origin, Reply, http_client};
+use restow_testkit::{Call, Origin, Reply, dropping::in_time, http_client};
 use serde_json::json;
 use std::sync::{
     Arc,
@@ -102,6 +102,29 @@ async fn what_a_proxy_keeps_of_undeclared_requests_is_refreshed_in_place() {
     let seen = ask(&place, &proxy, &["/a?x=1", "/b", "/c"]).await;
     assert_eq!(seen, [held("/a?x=1 1"), held("/b 1"), held("/c 1")]);
     assert_eq!(api.asked(), asked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_runs_serves_what_a_refresh_brought() {
+    let (place, version) = (Place::new(), Arc::default());
+    let api = api("", &version).await;
+    let url = api.url("");
+    let proxy = Proxy::start(&place, &["--cache", "api.db", "--upstream", &url]);
+    let client = http_client().build().unwrap();
+    let ask = async || {
+        let asked = client.get(format!("{}/a", proxy.url)).send().await;
+        asked.unwrap().text().await.unwrap()
+    };
+    assert_eq!(ask().await, "/a 0");
+    version.store(1, Relaxed);
+    place.ok(&["refresh", "everything", "--cache", "api.db"]);
+    in_time("the proxy hears of it", async {
+        while ask().await != "/a 1" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(api.asked(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,7 +284,7 @@ async fn get_explain_and_fetch_find_what_an_upstream_s_account_has() {
         place,
         version,
         closed,
-        ..
+        open,
     } = Accounts::new().await;
     ask(&place, &[], &BEHIND).await;
     for path in ["/v1/items/7", "/v1/other"] {
@@ -279,6 +302,11 @@ async fn get_explain_and_fetch_find_what_an_upstream_s_account_has() {
     place.ok(&["fetch", "--mode", "refresh", &url]);
     let seen = ask(&place, &[], &BEHIND[..1]).await;
     assert_eq!(seen, [held("/v1/items/7 1")]);
+    // Another host, and what is not below the upstream's path, gets no token.
+    place.run(&["fetch", &open.url("/new"), &closed.url("/v2/items/7")]);
+    let elsewhere = [open.calls_to("/new"), closed.calls_to("/v2/items/7")].concat();
+    let tokens: Vec<&str> = elsewhere.iter().map(|c| c.header("x-token")).collect();
+    assert_eq!(tokens, ["", ""]);
     // What leads elsewhere is not followed with a token.
     let moved = place.json(&["fetch", &closed.url("/v1/moved")]);
     assert_eq!(moved[0]["status"], 302);
