@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 /// Writes a key: `id=7, market=-`, with its undeclared query behind.
 pub(crate) fn key(declaration: &Declaration, key: &RawKey) -> String {
     let fields = declaration.fields.iter().zip(key.fields());
+    let shown = |value| url_in(declaration, value).unwrap_or_else(|| shown(value));
     let fields: Vec<String> = match declaration.fields.len() {
         // One field needs no name.
         1 => fields.map(|(_, value)| shown(value)).collect(),
@@ -29,6 +30,18 @@ pub(crate) fn key(declaration: &Declaration, key: &RawKey) -> String {
     }
 }
 
+/// The value of a key that is a URL, without secrets.
+fn url_in(declaration: &Declaration, value: FieldRef<'_>) -> Option<String> {
+    let FieldRef::Text(url) = value else {
+        return None;
+    };
+    let is_url = url.starts_with("http://") || url.starts_with("https://");
+    is_url.then(|| {
+        let declared = declaration.rules.credentials.iter();
+        redact(url, &declared.fold(Secrets::default(), Secrets::and))
+    })
+}
+
 fn shown(value: FieldRef<'_>) -> String {
     match value {
         FieldRef::Absent => "-".to_owned(),
@@ -42,7 +55,10 @@ pub(crate) fn key_json(declaration: &Declaration, key: &RawKey) -> Value {
     let fields = declaration.fields.iter().zip(key.fields());
     Value::Object(
         fields
-            .map(|(f, v)| (f.name().to_owned(), value_json(v)))
+            .map(|(f, v)| {
+                let url = url_in(declaration, v).map(Value::from);
+                (f.name().to_owned(), url.unwrap_or_else(|| value_json(v)))
+            })
             .collect::<Map<_, _>>(),
     )
 }

@@ -119,6 +119,13 @@ impl fmt::Display for Failure {
 
 impl From<restow::Error> for Failure {
     fn from(error: restow::Error) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl Failure {
+    /// The failure of an error that is kept.
+    pub(crate) fn of(error: &restow::Error) -> Self {
         let exit = match error.kind() {
             ErrorKind::Config
             | ErrorKind::Name
@@ -137,7 +144,7 @@ impl From<restow::Error> for Failure {
             _ => Exit::Store,
         };
         let mut failure = Self::new(exit, error.to_string());
-        failure.source = Causes::of(&error);
+        failure.source = Causes::of(error);
         failure
     }
 }

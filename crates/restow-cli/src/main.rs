@@ -1,6 +1,7 @@
 //! The program restow: fetches the answers of REST APIs, keeps them in one file, and shows, queries and prunes what is kept.
 
 mod args;
+mod asker;
 mod cli;
 mod command;
 mod entries;
@@ -16,6 +17,7 @@ mod select;
 mod session;
 mod tally;
 mod target;
+mod upstreams;
 
 use clap::Parser as _;
 use exit::{Exit, Failure};

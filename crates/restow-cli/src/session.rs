@@ -5,12 +5,15 @@ use crate::{
     exit::{Exit, Failure},
     output::note,
     redact::{Secrets, redact},
+    upstreams::Upstreams,
 };
+use http::{HeaderName, Request};
 use percent_encoding::percent_decode_str;
 use restow::{
     AnyRepository, Binary, Cache, CacheBuilder, Config, Declaration, DeclaredEndpoint, ErrorKind,
-    Mode, store::format,
+    Mode, endpoint::Account, store::format,
 };
+use restow_proxy::{EVERYTHING, Everything};
 use std::path::PathBuf;
 
 /// The cache where neither the command line nor a configuration names one.
@@ -27,6 +30,10 @@ pub(crate) struct Session {
     pub(crate) named: bool,
     /// What is never printed of a URL.
     pub(crate) secrets: Secrets,
+    /// The APIs of the configuration's proxy.
+    pub(crate) upstreams: Upstreams,
+    /// The cache as a proxy sees it, where there is something that only a proxy keeps.
+    proxied: Option<Cache>,
     place: String,
 }
 
@@ -66,7 +73,7 @@ impl Session {
             Access::Create => settings.url,
             _ => patient(settings.url),
         };
-        let mut builder = settings.builder.url(url);
+        let mut builder = settings.builder.clone().url(url);
         if let Some(mode) = mode {
             builder = builder.mode(mode);
         }
@@ -76,10 +83,13 @@ impl Session {
             // The store says where it is without a password.
             place: place.unwrap_or_else(|| cache.store().to_string()),
             cache,
+            upstreams: Upstreams::of(config.as_ref())?,
+            proxied: None,
             config,
             named: settings.named,
         };
         session.open_repositories(access).await?;
+        session.proxied = session.as_a_proxy(settings.builder)?;
         let all: Vec<AnyRepository> = session.cache.iter().collect();
         let secrets = all
             .iter()
@@ -101,6 +111,7 @@ impl Session {
             builder = builder.principal(name);
         }
         let cache = builder.build().await?;
+        cache.open_stored_as(EVERYTHING, Everything::stored).await?;
         let all = cache.open_stored().await?;
         let secrets = all
             .iter()
@@ -111,6 +122,8 @@ impl Session {
             config: None,
             named: global.principal.is_some(),
             secrets,
+            upstreams: Upstreams::default(),
+            proxied: None,
         })
     }
 
@@ -138,9 +151,47 @@ impl Session {
             }
         }
         if stored.is_some() {
+            if !self.cache.contains_repository(EVERYTHING) {
+                let everything = self.cache.open_stored_as(EVERYTHING, Everything::stored);
+                everything.await?;
+            }
             self.cache.open_stored().await?;
         }
         Ok(())
+    }
+
+    /// Makes the view of the cache that a proxy has, with the same repositories; `None` where nothing is a proxy's.
+    fn as_a_proxy(&self, builder: CacheBuilder) -> Result<Option<Cache>, Failure> {
+        let everything = self.cache.repository(EVERYTHING);
+        if !everything.is_some_and(|r| is_everything(&r)) && !self.upstreams.have_accounts() {
+            return Ok(None);
+        }
+        let proxied = shared(builder, self.config.as_ref(), &[])?.build_over(&self.cache)?;
+        for repository in self.cache.iter() {
+            proxied.insert(&repository)?;
+        }
+        Ok(Some(proxied))
+    }
+
+    /// Tells whether the answer to a request is kept as a proxy keeps it: the request is made by an account, or no endpoint declares it.
+    pub(crate) fn is_proxied(&self, request: &Request<()>) -> bool {
+        let everything = || self.cache.route(request).is_some_and(|r| is_everything(&r));
+        let account = request.extensions().get::<Account>();
+        self.proxied.is_some() && (account.is_some() || everything())
+    }
+
+    /// Returns the cache as a proxy sees it, where there is something that only a proxy keeps.
+    pub(crate) fn proxied(&self) -> &Cache {
+        self.proxied.as_ref().unwrap_or(&self.cache)
+    }
+
+    /// Returns the cache as whoever keeps the answer to this request sees it.
+    pub(crate) fn view(&self, request: &Request<()>) -> &Cache {
+        if self.is_proxied(request) {
+            self.proxied()
+        } else {
+            &self.cache
+        }
     }
 
     /// Returns the repository of this name.
@@ -230,6 +281,30 @@ impl Settings {
             named: principal.is_some(),
         })
     }
+}
+
+/// Lets a cache be one that a proxy has: under the rules for shared caches.
+pub(crate) fn shared(
+    builder: CacheBuilder,
+    config: Option<&Config>,
+    more: &[HeaderName],
+) -> Result<CacheBuilder, Failure> {
+    let mut targeted = more.to_vec();
+    for name in config
+        .and_then(Config::proxy)
+        .iter()
+        .flat_map(|p| &p.targeted)
+    {
+        let wrong =
+            |_| Failure::usage(format!("targeted in [proxy]: {name:?} is no header's name"));
+        targeted.push(name.parse().map_err(wrong)?);
+    }
+    Ok(builder.shared(true).targeted(targeted))
+}
+
+/// Tells whether it holds what no endpoint declares.
+pub(crate) fn is_everything(repository: &AnyRepository) -> bool {
+    Everything::is(repository.endpoint().inner().declaration())
 }
 
 /// Waits longer for a store on a network than a request may, unless the URL says how long: there is no API to ask instead, and the first call to

@@ -4,6 +4,7 @@ use crate::{
     args::RequestArgs,
     entries,
     exit::Failure,
+    output::note,
     redact::{Secrets, redact},
     session::Session,
 };
@@ -11,6 +12,7 @@ use clap::Args;
 use http::{HeaderMap, Request};
 use restow::{
     AnyRepository, FieldKind, FieldValue, RawKey, RequestHead,
+    endpoint::Account,
     entry::{Entry, Partition},
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -48,13 +50,17 @@ impl TargetArgs {
                     "a URL has its key in it; leave out what follows",
                 ));
             }
-            let request = request(&self.target, headers, &session.secrets)?;
+            let request = request_of(session, &self.target, headers)?;
             let (repository, key) = route(session, &request)?;
-            let entries = if shows_whose {
-                repository.variants(&request).await?
-            } else {
-                repository.everyone().variants(&key).await?
-            };
+            let is_of_account = request.extensions().get::<Account>().is_some();
+            let mut entries = Vec::new();
+            if shows_whose || is_of_account {
+                entries = repository.variants(&request).await?;
+            }
+            // Where nobody is named, the account's come before others'.
+            if !shows_whose && entries.is_empty() {
+                entries = repository.everyone().variants(&key).await?;
+            }
             (repository, key, entries)
         } else {
             let repository = session.repository(&self.target)?;
@@ -110,13 +116,32 @@ pub(crate) fn request(
     Ok(request)
 }
 
+/// Makes the request of a URL by the account of the upstream that it is below. A secret that is not there is told of, and left out: nothing is
+/// asked.
+pub(crate) fn request_of(
+    session: &Session,
+    url: &str,
+    headers: HeaderMap,
+) -> Result<Request<()>, Failure> {
+    let mut request = request(url, headers, &session.secrets)?;
+    match session.upstreams.account(request.uri(), request.headers()) {
+        Ok(Some(account)) => _ = request.extensions_mut().insert(account),
+        Ok(None) => {}
+        Err(failure) => note(format_args!(
+            "note: what is held for the [[upstream]] of this URL is not found: {}",
+            failure.line()
+        )),
+    }
+    Ok(request)
+}
+
 /// Finds the repository and the key of a request.
 pub(crate) fn route(
     session: &Session,
     request: &Request<()>,
 ) -> Result<(AnyRepository, RawKey), Failure> {
     let url = redact(&request.uri().to_string(), &session.secrets);
-    let repository = session.cache.route(request).ok_or_else(|| {
+    let repository = session.view(request).route(request).ok_or_else(|| {
         Failure::not_held(format!(
             "{url} belongs to no repository in {}; `restow routes test URL` tells why",
             session.place()

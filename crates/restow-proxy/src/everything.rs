@@ -1,16 +1,41 @@
 //! The endpoint of all requests that no other endpoint declares: its key is the URL.
 
-use restow::{Binary, Declaration, Endpoint, Field, RequestHead, Result, endpoint::Freshness};
+use restow::{
+    Binary, Declaration, Endpoint, Error, ErrorKind, Field, FieldKind, RequestHead, Result,
+    endpoint::Freshness,
+};
 
 /// The name of the repository that holds the answers to requests of no declared endpoint.
 pub const EVERYTHING: &str = "everything";
 
-/// Every `GET` and `HEAD`, by its whole URL as it was sent, with the lifetime that the answer says (RFC 9111).
+/// The endpoint of the repository [`EVERYTHING`]: every `GET` and `HEAD`, by its whole URL as it was sent, with the lifetime that the answer
+/// says (RFC 9111).
+///
+/// A program beside the proxy opens the repository with it as it is [stored](Self::stored), in a cache that was built with
+/// [`shared(true)`](restow::CacheBuilder::shared) where it fetches: the answers are kept for all users.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> restow::Result<()> {
+/// use restow_proxy::{EVERYTHING, Everything};
+/// let cache = restow::Cache::builder().url("memory:").shared(true).build().await?;
+/// # cache.create_repository(Everything::new(1 << 20)?).await?;
+/// # cache.remove(EVERYTHING);
+/// cache.open_stored_as(EVERYTHING, Everything::stored).await?;
+/// let request = http::Request::get("https://api.example.com/v1/tracks?page=2").body(()).unwrap();
+/// assert_eq!(cache.route(&request).unwrap().name(), EVERYTHING);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
-pub(crate) struct Everything(Declaration);
+pub struct Everything(Declaration);
 
 impl Everything {
-    pub(crate) fn new(max_body: u64) -> Result<Self> {
+    /// Makes it; no answer is stored that is longer than `max_body` bytes.
+    ///
+    /// # Errors
+    /// None as yet.
+    pub fn new(max_body: u64) -> Result<Self> {
         let mut declaration = Declaration::new(EVERYTHING, [Field::text("url")])?;
         declaration.codec = "binary".into();
         declaration.rules.freshness = Freshness::Http;
@@ -18,6 +43,23 @@ impl Everything {
         // RFC 9111 says what answers without an endpoint are kept for: each for what its client accepts.
         declaration.rules.upstream_encoding = None;
         Ok(Self(declaration))
+    }
+
+    /// Makes it of what a store says of the repository; `None` where that is one of another endpoint.
+    pub fn stored(declaration: Declaration) -> Option<Self> {
+        Self::is(&declaration).then_some(Self(declaration))
+    }
+
+    /// Tells whether a declaration is that of this endpoint.
+    pub fn is(declaration: &Declaration) -> bool {
+        let [field] = &*declaration.fields else {
+            return false;
+        };
+        declaration.name.as_str() == EVERYTHING
+            && declaration.templates.is_empty()
+            && declaration.rules.freshness == Freshness::Http
+            && field.name() == "url"
+            && field.kind() == FieldKind::Text
     }
 }
 
@@ -40,5 +82,13 @@ impl Endpoint for Everything {
             return None;
         }
         Some(request.target.to_string())
+    }
+
+    /// The request of the URL that the key is.
+    fn request(&self, key: &String) -> Result<http::Request<()>> {
+        // The key may hold a secret.
+        let wrong = |e| Error::new(ErrorKind::Key, "a key is no URL").with_source(e);
+        let request = http::Request::get(key).body(()).map_err(wrong);
+        request.map_err(|e| e.in_repository(EVERYTHING))
     }
 }

@@ -6,7 +6,7 @@
 //! - [`Proxy`]: the proxy itself, over a [`Cache`](restow::Cache) that was built with [`shared(true)`](restow::CacheBuilder::shared).
 //!
 //! Requests of the cache's endpoints follow the rules of their endpoints. All others follow RFC 9111 for shared caches, and their answers
-//! live in one repository, [`EVERYTHING`], whose key is the URL.
+//! live in one repository, [`EVERYTHING`], whose key is the URL. Its endpoint is [`Everything`].
 //!
 //! ```no_run
 //! # #[tokio::main(flavor = "current_thread")]
@@ -49,7 +49,7 @@ mod whole;
 
 pub use access_log::AccessLog;
 pub use admin::Admin;
-pub use everything::EVERYTHING;
+pub use everything::{EVERYTHING, Everything};
 pub use options::{Options, PrincipalHeader, Tls};
 pub use server::Proxy;
 pub use upstream::Upstream;

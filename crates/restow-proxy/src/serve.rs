@@ -387,7 +387,7 @@ pub(crate) fn head<'a>(
         extensions: &parts.extensions,
         body,
         streams: has_body && body.is_none(),
-        account: destination.upstream.headers(),
+        account: destination.upstream.account().headers(),
     }
 }
 

@@ -5,7 +5,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Uri, Version, header::HOST, request::Parts, uri::Authority,
 };
 use percent_encoding::percent_decode_str;
-use restow::{Error, ErrorKind, Result, route::Target};
+use restow::{Error, ErrorKind, Result, endpoint::Account, route::Target};
 use std::{borrow::Cow, str::FromStr, sync::Arc};
 
 /// An API behind the proxy.
@@ -27,7 +27,7 @@ pub struct Upstream {
     host_header: HeaderValue,
     /// The path before every path: empty, or `/v1`.
     base: Box<str>,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    account: Account,
     rewrites_links: bool,
     pointers: Vec<Pointers>,
 }
@@ -70,7 +70,7 @@ impl Upstream {
             base: base.into(),
             authority,
             host_header,
-            headers: Vec::new(),
+            account: Account::default(),
             rewrites_links: false,
             pointers: Vec::new(),
         })
@@ -114,12 +114,9 @@ impl Upstream {
             )
         };
         let header: HeaderName = name.parse().map_err(|_| wrong("a name"))?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| wrong("a value"))?;
-        value.set_sensitive(true);
-        self.headers.retain(|(other, _)| *other != header);
-        self.headers.push((header, value));
-        // In whatever order they are given, they are the same account's.
-        self.headers.sort_by(|a, b| a.0.as_str().cmp(b.0.as_str()));
+        let value = HeaderValue::from_str(value).map_err(|_| wrong("a value"))?;
+        let headers = self.account.headers().iter().cloned();
+        self.account = Account::new(headers.chain([(header, value)]));
         Ok(self)
     }
 
@@ -151,9 +148,49 @@ impl Upstream {
         Ok(self)
     }
 
-    /// The headers that each of its requests gets, sorted by name.
-    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.headers
+    /// Returns the headers that each of its requests gets.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Returns the path of its URL: empty, or such as `/v1`.
+    pub fn path(&self) -> &str {
+        &self.base
+    }
+
+    /// Tells whether a URL is one of this API: its scheme, host and port, and below the path of its URL.
+    ///
+    /// ```
+    /// let api = restow_proxy::Upstream::new("https://api.example.com/v1")?;
+    /// assert!(api.covers(&"https://api.example.com/v1/tracks/7".parse().unwrap()));
+    /// assert!(!api.covers(&"https://api.example.com/v10".parse().unwrap()));
+    /// assert!(!api.covers(&"https://api.example.com/v1/../v2".parse().unwrap()));
+    /// # Ok::<(), restow::Error>(())
+    /// ```
+    pub fn covers(&self, url: &Uri) -> bool {
+        let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
+            return false;
+        };
+        !authority.as_str().contains('@')
+            && self.holds(scheme, authority, url.path())
+            && !self.is_left_by(url.path())
+    }
+
+    /// Tells whether a URL begins as this API's, whatever its segments lead to.
+    fn holds(&self, scheme: &str, authority: &Authority, path: &str) -> bool {
+        let port = |of: &Authority| {
+            let default = if &*self.scheme == "https" { 443 } else { 80 };
+            of.port_u16().unwrap_or(default)
+        };
+        self.scheme.eq_ignore_ascii_case(scheme)
+            && self.authority.host().eq_ignore_ascii_case(authority.host())
+            && port(&self.authority) == port(authority)
+            && below(&self.base, path).is_some()
+    }
+
+    /// Tells whether a path that begins as this API's could lead out of it.
+    fn is_left_by(&self, path: &str) -> bool {
+        !self.base.is_empty() && has_dots(path)
     }
 
     pub(crate) fn pointers(&self) -> &[Pointers] {
@@ -192,9 +229,7 @@ impl Upstream {
     /// Puts the headers of its requests in: `Host`, and its own.
     pub(crate) fn prepare(&self, headers: &mut HeaderMap) {
         headers.insert(HOST, self.host_header.clone());
-        for (name, value) in &self.headers {
-            headers.insert(name, value.clone());
-        }
+        self.account.put_into(headers);
     }
 }
 
@@ -316,17 +351,10 @@ impl Upstreams {
         }
         let path = uri.path();
         // What is not below an upstream's base path is not that upstream's: its headers do not go there.
-        let known = self.all.iter().filter(|u| {
-            u.scheme.eq_ignore_ascii_case(scheme)
-                && u.authority
-                    .as_str()
-                    .eq_ignore_ascii_case(authority.as_str())
-                && below(&u.base, path).is_some()
-        });
+        let known = self.all.iter();
+        let known = known.filter(|u| u.holds(scheme, authority, path));
         let upstream = match known.min_by_key(|u| std::cmp::Reverse(u.base.len())) {
-            Some(upstream) if !upstream.base.is_empty() && has_dots(path) => {
-                return Err(Refusal::Dots);
-            }
+            Some(upstream) if upstream.is_left_by(path) => return Err(Refusal::Dots),
             Some(upstream) => upstream.clone(),
             None => {
                 let allowed = self.forward.iter().any(|allowed| {
@@ -461,5 +489,30 @@ impl Destination<'_> {
             .path_and_query(path)
             .build()
             .map_err(|_| Refusal::Target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_one_of_an_api_by_its_origin_and_below_its_path() {
+        let api = Upstream::new("https://API.example.com:443/v1").unwrap();
+        for (url, is_covered) in [
+            ("https://api.example.com/v1/tracks/7", true),
+            ("HTTPS://Api.Example.com:443/v1?a=1", true),
+            ("https://api.example.com:8443/v1/a", false),
+            ("http://api.example.com/v1/a", false),
+            ("https://api.example.com.evil.example/v1/a", false),
+            ("https://evil.example/v1/a", false),
+            ("https://me@api.example.com/v1/a", false),
+            ("https://api.example.com/v10", false),
+            ("https://api.example.com/", false),
+            ("https://api.example.com/v1/%2e%2e/v2", false),
+            ("/v1/a", false),
+        ] {
+            assert_eq!(api.covers(&url.parse().unwrap()), is_covered, "{url}");
+        }
     }
 }

@@ -194,7 +194,8 @@ async fn make_ready(cache: &Cache, keep: bool) -> Result<bool, Failure> {
 
 fn runner(cache: &Cache, api: &SampleApi) -> Result<Runner, Failure> {
     // A proxy of the environment would be asked for a name that nobody knows.
-    let builder = builder().no_proxy().resolve(HOST, api.address());
+    let address = api.address();
+    let builder = move || builder().no_proxy().resolve(HOST, address);
     Ok(Runner::new(cache.client(client(builder, Pace::new(None))?)))
 }
 

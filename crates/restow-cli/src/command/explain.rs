@@ -3,7 +3,7 @@
 use crate::{
     args::RequestArgs,
     cli::Global,
-    command::routes::{Table, lines, object},
+    command::routes::{Place, Table, lines, object},
     entries,
     exit::Failure,
     output::{Out, duration, relative},
@@ -19,6 +19,7 @@ use restow::{
     exchange::{Background, Begin, Missed, Outcome, OutcomeKind, Staleness},
     route::Target,
 };
+use restow_proxy::Everything;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -48,7 +49,7 @@ struct Verdict {
 impl Explain {
     pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
         let session = Session::open(global, Access::Imagine, self.mode).await?;
-        let request = target::request(&self.url, self.request.headers()?, &session.secrets)?;
+        let request = target::request_of(&session, &self.url, self.request.headers()?)?;
         let (parts, ()) = request.clone().into_parts();
         let repositories: Vec<AnyRepository> = session.cache.iter().collect();
         let declarations: Vec<Declaration> = repositories.iter().map(whole).collect();
@@ -58,7 +59,8 @@ impl Explain {
         let near = table.near(&Method::GET, &at);
         let now = SystemClock.now();
 
-        let held = match session.cache.route(&request) {
+        let view = session.view(&request);
+        let held = match view.route(&request) {
             Some(repository) => {
                 let own = repository.variants(&request).await?;
                 let all = match repository.raw_key(&RequestHead::from(&parts)) {
@@ -69,8 +71,18 @@ impl Explain {
             }
             None => None,
         };
-        let begin = session
-            .cache
+        let place = match (place, &held) {
+            (Place::Nowhere, Some((repository, ..))) => {
+                let key = repository.raw_key(&RequestHead::from(&parts));
+                let declaration = declarations.iter().find(|d| Everything::is(d));
+                match declaration.zip(key) {
+                    Some((declaration, key)) => Place::Everything { declaration, key },
+                    None => Place::Nowhere,
+                }
+            }
+            (place, _) => place,
+        };
+        let begin = view
             .exchange()
             .begin(RequestHead::from(&parts), Background::Possible)
             .await;

@@ -6,19 +6,20 @@ mod urls;
 
 use crate::{
     args::RequestArgs,
+    asker::Asker,
     cli::Global,
     exit::{Exit, Failure},
-    http::{builder, client, reason},
+    http::reason,
     output::Out,
-    rate::{Pace, Rate},
+    rate::Rate,
     session::{Access, Session},
+    upstreams::Upstreams,
 };
 use clap::Args;
 use futures_util::StreamExt as _;
 use hosts::Hosts;
-use http::HeaderMap;
+use http::{HeaderMap, Request};
 use report::{Fetched, Report};
-use reqwest_middleware::ClientWithMiddleware;
 use restow::{
     ErrorKind, Mode,
     exchange::{Answered, OutcomeKind},
@@ -30,6 +31,7 @@ use std::time::Instant;
 /// A URL may hold ranges: {1..50}, {01..10}, {0..100..10}, {a,b}. Quote it, so that the shell leaves it alone.
 /// What a request says by Cache-Control counts: no older than max-age, stale for no longer than max-stale, no-cache, only-if-cached.
 /// Without a configuration, the answers of each host are kept in a repository of its own, named as the host.
+/// A URL below an [[upstream]] of the configuration is asked for with its headers, unless --header has one of them itself.
 /// A status of 400 or more counts as failed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -73,9 +75,8 @@ impl Fetch {
                 .config
                 .is_none()
                 .then(|| Hosts::new(session.cache.clone())),
-            client: session
-                .cache
-                .client(client(builder(), Pace::new(self.rate))?),
+            asker: Asker::new(&session, self.rate)?,
+            upstreams: &session.upstreams,
             headers,
         };
         let mut report = Report::new(count, &session.secrets, global, out);
@@ -114,14 +115,15 @@ impl Fetch {
 }
 
 /// Fetches one URL at a time, from many places at once.
-struct Fetcher {
-    client: ClientWithMiddleware,
+struct Fetcher<'s> {
+    asker: Asker<'s>,
+    upstreams: &'s Upstreams,
     headers: HeaderMap,
     /// Where there is no configuration: declares each host as it comes.
     hosts: Option<Hosts>,
 }
 
-impl Fetcher {
+impl Fetcher<'_> {
     async fn fetch(&self, url: String) -> Fetched {
         let start = Instant::now();
         let parsed = match reqwest::Url::parse(&url) {
@@ -137,13 +139,11 @@ impl Fetcher {
         if let Some(hosts) = &self.hosts {
             hosts.declare(&parsed).await;
         }
-        let response = match self
-            .client
-            .get(parsed)
-            .headers(self.headers.clone())
-            .send()
-            .await
-        {
+        let request = match self.request(&parsed) {
+            Ok(request) => request,
+            Err(failure) => return Fetched::failed(url, start.elapsed(), failure.line()),
+        };
+        let response = match self.asker.send(parsed, &request).await {
             Ok(response) => response,
             Err(error) => return Fetched::failed(url, start.elapsed(), reason(error)),
         };
@@ -159,5 +159,18 @@ impl Fetcher {
             }
             Err(error) => Fetched::failed(url, start.elapsed(), reason(error.into())),
         }
+    }
+
+    /// The request of a URL, by the account of the upstream that it is below.
+    fn request(&self, url: &reqwest::Url) -> Result<Request<()>, Failure> {
+        let mut request = Request::get(url.as_str())
+            .body(())
+            .map_err(|_| Failure::usage("it is not a URL that can be asked for"))?;
+        *request.headers_mut() = self.headers.clone();
+        let account = self.upstreams.account(request.uri(), &self.headers)?;
+        if let Some(account) = account {
+            request.extensions_mut().insert(account);
+        }
+        Ok(request)
     }
 }

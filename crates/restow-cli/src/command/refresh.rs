@@ -1,37 +1,42 @@
 //! `restow refresh [REPOSITORY] SELECTION`.
 
+mod finder;
+
 use crate::{
     args::{RequestArgs, SelectArgs},
+    asker::Asker,
     cli::Global,
     exit::{Exit, Failure},
-    http::{builder, client, reason},
+    http::reason,
     output::{Out, note},
-    rate::{Pace, Rate},
+    rate::Rate,
     redact::redact,
     select::select,
     session::{Access, Session},
 };
 use clap::Args;
+use finder::{Finder, Way};
 use futures_util::TryStreamExt as _;
-use http::{HeaderMap, Method, Request};
-use reqwest_middleware::ClientWithMiddleware;
+use http::Uri;
 use restow::{
-    AnyRepository, Mode, RequestHead,
-    entry::{Entry, EntryId},
-    exchange::{Answered, Background, Begin, Exchange, OutcomeKind},
+    Millis, Mode, RequestHead,
+    entry::EntryId,
+    exchange::{Answered, Background, Begin, OutcomeKind},
 };
 use serde_json::json;
-use std::{cmp::Reverse, collections::BinaryHeap};
 
 /// Asks the API whether what is held is still right, what was checked longest ago first: with a condition where there is a validator, so
 /// that an answer which has not changed costs no body.
 ///
 /// An API that asks to be left alone (Retry-After) is. Entries of other users, and of other variants than the request's headers select, are left.
+/// Entries below an [[upstream]] of the configuration are asked for with its headers, as a proxy does; what a proxy keeps of undeclared requests
+/// is in the repository 'everything'.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   restow refresh --expired
   restow refresh items --until '7 days' --budget 500 --rate 5/s
-  restow refresh --tag news --dry-run")]
+  restow refresh --tag news --dry-run
+  restow refresh everything --budget 500")]
 pub(crate) struct Refresh {
     /// The repository; without it, every repository that the selection fits.
     repository: Option<String>,
@@ -50,13 +55,13 @@ pub(crate) struct Refresh {
     request: RequestArgs,
 }
 
-/// An entry in the order of its turn.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// An entry, and how to ask for it.
+#[derive(Debug)]
 struct Turn {
-    checked_at: i64,
-    repository: usize,
+    checked_at: Millis,
     id: EntryId,
-    url: String,
+    url: Uri,
+    way: Way,
 }
 
 /// What came of it.
@@ -79,41 +84,42 @@ impl Refresh {
         let session = Session::open(global, Access::Existing, Some(Mode::Revalidate)).await?;
         let headers = self.request.headers()?;
         let selected = select(&session, self.repository.as_deref(), &self.select).await?;
+        let finder = Finder::new(&session, headers);
         let mut report = Report::default();
-        let mut turns = BinaryHeap::new();
-        for (nth, (repository, select)) in selected.iter().enumerate() {
+        let mut turns = Vec::new();
+        for (repository, select) in &selected {
             let mut entries = select.entries();
             while let Some(entry) = entries.try_next().await? {
-                match url(repository, &entry) {
-                    Some(url) => turns.push(Reverse(Turn {
-                        checked_at: entry.meta.checked_at.0,
-                        repository: nth,
+                match finder.find(repository, &entry)? {
+                    Some((url, way)) => turns.push(Turn {
+                        checked_at: entry.meta.checked_at,
                         id: entry.id.clone(),
                         url,
-                    })),
+                        way,
+                    }),
                     None => report.left += 1,
                 }
             }
         }
         if self.dry_run {
+            drop(finder);
             return dry(turns.len(), report.left, session, out).await;
         }
-        let asker = Asker {
-            exchange: session.cache.exchange(),
-            client: session
-                .cache
-                .client(client(builder(), Pace::new(self.rate))?),
-            headers,
+        turns.sort_by(|a, b| (a.checked_at, &a.id).cmp(&(b.checked_at, &b.id)));
+        let asking = Asking {
+            asker: Asker::new(&session, self.rate)?,
+            finder,
         };
         let stop = tokio::signal::ctrl_c();
         let mut stop = std::pin::pin!(stop);
-        while let Some(Reverse(turn)) = turns.pop() {
+        let mut turns = turns.into_iter();
+        while let Some(turn) = turns.next() {
             if self.budget.is_some_and(|most| report.asked >= most) {
                 report.over_budget += 1 + turns.len() as u64;
                 break;
             }
             let ended = tokio::select! {
-                ended = asker.ask(&turn) => ended,
+                ended = asking.ask(&turn) => ended,
                 _ = &mut stop => break,
             };
             if let Some(why) = report.take(&ended)
@@ -121,11 +127,11 @@ impl Refresh {
             {
                 note(format_args!(
                     "{}: {why}",
-                    redact(&turn.url, &session.secrets)
+                    redact(&turn.url.to_string(), &session.secrets)
                 ));
             }
         }
-        drop(asker);
+        drop(asking);
         session.cache.commit().await?;
         session.close().await?;
         report.write(out)
@@ -141,17 +147,6 @@ async fn dry(count: usize, left: u64, session: Session, out: &mut Out) -> Result
     session.close().await
 }
 
-/// The URL of an entry: where it came from, else what its route makes of its key.
-fn url(repository: &AnyRepository, entry: &Entry) -> Option<String> {
-    let endpoint = repository.endpoint().inner();
-    if endpoint.declaration().method != Method::GET {
-        return None;
-    }
-    let made = endpoint.request(&entry.id.address.key).ok();
-    made.map(|request| request.uri().to_string())
-        .or_else(|| entry.meta.head.url().map(str::to_owned))
-}
-
 /// What came of one request.
 enum Ended {
     Confirmed,
@@ -161,39 +156,31 @@ enum Ended {
     Resting,
 }
 
-struct Asker {
-    exchange: Exchange,
-    client: ClientWithMiddleware,
-    headers: HeaderMap,
+struct Asking<'s> {
+    asker: Asker<'s>,
+    finder: Finder<'s>,
 }
 
-impl Asker {
+impl Asking<'_> {
     async fn ask(&self, turn: &Turn) -> Ended {
-        let Ok(uri) = turn.url.parse::<http::Uri>() else {
-            return Ended::Left;
-        };
-        if uri.host().is_some_and(|host| self.exchange.rests(host)) {
+        let request = self.finder.request(&turn.url, &turn.way);
+        let exchange = self.finder.exchange(&request);
+        if turn.url.host().is_some_and(|host| exchange.rests(host)) {
             return Ended::Resting;
         }
-        let mut request = Request::new(());
-        *request.uri_mut() = uri;
-        *request.headers_mut() = self.headers.clone();
-        let (parts, ()) = request.into_parts();
-        // Whose entry such a request finds; the ticket is dropped, and nothing is asked.
-        match self
-            .exchange
+        let Ok(url) = reqwest::Url::parse(&turn.url.to_string()) else {
+            return Ended::Left;
+        };
+        let (parts, ()) = request.clone().into_parts();
+        // It may be gone, or another one, by now; the ticket is dropped, and nothing is asked.
+        match exchange
             .begin(RequestHead::from(&parts), Background::Impossible)
             .await
         {
             Begin::Fetch(ticket) if ticket.held().is_some_and(|held| held.id == turn.id) => {}
             _ => return Ended::Left,
         }
-        let sent = self
-            .client
-            .get(turn.url.as_str())
-            .headers(self.headers.clone())
-            .send()
-            .await;
+        let sent = self.asker.send(url, &request).await;
         let response = match sent {
             Ok(response) => response,
             Err(error) => return Ended::Failed(reason(error)),
@@ -262,7 +249,7 @@ impl Report {
             for (count, why) in [
                 (
                     left,
-                    "left, for they are of another user, variant or method",
+                    "left, for they are of another user, variant or method (--principal and --header select them)",
                 ),
                 (resting, "left, for the API asked to be left alone"),
                 (over_budget, "left, for the budget was used up"),

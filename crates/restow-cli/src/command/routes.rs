@@ -88,6 +88,11 @@ pub(super) enum Place<'a> {
         route: &'a Route,
         why: String,
     },
+    /// No endpoint declares it; a proxy keeps it by its URL.
+    Everything {
+        declaration: &'a Declaration,
+        key: RawKey,
+    },
     Nowhere,
 }
 
@@ -206,6 +211,13 @@ pub(super) fn lines(
             ),
             line("key", format!("none: {why}; such a request is not kept")),
         ],
+        Place::Everything { declaration, key } => vec![
+            line(
+                "endpoint",
+                format!("{}, for none declares it", declaration.name),
+            ),
+            line("key", entries::key(declaration, key)),
+        ],
         Place::Nowhere => {
             let mut lines = vec![line("endpoint", format!("none of {origin} matches"))];
             lines.extend(near.iter().map(|n| {
@@ -250,6 +262,13 @@ pub(super) fn object(url: &str, place: &Place<'_>, near: &[near::Near]) -> serde
             "method": declaration.method.as_str(),
             "key": null,
             "why": why,
+        }),
+        Place::Everything { declaration, key } => json!({
+            "url": url,
+            "endpoint": declaration.name.as_str(),
+            "route": null,
+            "method": declaration.method.as_str(),
+            "key": entries::key_json(declaration, key),
         }),
         Place::Nowhere => json!({ "url": url, "endpoint": null, "nearest": near }),
     }

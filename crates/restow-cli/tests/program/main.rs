@@ -4,6 +4,7 @@ mod access_log;
 mod demo;
 mod doctor;
 mod documented;
+mod everything;
 mod explain;
 mod fetch;
 mod held;

@@ -231,6 +231,33 @@ impl Cache {
         self.open_all(Routes::None).await
     }
 
+    /// Opens the repository of this name as the store holds it, with an endpoint that the program makes of the stored declaration, and changes
+    /// nothing of its table; `None` where the store has no such repository, or `endpoint` makes nothing of it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::RepositoryExists`] where one of this name is open, [`ErrorKind::Route`], [`ErrorKind::Closed`], or [`ErrorKind::Store`] where the store fails.
+    ///
+    /// # Cancel safety
+    /// Dropped, the repository is not open.
+    pub async fn open_stored_as<E: Endpoint>(
+        &self,
+        name: &str,
+        endpoint: impl FnOnce(Declaration) -> Option<E> + Send,
+    ) -> Result<Option<Repository<E>>> {
+        let _one_at_a_time = self.shared.opening.lock().await;
+        self.shared.ctx.check_open()?;
+        let tables = self.store().tables().await?;
+        let Some(spec) = tables.iter().find(|spec| spec.name.as_str() == name) else {
+            return Ok(None);
+        };
+        let Some(endpoint) = endpoint(declared_in(spec)?).map(Arc::new) else {
+            return Ok(None);
+        };
+        let mount = open_stored(&self.shared.ctx, endpoint.clone(), spec).await?;
+        self.shared.registry.insert(&mount)?;
+        Ok(Some(self.handle(endpoint, &mount)))
+    }
+
     async fn open_all(&self, routes: Routes) -> Result<Vec<AnyRepository>> {
         let _one_at_a_time = self.shared.opening.lock().await;
         self.shared.ctx.check_open()?;

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     BoxFuture, Cache, Error, ErrorKind, RequestHead,
+    endpoint::Account,
     exchange::{
         Answered, Background, Begin, Bypassed, Exchange, FromCache, Outcome, OutcomeKind, Ticket,
     },
@@ -349,7 +350,7 @@ fn head<'a>(
         extensions,
         body: bytes,
         streams: body.is_some() && bytes.is_none(),
-        account: &[],
+        account: Account::of(extensions),
     }
 }
 

@@ -6,7 +6,7 @@
 //! - [`AnyEndpoint`]: any of these without its types, as the exchange sees it.
 //! - [`Declaration`]: all of it that is data; a table remembers it, so that a store can be read without the program. [`Rules`] are its part
 //!   that says how long, what, and for whom.
-//! - [`Credentials`]: what of a request names its user.
+//! - [`Credentials`]: what of a request names its user. [`Account`]: what whoever passes it on adds.
 
 mod any;
 mod credentials;
@@ -24,7 +24,7 @@ pub(crate) use credentials::Cookies;
 pub use credentials::Credentials;
 pub use declaration::Declaration;
 pub use inspect::{Inspection, Rejection};
-pub use request::RequestHead;
+pub use request::{Account, RequestHead};
 pub use route_endpoint::{DeclaredEndpoint, RouteEndpoint};
 pub use rules::{Coalesce, Coding, Freshness, Rules};
 pub use typed::{Endpoint, ValueOf};

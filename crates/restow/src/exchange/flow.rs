@@ -5,13 +5,13 @@ use super::{
     inquiry::Inquiry,
     invalidate::{Invalidation, What},
     outcome::{Answered, Bypassed, Outcome, OutcomeKind},
-    partition::{self},
+    partition, save,
 };
 use crate::{
     Millis, Mode, RawKey,
     context::{Context, Mount},
-    endpoint::RequestHead,
-    entry::{Address, Partition},
+    endpoint::{Coding, RequestHead},
+    entry::{Address, Entry, Partition},
     registry::{Mounts, Registry, Routed, Unfit},
 };
 use http::{Extensions, Method};
@@ -106,6 +106,28 @@ impl Exchange {
         }
     }
 
+    /// Tells whether a request finds an entry of this repository: by its key, whose it is, and what it varies on. Nothing is looked up.
+    pub fn finds(&self, head: &RequestHead<'_>, repository: &str, entry: &Entry) -> bool {
+        let Routed::To(mount, key) = self.registry.mounts().route(head) else {
+            return false;
+        };
+        let owner = partition::owner(&self.ctx, &mount, head, self.view.as_ref());
+        let address = Address {
+            key,
+            partition: owner.partition,
+        };
+        let coding = self.coding(&mount);
+        mount.name() == repository
+            && entry.id.address == address
+            && save::variant(
+                &self.ctx,
+                &mount,
+                entry.meta.head.vary(),
+                head.headers,
+                coding,
+            ) == Some(entry.id.variant)
+    }
+
     /// Tells whether a host asked to be left alone for now (`Retry-After`); background work heeds it.
     pub fn rests(&self, host: &str) -> bool {
         self.ctx.rests(&host.to_ascii_lowercase())
@@ -148,10 +170,9 @@ impl Exchange {
             key,
             partition: owner.partition.clone(),
         };
-        let coding = mount.rules().upstream_encoding;
         Inquiry {
             ctx: &self.ctx,
-            coding: coding.filter(|_| self.negotiates),
+            coding: self.coding(&mount),
             keyed,
             mount,
             address,
@@ -162,6 +183,12 @@ impl Exchange {
         }
         .run()
         .await
+    }
+
+    /// What the API is asked for in place of what the client accepts.
+    fn coding(&self, mount: &Mount) -> Option<Coding> {
+        let coding = mount.rules().upstream_encoding;
+        coding.filter(|_| self.negotiates)
     }
 
     /// A request of no endpoint; with an unsafe method it may still make a stored answer invalid (RFC 9111 section 4.4).

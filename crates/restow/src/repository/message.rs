@@ -1,6 +1,6 @@
 //! Requests and responses, of whatever client.
 
-use crate::endpoint::RequestHead;
+use crate::endpoint::{Account, RequestHead};
 use bytes::Bytes;
 use http::{Extensions, Method, request::Parts};
 use std::any::Any;
@@ -40,7 +40,7 @@ impl<B: Any + Sync> Message for http::Request<B> {
             body,
             // Of another type of body nobody knows what it holds.
             streams: body.is_none() && *self.method() == Method::POST,
-            account: &[],
+            account: Account::of(self.extensions()),
         }))
     }
 }

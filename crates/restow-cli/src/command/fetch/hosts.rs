@@ -1,6 +1,6 @@
 //! Without a configuration: a repository for each host, whose key is the path and the query.
 
-use crate::output::note;
+use crate::{output::note, session::is_everything};
 use reqwest::Url;
 use restow::{Binary, Cache, DeclaredEndpoint, Result};
 use std::collections::HashSet;
@@ -40,10 +40,13 @@ impl Hosts {
         seen.insert(origin);
     }
 
-    /// Tells whether a repository takes it: a file may have declared ones too.
+    /// Tells whether a repository takes it: a file may have declared ones too. What a proxy keeps of undeclared requests declares nothing.
     fn is_routed(&self, url: &Url) -> bool {
-        let request = http::Request::get(url.as_str()).body(());
-        request.is_ok_and(|request| self.cache.route(&request).is_some())
+        let Ok(request) = http::Request::get(url.as_str()).body(()) else {
+            return false;
+        };
+        let repository = self.cache.route(&request);
+        repository.is_some_and(|repository| !is_everything(&repository))
     }
 
     async fn create(&self, origin: &str) -> Result<()> {

@@ -5,9 +5,8 @@ use crate::{
     cli::Global,
     command::routes::Table,
     exit::{Exit, Failure},
-    session::{Settings, declared},
+    session::{Settings, declared, shared},
 };
-use http::HeaderName;
 use restow::{Binary, Cache, CacheBuilder, Config, Declaration, DeclaredEndpoint, Mode, Secret};
 use restow_proxy::{Options, Proxy as Server, Upstream};
 use std::{
@@ -113,10 +112,7 @@ impl Setup {
         let token = configured.and_then(|admin| admin.token.as_ref());
         let token = token.map(Secret::reveal).transpose()?;
         let settings = Settings::of(config, &self.global)?;
-        let mut builder = settings
-            .builder
-            .shared(true)
-            .targeted(self.targeted(&proxy.targeted)?);
+        let mut builder = shared(settings.builder, config, &arguments.targeted)?;
         if let Some(mode) = arguments.mode {
             builder = builder.mode(mode);
         }
@@ -145,17 +141,6 @@ impl Setup {
             options,
             token,
         })
-    }
-
-    /// The fields of answers that go before `Cache-Control`.
-    fn targeted(&self, configured: &[Box<str>]) -> Result<Vec<HeaderName>, Failure> {
-        let mut all = self.arguments.targeted.clone();
-        for name in configured {
-            let wrong =
-                |_| Failure::usage(format!("targeted in [proxy]: {name:?} is no header's name"));
-            all.push(name.parse().map_err(wrong)?);
-        }
-        Ok(all)
     }
 }
 
