@@ -186,7 +186,7 @@
 //! |---|---|---|
 //! | [`expire_after`](RouteEndpoint::expire_after) | 7 days | how long an answer is live; an [`Expiry`] is a duration, a calendar span, or never |
 //! | [`keep`](RouteEndpoint::keep) | 30 days | how long an expired one is kept, to be validated or to stand in; then it is never read or counted |
-//! | [`stale_if_error`](RouteEndpoint::stale_if_error) | 7 days | how long after its expiry it stands in for an API that fails: then at once, and the API is asked again behind it after 1, 2, 4 .. 30 s |
+//! | [`stale_if_error`](RouteEndpoint::stale_if_error) | 7 days | how long after its expiry it stands in for an API that fails: then at once, and the API is asked again after 1, 2, 4 .. 30 s, by one request |
 //! | [`stale_while_revalidate`](RouteEndpoint::stale_while_revalidate) | none | how long after its expiry it is served at once and refreshed behind |
 //!
 //! All of it goes by the cache's [`Clock`], in UTC. Where it goes forward, answers expire that much sooner. Where it was set back, an answer that was stored

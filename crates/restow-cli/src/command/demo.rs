@@ -33,6 +33,8 @@ const JOBS: usize = 8;
 const CROWD: usize = 64;
 /// A day more than answers live.
 const LATER: Duration = Duration::from_secs(8 * 86_400);
+/// How long the API is down: it is asked again only after a pause.
+const OUTAGE: Duration = Duration::from_secs(60);
 
 /// Fetches a few hundred answers of an API of its own: cold, again, many at once, with the API down, and when it is back.
 ///
@@ -49,7 +51,7 @@ impl Demo {
     pub(crate) async fn run(self, global: &Global, out: &mut Out) -> Result<(), Failure> {
         let url = global.cache.clone().unwrap_or_else(|| CACHE.to_owned());
         // The story begins eight days ago and ends now, so that the file it leaves is of today.
-        let clock = TestClock::at(SystemClock.now().minus(LATER));
+        let clock = TestClock::at(SystemClock.now().minus(LATER + OUTAGE));
         let cache = Cache::builder()
             .url(&url)
             .clock(clock.clone())
@@ -109,6 +111,7 @@ async fn whole(
             .expecting("stale", all, 0),
     );
     drop(runner);
+    clock.advance(OUTAGE);
     *api = SampleApi::start().await.map_err(cannot_listen)?;
     let runner = self::runner(cache, api)?;
     phases.push(

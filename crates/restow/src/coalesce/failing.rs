@@ -1,4 +1,4 @@
-//! Keys whose last fetch failed while something stale stood in: the API is asked for them again after a pause, and nobody waits for that.
+//! Keys whose last fetch failed while something stale stood in: the API is asked for them again after a pause, by one request at a time.
 
 use super::{flights::lock, sync::Mutex};
 use restow_policy::ErrorKind as Failure;

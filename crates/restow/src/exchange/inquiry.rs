@@ -122,15 +122,26 @@ impl Inquiry<'_> {
                     ticket.lease = lease;
                     return Begin::Fetch(ticket);
                 }
-                Seat::Passenger(passenger) => match self.wait(passenger).await {
-                    Flight::Landed(entry) if self.selects(&entry) => return self.coalesced(entry),
-                    // Another variant, or the leader was lost: look again.
-                    Flight::Landed(_) | Flight::Flying => {}
-                    Flight::Failed(why) => return Begin::Failed(why),
-                    Flight::Alone => {
-                        return Begin::Fetch(self.ticket(None, validates, held, outcome));
+                Seat::Passenger(passenger) => {
+                    // One asks whether the API is back. The others need not wait for that.
+                    if outcome.rule == Some(rule::EXPIRED)
+                        && let Some((entry, outcome)) =
+                            held.clone().and_then(|e| self.stand_in(e, now))
+                    {
+                        return self.answer(entry, outcome, false, &found);
                     }
-                },
+                    match self.wait(passenger).await {
+                        Flight::Landed(entry) if self.selects(&entry) => {
+                            return self.coalesced(entry);
+                        }
+                        // Another variant, or the leader was lost: look again.
+                        Flight::Landed(_) | Flight::Flying => {}
+                        Flight::Failed(why) => return Begin::Failed(why),
+                        Flight::Alone => {
+                            return Begin::Fetch(self.ticket(None, validates, held, outcome));
+                        }
+                    }
+                }
             }
         }
     }
@@ -240,9 +251,14 @@ impl Inquiry<'_> {
             Outcome::new(OutcomeKind::Miss(why), Some(rule))
         };
         if let OnRequest::Revalidate(_, rule::EXPIRED) | OnRequest::Fetch(rule::EXPIRED) = decision
-            && let Some(answer) = held().and_then(|e| self.stand_in(e, now, &limits, &options))
+            && self.outage(now).is_some_and(|outage| !outage.is_due)
+            && let Some((entry, outcome)) = held().and_then(|e| self.stand_in(e, now))
         {
-            return answer;
+            return Decision::Answer {
+                entry,
+                outcome,
+                refresh: false,
+            };
         }
         match decision {
             OnRequest::Serve(i, rule) => match nth(i) {
@@ -297,25 +313,14 @@ impl Inquiry<'_> {
         }
     }
 
-    /// The API failed for this key a moment ago: what stood in then does so at once, and the API is asked again behind it, after a pause.
-    fn stand_in(
-        &self,
-        entry: Arc<Entry>,
-        now: Millis,
-        limits: &Limits,
-        options: &Options,
-    ) -> Option<Decision> {
+    /// What stands in for an API that failed for this key a moment ago.
+    fn stand_in(&self, entry: Arc<Entry>, now: Millis) -> Option<(Arc<Entry>, Outcome)> {
         let outage = self.outage(now)?;
-        if outage.is_due && self.background == Background::Impossible {
-            return None;
-        }
+        let options = self.mount.options(self.owner.shared);
         let seen = stored(&entry, &self.mount);
-        let rule = restow_policy::on_error(&seen, now.0, limits, options, outage.how)?;
-        Some(Decision::Answer {
-            entry,
-            outcome: Outcome::new(OutcomeKind::Stale(Staleness::Error), Some(rule)),
-            refresh: outage.is_due,
-        })
+        let rule = restow_policy::on_error(&seen, now.0, &self.mount.limits, &options, outage.how)?;
+        let outcome = Outcome::new(OutcomeKind::Stale(Staleness::Error), Some(rule));
+        Some((entry, outcome))
     }
 
     fn outage(&self, now: Millis) -> Option<Outage> {
