@@ -5,7 +5,7 @@ use crate::{
     coalesce::{Failing, Flights},
     endpoint::{AnyEndpoint, Credentials, Freshness, RequestHead, Rules},
     entry::{Address, Entry, Partition, Variant},
-    route::{Matched, Route},
+    route::{Matched, Route, Target},
     store::{Budget, Store, Table, TableSpec},
     upkeep::{Room, Upkeep},
 };
@@ -405,11 +405,22 @@ impl Mount {
         self.endpoint.declaration().name.as_str()
     }
 
-    /// Returns the key of a request, as the router gives it: the endpoint alone does not know the cache's credentials.
+    /// Tells whether its keys come from routes, and not from code that sees the whole request.
+    pub(crate) fn is_routed(&self) -> bool {
+        !self.routes.is_empty()
+    }
+
+    /// Returns the key of a request, as the router gives it: the endpoint alone does not know the cache's credentials. One without routes is
+    /// shown a request whose query holds no secret.
     pub(crate) fn raw_key(&self, head: &RequestHead<'_>) -> Option<RawKey> {
         let declaration = self.endpoint.declaration();
-        if self.routes.is_empty() {
-            return self.endpoint.raw_key(head);
+        if !self.is_routed() {
+            let elided = head.target.query.and_then(|q| self.credentials.elide(q));
+            let target = Target {
+                query: elided.as_deref().or(head.target.query),
+                ..head.target
+            };
+            return self.endpoint.raw_key(&RequestHead { target, ..*head });
         }
         let matched = |route: &Route| match route.key(&head.target) {
             Matched::Key(key) => Some(key),

@@ -60,6 +60,14 @@ impl Member {
         self.endpoint().declaration()
     }
 
+    /// The key that an endpoint without routes makes.
+    fn raw_key(&self, head: &RequestHead<'_>) -> Option<RawKey> {
+        match self {
+            Self::Open(mount) => mount.raw_key(head),
+            Self::Bypassed(unfit) => unfit.endpoint.raw_key(head),
+        }
+    }
+
     fn credentials(&self) -> &Credentials {
         match self {
             Self::Open(mount) => &mount.credentials,
@@ -208,7 +216,7 @@ impl Mounts {
             .unrouted
             .iter()
             .filter(|m| m.declaration().answers(method));
-        let mut keyed = here.filter_map(|m| m.endpoint().raw_key(head).map(|key| (m, key)));
+        let mut keyed = here.filter_map(|m| m.raw_key(head).map(|key| (m, key)));
         match keyed.next() {
             Some((Member::Open(mount), key)) => Routed::To(mount.clone(), key),
             Some((Member::Bypassed(unfit), _)) => Routed::Bypassed(unfit.clone()),

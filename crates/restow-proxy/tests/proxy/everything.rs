@@ -1,6 +1,8 @@
 //! Requests of no endpoint: the rules of RFC 9111 for shared caches.
 
 use crate::kit::{Running, asked_with, before};
+use futures_util::TryStreamExt as _;
+use restow::Scope;
 use restow_proxy::EVERYTHING;
 use restow_testkit::{Origin, Reply};
 
@@ -211,6 +213,39 @@ async fn groups_are_tags_and_are_made_invalid_together() {
             .unwrap(),
         2
     );
+}
+
+/// A secret in a URL tells whose the answer is, even where the API says that it is for all, and is never stored.
+#[tokio::test]
+async fn a_secret_of_the_query_keeps_answers_apart_and_stands_in_no_key() {
+    let origin = Origin::start(|call| {
+        Reply::ok(format!("{} {}", call.target, call.nth))
+            .header("cache-control", "public, max-age=60")
+    })
+    .await;
+    let proxy = before(&origin).await;
+    let urls = [
+        "/a?api_key=canary-1&page=2",
+        "/a?api_key=canary-2&page=2",
+        "/a?page=2&api_key=canary-1",
+        "/a?api_key=&page=2",
+        "/a?page=2",
+        "/a?%61pi_key=canary-1&page=2",
+    ];
+    for _ in 0..2 {
+        for url in urls {
+            assert_eq!(proxy.get(url).await.body, format!("{url} 0"));
+        }
+    }
+    assert_eq!(origin.asked(), urls.len());
+    let everything = proxy.proxy.cache().repository(EVERYTHING).unwrap();
+    let entries = everything.everyone().entries(Scope::All);
+    let entries: Vec<_> = entries.try_collect().await.unwrap();
+    assert_eq!(entries.len(), urls.len());
+    for entry in entries {
+        let shown = format!("{} {:?}", entry.id.address.key, entry.meta);
+        assert!(!shown.contains("canary"), "{shown}");
+    }
 }
 
 #[tokio::test]

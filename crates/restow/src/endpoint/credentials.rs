@@ -134,6 +134,23 @@ impl Credentials {
         out
     }
 
+    /// Returns a query without the values of the parameters that are credentials, all else byte for byte; `None` where it has none of them.
+    pub(crate) fn elide(&self, query: &str) -> Option<String> {
+        let kept = |pair: &'_ str| {
+            let (name, value) = pair.split_once('=')?;
+            let is_secret = self.is_parameter(&percent_decode_str(name).decode_utf8_lossy());
+            (is_secret && !value.is_empty()).then_some(name.len() + 1)
+        };
+        if !query.split('&').any(|pair| kept(pair).is_some()) {
+            return None;
+        }
+        let pairs = query.split('&').map(|pair| {
+            let most = kept(pair).unwrap_or(pair.len());
+            pair.get(..most).unwrap_or(pair)
+        });
+        Some(pairs.collect::<Vec<_>>().join("&"))
+    }
+
     /// Tells whether a header is one that usually holds a secret.
     pub(crate) fn is_known_secret(name: &str) -> bool {
         HEADERS
@@ -229,6 +246,21 @@ mod tests {
             ("https://a.example/x?", "https://a.example/x"),
         ] {
             assert_eq!(credentials.strip(url), left, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_query_loses_the_values_that_are_secret() {
+        let credentials = Credentials::default();
+        for (query, left) in [
+            ("a=2&&b", None),
+            ("token=&token", None),
+            ("tokens=s", None),
+            ("token=s", Some("token=")),
+            ("a=2&api%5Fkey=s=t&b", Some("a=2&api%5Fkey=&b")),
+            ("sig=s&sig=t&", Some("sig=&sig=&")),
+        ] {
+            assert_eq!(credentials.elide(query).as_deref(), left, "{query}");
         }
     }
 

@@ -27,7 +27,8 @@ pub(crate) struct Owner {
 /// Under a gateway's account the public is whoever comes through it, and the digest of a credential holds that of the account.
 ///
 /// In a `shared` cache of answers that decide for themselves, who shows a credential reads and writes what is everyone's, as far as
-/// RFC 9111 section 3.5 allows it.
+/// RFC 9111 section 3.5 allows it. Where the URL is the key, a secret in its query is a part of what is asked for, as it is to the RFC: left
+/// out of the key, it keeps the answers apart here, and is no credential beside.
 pub(crate) fn owner(
     ctx: &Context,
     mount: &Mount,
@@ -45,10 +46,18 @@ pub(crate) fn owner(
     if named.is_none() && mount.credentials != Credentials::none() {
         digest.add_account(head);
     }
-    let everyone = digest.partition();
-    let shows = named.is_none() && digest.add_credentials(head, &mount.credentials);
-    let known = named.is_some() || shows;
     let shared = shared && !share && named.is_none();
+    let in_url = shared && !mount.is_routed();
+    if in_url {
+        digest.add_parameters(head, &mount.credentials);
+    }
+    let everyone = digest.partition();
+    let shows = named.is_none() && {
+        let beside = digest.add_credentials(head, &mount.credentials);
+        let inside = !in_url && digest.add_parameters(head, &mount.credentials);
+        beside || inside
+    };
+    let known = named.is_some() || shows;
     let (partition, who) = match (share, named) {
         (true, _) => (Partition::PUBLIC, Partition::PUBLIC),
         (false, Some(named)) => (named.clone(), Partition::PUBLIC),
@@ -104,7 +113,7 @@ impl<'s> Digest<'s> {
         }
     }
 
-    /// Adds every credential that the request shows; tells whether there is one.
+    /// Adds every credential that the request's headers show; tells whether there is one.
     fn add_credentials(&mut self, head: &RequestHead<'_>, credentials: &Credentials) -> bool {
         let mut shows = false;
         let mut add = |kind: u8, name: &[u8], value: &[u8]| {
@@ -139,20 +148,28 @@ impl<'s> Digest<'s> {
                 }
             }
         }
-        if let Some(query) = head
+        // RFC 3986 userinfo never reaches here: clients move it into Authorization.
+        shows
+    }
+
+    /// Adds every credential of the query; tells whether there is one.
+    fn add_parameters(&mut self, head: &RequestHead<'_>, credentials: &Credentials) -> bool {
+        let mut shows = false;
+        let Some(query) = head
             .target
             .query
             .filter(|_| !credentials.parameters().is_empty())
-        {
-            for pair in query.split('&') {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                let name = percent_decode_str(name).decode_utf8_lossy();
-                if credentials.is_parameter(&name) {
-                    add(3, name.as_bytes(), value.as_bytes());
-                }
+        else {
+            return false;
+        };
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = percent_decode_str(name).decode_utf8_lossy();
+            if credentials.is_parameter(&name) {
+                self.add(3, name.as_bytes(), value.as_bytes());
+                shows = true;
             }
         }
-        // RFC 3986 userinfo never reaches here: clients move it into Authorization.
         shows
     }
 }
