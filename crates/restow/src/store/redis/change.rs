@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Error, ErrorKind, Millis, Result,
     entry::Entry,
-    store::{Migration, Parts, SchemaChange, TableName, TableSpec},
+    store::{Change, Migration, Parts, SchemaChange, TableName, TableSpec},
 };
 use futures_util::TryStreamExt;
 use redis::cmd;
@@ -184,24 +184,21 @@ async fn set_aside(core: &Arc<Core>, stored: &Stored, spec: &TableSpec) -> Resul
 pub(super) async fn remove(core: &Arc<Core>, name: &TableName) -> Result<bool> {
     core.ready().await?;
     for _ in 0..TRIES {
-        let Some(stored) = schema::find(core, name).await? else {
+        let Some(raw) = schema::raw(core, name).await? else {
             return Ok(false);
         };
+        // Where the place of one is not known, its entries go when their time comes.
+        let place = schema::place(core, name, &raw);
         let pending = schema::pending(core, name).await?;
-        let swaps = vec![
-            forgets(&stored),
-            ends(&stored.place),
-            pending.becomes(name, Vec::new()),
-        ];
+        let mut swaps = vec![forgets(name, raw), pending.becomes(name, Vec::new())];
+        swaps.extend(place.as_ref().map(ends));
         if schema::swap(core, swaps).await? {
             core.forget(name);
-            purge(core, &stored.place).await?;
-            let rows = Rows {
-                core: core.clone(),
-                place: stored.place,
-                spec: Arc::new(stored.spec),
-            };
-            rows.publish_table().await;
+            if let Some(place) = &place {
+                purge(core, place).await?;
+            }
+            core.publish(core.message(&Change::Table(name.clone())))
+                .await;
             return Ok(true);
         }
     }

@@ -8,6 +8,7 @@
 //!
 //! A body of more than [`WITHIN`] bytes is in the hash beside, under its variant: whatever changes another variant leaves it alone.
 
+use super::schema::MOST;
 use crate::{
     FieldValue, Millis, RawKey,
     entry::{
@@ -304,7 +305,7 @@ fn block_head(at: &[u8], len: u32) -> Option<(BlockHead, u32, &[u8])> {
         checked_at: take_time(&mut rest)?,
         changed_at: take_time(&mut rest)?,
         expires_at: take_time(&mut rest)?,
-        size: u64::from_be_bytes(*take(&mut rest)?),
+        size: u64::from_be_bytes(*take(&mut rest)?).min(MOST),
         seal: Seal {
             len: u64::from_be_bytes(*take(&mut rest)?),
             sum: u64::from_be_bytes(*take(&mut rest)?),

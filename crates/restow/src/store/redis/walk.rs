@@ -5,7 +5,7 @@ use super::{
     link::Lost,
     metas::{self, Fields},
     rows::{Removal, Rows, When},
-    schema::from,
+    schema::{count, from},
 };
 use crate::{
     Millis, Result, Scope, Selection,
@@ -110,7 +110,7 @@ impl Rows {
         let answers = self.core.link.ask_all(counts.collect()).await?;
         answers
             .into_iter()
-            .map(|answer| from(&self.core, answer, "ZCOUNT"))
+            .map(|answer| count(&self.core, answer, "ZCOUNT"))
             .collect()
     }
 
