@@ -98,3 +98,30 @@ async fn stats_of_a_server_that_does_not_tell_are_said_all_the_same() {
         "{told}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_declaration_keeps_no_answer_back_and_commands_say_the_way_out() {
+    let (place, api) = (Place::new(), api().await);
+    place.write("restow.toml", &config(&api));
+    let server = Redis::start();
+    let url = server.url();
+    place.ok(&["fetch", "-q", "--cache", &url, &api.url("/items/1")]);
+    let declared: String = server.ask(&["HGET", "restow:meta", "repository:items"]);
+    let damaged = declared.replacen("name", "nale", 1);
+    let _: i64 = server.ask(&["HSET", "restow:meta", "repository:items", &damaged]);
+    let fetched = place.json(&["fetch", "--cache", &url, &api.url("/items/1")]);
+    assert_eq!(fetched[0]["status"], 200, "{fetched:?}");
+    assert_eq!(api.asked(), 2);
+    // Without a configuration, too.
+    let elsewhere = Place::new();
+    elsewhere.ok(&["fetch", "-q", "--cache", &url, &api.url("/items/1")]);
+    let told = place.run(&["ls", "items", "--cache", &url]);
+    assert_eq!(told.code, 3, "{told:?}");
+    for part in ["\"items\"", "damaged", "HDEL restow:meta repository:items"] {
+        assert!(told.err.contains(part), "{part}: {told:?}");
+    }
+    let _: i64 = server.ask(&["HDEL", "restow:meta", "repository:items"]);
+    place.ok(&["fetch", "-q", "--cache", &url, &api.url("/items/1")]);
+    let hit = place.json(&["fetch", "--cache", &url, &api.url("/items/1")]);
+    assert_eq!(hit[0]["outcome"], "hit", "{hit:?}");
+}

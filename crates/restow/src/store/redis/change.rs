@@ -59,6 +59,13 @@ async fn open_once(
         let made = schema::swap(core, vec![becomes(None, wanted, &place)]).await?;
         return Ok(made.then(|| rows(wanted, &place)));
     };
+    if schema::is_ended(core, &stored.place).await? {
+        // Nobody can write there: its number was another's, or what was to be removed was told wrongly.
+        let place = schema::new_place(core).await?;
+        let change = becomes(Some(&stored), &stored.spec, &place);
+        schema::swap(core, vec![change]).await?;
+        return Ok(None);
+    }
     let spec = wanted.taking_over(&stored.spec);
     match spec.change_from(&stored.spec)? {
         SchemaChange::None if spec == stored.spec => Ok(Some(rows(&spec, &stored.place))),
@@ -107,7 +114,7 @@ async fn migrate(
             };
             // Whatever is there, however old.
             let Read { found, .. } =
-                fields.entries(&address, &old.spec, Parts::Whole, Millis(i64::MIN));
+                fields.entries(&address, old.repository(), Parts::Whole, Millis(i64::MIN));
             puts.extend(found.into_iter().filter_map(|e| moved(&e, migration)));
         }
         // Each keeps at least the time it had.

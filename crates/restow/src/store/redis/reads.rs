@@ -200,7 +200,7 @@ impl Rows {
             self.core.link.doubt();
             return Found::default();
         }
-        let read = fields.entries(at, &self.spec, parts, now);
+        let read = fields.entries(at, self.repository(), parts, now);
         let uses = &self.core.uses;
         let ranked = self.is_ranked();
         for entry in read.found.iter() {
@@ -217,6 +217,8 @@ impl Rows {
         if read.damaged.is_empty() && !read.is_damaged {
             return;
         }
+        // It may be the answer to another question, too.
+        self.core.link.doubt();
         tracing::warn!(repository = %self.spec.name, "a stored entry is damaged; it counts as a miss and is removed");
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;

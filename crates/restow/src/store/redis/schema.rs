@@ -147,6 +147,13 @@ pub(super) async fn ending(core: &Core) -> Result<Vec<Place>> {
     Ok(ending.collect())
 }
 
+/// Tells whether a place was removed.
+pub(super) async fn is_ended(core: &Core, place: &Place) -> Result<bool> {
+    let mut ask = cmd("HEXISTS");
+    ask.arg(place.counts(0)).arg("x");
+    from(core, core.link.ask(&ask, Lost::Again).await?, "HEXISTS")
+}
+
 /// Returns a new place.
 pub(super) async fn new_place(core: &Core) -> Result<Place> {
     let mut next = cmd("HINCRBY");

@@ -272,7 +272,7 @@ impl Rows {
                     self.heed(digest, &fields, &read);
                     continue;
                 };
-                let read = fields.entries(&address, &self.spec, whole, now);
+                let read = fields.entries(&address, self.repository(), whole, now);
                 self.heed(digest, &fields, &read);
                 let found = read.found.into_iter();
                 covered.extend(found.filter(|e| which.covers(e, &self.spec, now)));

@@ -135,7 +135,7 @@ impl Rows {
         }
         for (_, digest, put) in &sorted {
             let entry = &*put.entry;
-            let (value, is_apart) = blocks::value(entry, put.generation, &self.spec)?;
+            let (value, is_apart) = blocks::value(entry, put.generation, self.repository())?;
             let body = if is_apart {
                 entry.body.to_vec()
             } else {
@@ -216,7 +216,7 @@ impl Rows {
                     .arg(blocks::address_bytes(&id.address))
                     .arg(digest.0)
                     .number(read.0)
-                    .arg(blocks::block(id, meta, &self.spec)?)
+                    .arg(blocks::block(id, meta, self.repository())?)
                     .arg(blocks::score(meta.expires_at));
             }
             let answer = RENEW.run(&self.core.link, &call).await?;
