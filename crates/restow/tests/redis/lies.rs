@@ -223,7 +223,6 @@ mod requests {
                 let endpoint = Pages::get(name, &origin.url(&format!("/{name}/{{id}}"))).unwrap();
                 let endpoint = match name {
                     "pages" => endpoint.coalesce(Coalesce::Shared),
-                    "notes" => endpoint.column("kind", "/kind"),
                     _ => endpoint,
                 };
                 cache.create_repository(endpoint).await.unwrap();
