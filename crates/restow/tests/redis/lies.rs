@@ -164,7 +164,7 @@ async fn whatever_a_server_says_at_the_opening_is_an_error_or_no_lie_at_all() {
         liar.tell_after(honest, lie);
         let opened = async {
             match open(&through).await {
-                Err(error) => return check(lie, &error),
+                Err(error) => check(lie, &error),
                 Ok(store) => match store.open(&spec()).await {
                     Ok(table) => ask(lie, &table).await,
                     Err(error) => check(lie, &error),
@@ -351,8 +351,10 @@ mod requests {
         (0..2).flat_map(each)
     }
 
+    type Held = (Vec<u8>, Option<Vec<u8>>, Vec<u8>);
+
     /// What a server holds: each key, or field of a hash, with its value.
-    fn held(server: &Redis) -> Vec<(Vec<u8>, Option<Vec<u8>>, Vec<u8>)> {
+    fn held(server: &Redis) -> Vec<Held> {
         let mut connection = server.connection();
         let mut keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(&mut connection).unwrap();
         keys.sort();
