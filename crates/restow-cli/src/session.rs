@@ -131,6 +131,11 @@ impl Session {
         let stored = match self.cache.store().tables().await {
             // Whoever fetches goes to the API until it is back; what is declared is opened then.
             Err(error) if access == Access::Create && error.kind() == ErrorKind::Down => None,
+            // What cannot be read of one repository is no reason to keep answers back that the API has.
+            Err(error) if access == Access::Create && error.kind() == ErrorKind::Corrupt => {
+                tracing::warn!(target: "restow", %error, "what is stored is not opened but for what is declared");
+                None
+            }
             stored => Some(stored?),
         };
         for declaration in self.config.iter().flat_map(Config::endpoints) {
@@ -146,6 +151,9 @@ impl Session {
                         && !matches!(access, Access::Create | Access::Fill) =>
                 {
                     tracing::warn!(target: "restow", %error, "the table is read as it is stored");
+                }
+                Err(error) if access == Access::Create && error.kind() == ErrorKind::Corrupt => {
+                    tracing::warn!(target: "restow", %error, "its requests go to the API, and nothing of them is kept");
                 }
                 end => end.map(drop)?,
             }

@@ -316,6 +316,8 @@ pub(crate) struct Mount {
     pub(crate) declared: u64,
     /// Whether somebody was told already that entries lie in another partition.
     pub(crate) warned: AtomicBool,
+    /// Whether it was told that something of it is damaged.
+    damaged: AtomicBool,
     /// Whether somebody was told already that the store has no leases.
     pub(crate) unleased: AtomicBool,
     /// Partitions that this process has stored into; a few are enough to explain a miss.
@@ -393,6 +395,7 @@ impl Mount {
             declared: digest(&spec.declaration),
             table,
             warned: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
             unleased: AtomicBool::new(false),
             seen: Mutex::default(),
             room: Room::unknown(spec.budget),
@@ -434,14 +437,19 @@ impl Mount {
         declaration.complete(key, head)
     }
 
-    /// Logs that the store failed a request. A store that is down, or whose table cannot be used, has been told of once.
+    /// Logs that the store failed a request. A store that is down, or whose table cannot be used, has been told of once; so is what is damaged.
     pub(crate) fn complain(&self, error: &Error, what: &'static str) {
         let repository = self.name();
-        match error.kind() {
-            ErrorKind::Down | ErrorKind::SchemaMismatch => {
+        let is_known = match error.kind() {
+            ErrorKind::Down | ErrorKind::SchemaMismatch => true,
+            ErrorKind::Corrupt => self.damaged.swap(true, Ordering::Relaxed),
+            _ => false,
+        };
+        match is_known {
+            true => {
                 tracing::debug!(target: "restow", repository, %error, "{what}");
             }
-            _ => tracing::warn!(target: "restow", repository, %error, "{what}"),
+            false => tracing::warn!(target: "restow", repository, %error, "{what}"),
         }
     }
 

@@ -24,6 +24,8 @@ mod faults;
 mod lies;
 #[path = "postgres/names.rs"]
 mod names;
+#[path = "common/panics.rs"]
+mod panics;
 #[path = "postgres/plans.rs"]
 mod plans;
 #[path = "postgres/pooler.rs"]

@@ -19,6 +19,12 @@ mod eviction;
 mod expiry;
 #[path = "redis/failures.rs"]
 mod failures;
+#[path = "redis/liar.rs"]
+mod liar;
+#[path = "redis/lies.rs"]
+mod lies;
+#[path = "common/panics.rs"]
+mod panics;
 #[path = "redis/sharing.rs"]
 mod sharing;
 #[path = "redis/support.rs"]

@@ -10,7 +10,7 @@ use crate::{
     cli::Global,
     exit::{Exit, Failure},
     http::reason,
-    output::Out,
+    output::{Out, note},
     rate::Rate,
     session::{Access, Session},
     upstreams::Upstreams,
@@ -96,13 +96,19 @@ impl Fetch {
         };
         drop(answers);
         drop(fetcher);
-        match session.cache.commit().await {
+        let is_networked = session.cache.store().health().is_some();
+        let lenient = |ended: restow::Result<()>| match ended {
             // Of each answer it was said whether it was stored; those to come go to the API.
-            Err(error) if error.kind() == ErrorKind::Down => {}
-            committed => committed?,
-        }
+            Err(error) if error.kind() == ErrorKind::Down => Ok(()),
+            Err(error) if is_networked => {
+                note(format_args!("note: the store was left as it is: {error}"));
+                Ok(())
+            }
+            ended => ended,
+        };
+        lenient(session.cache.commit().await)?;
         let config = session.config.as_ref().map(|c| c.origin().to_owned());
-        session.close().await?;
+        lenient(session.cache.close().await)?;
         report.summary(config.as_deref(), out)?;
         if interrupted {
             return Err(Failure::new(

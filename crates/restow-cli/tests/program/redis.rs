@@ -1,6 +1,9 @@
 //! A cache in Redis does for the program what a file does.
 
-use crate::support::{Place, api, config};
+use crate::{
+    running::Proxy,
+    support::{Place, api, config},
+};
 use restow_testkit::redis::Redis;
 use serde_json::json;
 
@@ -98,4 +101,52 @@ async fn stats_of_a_server_that_does_not_tell_are_said_all_the_same() {
         told.get("memory").is_none() && told["entries"] == 1,
         "{told}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_declaration_keeps_no_answer_back_and_commands_say_the_way_out() {
+    let (place, api) = (Place::new(), api().await);
+    place.write("restow.toml", &config(&api));
+    let server = Redis::start();
+    let url = server.url();
+    place.ok(&["fetch", "-q", "--cache", &url, &api.url("/items/1")]);
+    let declared: String = server.ask(&["HGET", "restow:meta", "repository:items"]);
+    let damaged = declared.replacen("name", "nale", 1);
+    let _: i64 = server.ask(&["HSET", "restow:meta", "repository:items", &damaged]);
+    let fetched = place.json(&["fetch", "--cache", &url, &api.url("/items/1")]);
+    assert_eq!(fetched[0]["status"], 200, "{fetched:?}");
+    assert_eq!(api.asked(), 2);
+    // Without a configuration, too.
+    let elsewhere = Place::new();
+    elsewhere.ok(&["fetch", "-q", "--cache", &url, &api.url("/items/1")]);
+    let told = place.run(&["ls", "items", "--cache", &url]);
+    assert_eq!(told.code, 3, "{told:?}");
+    for part in ["\"items\"", "damaged", "HDEL restow:meta repository:items"] {
+        assert!(told.err.contains(part), "{part}: {told:?}");
+    }
+    let _: i64 = server.ask(&["HDEL", "restow:meta", "repository:items"]);
+    place.ok(&["fetch", "-q", "--cache", &url, &api.url("/items/1")]);
+    let hit = place.json(&["fetch", "--cache", &url, &api.url("/items/1")]);
+    assert_eq!(hit[0]["outcome"], "hit", "{hit:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_starts_over_a_store_that_is_damaged_or_down() {
+    let (place, api) = (Place::new(), api().await);
+    let upstream = format!("\n[[upstream]]\nurl = \"{}\"\n", api.url(""));
+    place.write("restow.toml", &(config(&api) + &upstream));
+    let mut server = Redis::start();
+    let url = server.url();
+    place.ok(&["fetch", "-q", "--cache", &url, &api.url("/items/1")]);
+    let _: i64 = server.ask(&["HSET", "restow:meta", "repository:items", "1 256 x"]);
+    let asked = async || {
+        let proxy = Proxy::start(&place, &["--cache", &url]);
+        let client = restow_testkit::http_client().build().unwrap();
+        let answer = client.get(format!("{}/items/1", proxy.url)).send().await;
+        assert_eq!(answer.unwrap().status(), 200);
+        assert_eq!(proxy.stop(), Some(0));
+    };
+    asked().await;
+    server.kill();
+    asked().await;
 }

@@ -18,7 +18,9 @@ impl Cache {
     ///
     /// # Errors
     /// [`ErrorKind::RepositoryExists`] where one of this name is open, [`ErrorKind::SchemaMismatch`] where the table has other fields or
-    /// columns, [`ErrorKind::Route`] where a route is as specific as another's, [`ErrorKind::Closed`], [`ErrorKind::Store`].
+    /// columns, [`ErrorKind::Route`] where a route is as specific as another's, [`ErrorKind::Closed`], [`ErrorKind::Store`],
+    /// [`ErrorKind::Corrupt`] where what is stored of it is damaged. Of a store on a network the last two are no errors here: the repository
+    /// is opened as soon as it can be, and until then its requests go to the API.
     ///
     /// # Cancel safety
     /// Dropped, the repository is not open; its table is there as a whole or not at all.

@@ -35,8 +35,14 @@ async fn filled(ctx: &Context, mount: Arc<Mount>) -> Result<Arc<Mount>> {
     let declaration = mount.endpoint.declaration();
     let writes = !keeps_out(ctx.mode()) && !ctx.store.capabilities().read_only;
     if writes && !declaration.columns.is_empty() {
-        let done = fill(&mount, ctx.now()).await;
-        done.map_err(|e| declaration.named(e))?;
+        match fill(&mount, ctx.now()).await {
+            // A server that fails is no reason not to begin: they stay pending until the table is opened again.
+            Err(error) if ctx.store.health().is_some() => {
+                let repository = mount.name();
+                tracing::warn!(target: "restow", repository, %error, "its added columns are not filled in yet");
+            }
+            done => done.map_err(|e| declaration.named(e))?,
+        }
     }
     Ok(mount)
 }
@@ -44,8 +50,10 @@ async fn filled(ctx: &Context, mount: Arc<Mount>) -> Result<Arc<Mount>> {
 /// Fills the columns that the store says are pending. Cut short, they stay pending and are filled at the next opening.
 async fn fill(mount: &Mount, now: Millis) -> Result<()> {
     let pending = match mount.table.pending_columns().await {
-        // They stay pending until the table is opened while the store is there.
-        Err(error) if error.kind() == ErrorKind::Down => return Ok(()),
+        // They stay pending until the table is opened while the store is there. That it is not, or the table is damaged, was said.
+        Err(error) if matches!(error.kind(), ErrorKind::Down | ErrorKind::Corrupt) => {
+            return Ok(());
+        }
         pending => pending?,
     };
     if pending.is_empty() {

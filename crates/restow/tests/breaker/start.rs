@@ -37,6 +37,7 @@ async fn a_program_starts_while_its_store_is_down_and_uses_it_once_it_is_back() 
         Mood::Fails(ErrorKind::Store),
         Mood::Fails(ErrorKind::Format),
         Mood::Fails(ErrorKind::Busy),
+        Mood::Fails(ErrorKind::Corrupt),
     ] {
         let origin = Origin::start(|call| Reply::ok(call.nth.to_string())).await;
         let faulty = Faulty::new(mood);

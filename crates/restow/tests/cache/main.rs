@@ -20,3 +20,4 @@ mod requests;
 mod slow;
 mod stored;
 mod support;
+mod untidy;

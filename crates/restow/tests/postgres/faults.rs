@@ -289,6 +289,28 @@ async fn a_replica_is_read_from_and_is_not_needed() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_is_connected_to_before_anybody_reads_and_one_that_is_not_there_is_no_error() {
+    let server = Postgres::shared();
+    let relay = Relay::to(([127, 0, 0, 1], server.port()).into()).await;
+    let (near, gone) = (relay.address(), "127.0.0.1:1");
+    let url = format!("{}&replica={near}&replica={gone}", server.fresh());
+    let store = open(&url).await.unwrap();
+    let connected = async {
+        while relay.asked() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let connected = tokio::time::timeout(Duration::from_secs(20), connected).await;
+    connected.expect("it connects by itself");
+    let table = store.open(&tracks()).await.unwrap();
+    save(&*table, "a", "body").await.unwrap();
+    for _ in 0..4 {
+        assert_eq!(body(&*table, "a").await.unwrap().as_deref(), Some("body"));
+    }
+    assert_eq!(relay.asked(), 1, "who reads need not connect");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_another_takes_over_for_is_found_there() {
     let server = Postgres::start();

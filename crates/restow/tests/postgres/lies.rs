@@ -1,6 +1,6 @@
 //! A server that lies, behind a relay that changes what it says: nobody is given a wrong body, and no request fails.
 
-use crate::support::*;
+use crate::{panics::panics, support::*};
 use futures_util::TryStreamExt as _;
 use restow::{
     ErrorKind, Selection,
@@ -225,17 +225,6 @@ impl Said {
 fn framed(letter: u8, holds: &[u8]) -> Vec<u8> {
     let length = u32::try_from(holds.len() + 4).unwrap().to_be_bytes();
     [&[letter][..], &length, holds].concat()
-}
-
-/// Counts panics of whatever task.
-fn panics() -> impl Fn() -> usize {
-    static PANICS: AtomicUsize = AtomicUsize::new(0);
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |why| {
-        PANICS.fetch_add(1, Relaxed);
-        usual(why);
-    }));
-    || PANICS.load(Relaxed)
 }
 
 fn body_of(id: &str) -> String {

@@ -7,7 +7,9 @@ use crate::{
     exit::{Exit, Failure},
     session::{Settings, declared, shared},
 };
-use restow::{Binary, Cache, CacheBuilder, Config, Declaration, DeclaredEndpoint, Mode, Secret};
+use restow::{
+    Binary, Cache, CacheBuilder, Config, Declaration, DeclaredEndpoint, ErrorKind, Mode, Secret,
+};
 use restow_proxy::{Options, Proxy as Server, Upstream};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -168,12 +170,19 @@ impl Plan {
             let endpoint = DeclaredEndpoint::from_declaration(declaration.clone(), Binary)?;
             cache.open_or_bypass(endpoint).await?;
         }
-        match self.endpoints {
+        let opened = match self.endpoints {
             // What is declared no more is kept and tidied up, but no request finds it.
-            Some(_) => cache.open_stored_unrouted().await?,
-            None => cache.open_stored().await?,
+            Some(_) => cache.open_stored_unrouted().await,
+            None => cache.open_stored().await,
         };
-        Ok(())
+        match opened {
+            // Clients are served all the same, by the API.
+            Err(error) if matches!(error.kind(), ErrorKind::Down | ErrorKind::Corrupt) => {
+                tracing::warn!(target: "restow", %error, "what is stored is not opened but for what is declared");
+                Ok(())
+            }
+            opened => Ok(opened.map(drop)?),
+        }
     }
 }
 

@@ -334,7 +334,7 @@ fn never_arrived(kind: ErrorKind) -> bool {
 
 /// Tells whether a store that fails so at its opening may be opened later, without the program being changed.
 pub(super) fn may_pass(kind: ErrorKind) -> bool {
-    is_failure(kind) || kind == ErrorKind::Format
+    is_failure(kind) || matches!(kind, ErrorKind::Format | ErrorKind::Corrupt)
 }
 
 fn reason(error: &Error) -> String {

@@ -18,7 +18,7 @@ use crate::{BoxFuture, BoxStream, Error, ErrorKind, Result};
 use futures_util::{StreamExt, stream};
 use gate::{Gate, Pass, Side, may_pass};
 use leases::GuardedLeases;
-use shared::{Shared, Slot};
+use shared::{Shared, Slot, unusable};
 use std::{fmt, sync::Arc, time::Duration};
 use table::GuardedTable;
 
@@ -53,9 +53,10 @@ impl GuardedStore {
         Self(Arc::new(shared))
     }
 
-    /// Opens a store and guards it. Where it is down, or its format is another for now, that is logged, and it is opened as soon as it answers: until
-    /// then every call is an error of kind [`Down`](crate::ErrorKind::Down), and a table that is opened meanwhile will be open once the store is. Where
-    /// the table then does not fit, its calls are errors of kind [`SchemaMismatch`](crate::ErrorKind::SchemaMismatch).
+    /// Opens a store and guards it. Where it is down, or damaged, or its format is another for now, that is logged, and it is opened as soon as it
+    /// answers: until then every call is an error of kind [`Down`](crate::ErrorKind::Down), and a table that is opened meanwhile will be open once the
+    /// store is. Where the table then does not fit, its calls are errors of kind [`SchemaMismatch`](crate::ErrorKind::SchemaMismatch); where what is
+    /// stored of it is damaged, they are of kind [`Corrupt`](crate::ErrorKind::Corrupt) until somebody has mended that.
     ///
     /// `kind`, `place` and `capabilities` are those of the store; `place` is shown to people, and must not hold a password.
     ///
@@ -130,6 +131,7 @@ impl Store for GuardedStore {
                     tracing::debug!(target: "restow", repository = named, %error, "its table will be opened when the store is back");
                     spec.check()?;
                     let slot = Slot::new(spec.clone(), None);
+                    slot.is_waiting(&error);
                     shared.open_later(&slot);
                     slot
                 }
@@ -151,7 +153,10 @@ impl Store for GuardedStore {
         Box::pin(async move {
             let bound = self.0.gate.options.opening(false);
             let pass = self.pass(Side::Reads)?;
-            let call = async { self.0.store().await?.secret().await };
+            let call = async {
+                let store = self.0.store().await?;
+                store.secret().await.map_err(unusable)
+            };
             pass.within(bound, call)
                 .await
                 .map_err(|error| match may_pass(error.kind()) {

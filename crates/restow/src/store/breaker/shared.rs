@@ -34,7 +34,7 @@ pub(super) struct Shared {
 pub(super) struct Slot {
     pub(super) spec: TableSpec,
     table: OnceLock<Arc<dyn Table>>,
-    /// Why it never will be.
+    /// Why it never will be, or not before somebody mends it.
     unfit: Mutex<Option<(ErrorKind, String)>>,
     /// About as many bytes as a body of it has that is large.
     size: AtomicU64,
@@ -80,7 +80,7 @@ impl Shared {
         if self.store.get().is_none()
             && let Some(connect) = &self.connect
         {
-            self.set(connect().await?);
+            self.set(connect().await.map_err(unusable)?);
         }
         self.store.get().ok_or_else(|| self.gate.down(Side::Reads))
     }
@@ -142,13 +142,15 @@ impl Shared {
                 _ = slot.table.set(table);
                 false
             }
-            Err(error) if may_pass(error.kind()) => true,
+            Err(error) if may_pass(error.kind()) => {
+                slot.is_waiting(&error);
+                true
+            }
             Err(error) => {
                 if error.kind() != ErrorKind::Closed {
                     tracing::warn!(target: "restow", repository, %error, "its table cannot be opened; its requests go to the API until the program is started again");
                 }
-                let why = (error.kind(), error.message().to_owned());
-                *slot.unfit.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+                slot.is_unfit(&error);
                 false
             }
         }
@@ -170,6 +172,20 @@ impl Slot {
         self.table.get()
     }
 
+    /// Takes in why it is not open yet. What is damaged is told of, and once: it may be that nobody else sees it.
+    pub(super) fn is_waiting(&self, error: &Error) {
+        if error.kind() == ErrorKind::Corrupt && self.why_not().is_none() {
+            let repository = self.spec.name.as_str();
+            tracing::warn!(target: "restow", repository, %error, "its table cannot be opened; its requests go to the API until it can");
+            self.is_unfit(error);
+        }
+    }
+
+    fn is_unfit(&self, error: &Error) {
+        let why = (error.kind(), error.message().to_owned());
+        *self.unfit.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
     /// Why it is not open.
     pub(super) fn why_not(&self) -> Option<Error> {
         let unfit = self.unfit.lock().unwrap_or_else(PoisonError::into_inner);
@@ -187,6 +203,14 @@ impl Slot {
         let size = self.size();
         let faded = size - size / 64;
         self.size.store(faded.max(bytes), Ordering::Relaxed);
+    }
+}
+
+/// Makes of what is wrong with a store as a whole a failure of it: a damaged one is of no more use than one that is down, and may be mended.
+pub(super) fn unusable(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Corrupt => Error::new(ErrorKind::Store, error.message().to_owned()),
+        _ => error,
     }
 }
 

@@ -87,7 +87,7 @@ impl Rows {
     }
 
     /// The statements that most requests read with. Each one that is prepared costs the server memory.
-    pub(super) fn reads(&self) -> impl Iterator<Item = &Arc<Query>> {
+    pub(super) fn reads(&self) -> impl Iterator<Item = &Arc<Query>> + Clone {
         [Parts::Body, Parts::Whole]
             .into_iter()
             .map(|parts| self.read(parts))

@@ -41,14 +41,14 @@ fn put_address(out: &mut Vec<u8>, address: &Address) {
     out.extend_from_slice(partition.as_bytes());
 }
 
-/// Writes the value of an address that has this entry alone; tells whether its body goes beside it.
+/// Writes the value of an address that has this entry alone, in a repository with its number; tells whether its body goes beside it.
 ///
 /// # Errors
 /// [`ErrorKind::TooLarge`].
 pub(super) fn value(
     Entry { id, meta, body, .. }: &Entry,
     generation: Generation,
-    spec: &TableSpec,
+    repository: (&TableSpec, u64),
 ) -> Result<(Vec<u8>, bool)> {
     let apart = body.len() > WITHIN;
     let len = if apart { 0 } else { body.len() };
@@ -56,7 +56,7 @@ pub(super) fn value(
     let mut out = Vec::with_capacity(address_len(&id.address) + HEAD + 384 + lines + len);
     put_address(&mut out, &id.address);
     let within = if apart { None } else { Some(len) };
-    put_block(&mut out, id, meta, spec, generation, within)?;
+    put_block(&mut out, id, meta, repository, generation, within)?;
     put_len(&mut out, 0);
     if !apart {
         out.extend_from_slice(body);
@@ -68,9 +68,9 @@ pub(super) fn value(
 ///
 /// # Errors
 /// [`ErrorKind::TooLarge`].
-pub(super) fn block(id: &EntryId, meta: &Meta, spec: &TableSpec) -> Result<Vec<u8>> {
+pub(super) fn block(id: &EntryId, meta: &Meta, repository: (&TableSpec, u64)) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(HEAD + 384 + meta.head.lines().len());
-    put_block(&mut out, id, meta, spec, Generation(0), None)?;
+    put_block(&mut out, id, meta, repository, Generation(0), None)?;
     Ok(out)
 }
 
@@ -78,7 +78,7 @@ fn put_block(
     out: &mut Vec<u8>,
     id: &EntryId,
     meta: &Meta,
-    spec: &TableSpec,
+    (spec, number): (&TableSpec, u64),
     generation: Generation,
     within: Option<usize>,
 ) -> Result<()> {
@@ -137,7 +137,7 @@ fn put_block(
     if let (Some(place), Ok(len)) = (written.first_chunk_mut::<4>(), u32::try_from(len)) {
         *place = len.to_be_bytes();
     }
-    let sum = sum(written).unwrap_or_default();
+    let sum = sum(number, written).unwrap_or_default();
     out.extend_from_slice(&sum.to_be_bytes());
     Ok(())
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Error, ErrorKind, Millis, Result,
     entry::Entry,
-    store::{Migration, Parts, SchemaChange, TableName, TableSpec},
+    store::{Change, Migration, Parts, SchemaChange, TableName, TableSpec},
 };
 use futures_util::TryStreamExt;
 use redis::cmd;
@@ -59,6 +59,13 @@ async fn open_once(
         let made = schema::swap(core, vec![becomes(None, wanted, &place)]).await?;
         return Ok(made.then(|| rows(wanted, &place)));
     };
+    if schema::is_ended(core, &stored.place).await? {
+        // Nobody can write there: its number was another's, or what was to be removed was told wrongly.
+        let place = schema::new_place(core).await?;
+        let change = becomes(Some(&stored), &stored.spec, &place);
+        schema::swap(core, vec![change]).await?;
+        return Ok(None);
+    }
     let spec = wanted.taking_over(&stored.spec);
     match spec.change_from(&stored.spec)? {
         SchemaChange::None if spec == stored.spec => Ok(Some(rows(&spec, &stored.place))),
@@ -107,7 +114,7 @@ async fn migrate(
             };
             // Whatever is there, however old.
             let Read { found, .. } =
-                fields.entries(&address, &old.spec, Parts::Whole, Millis(i64::MIN));
+                fields.entries(&address, old.repository(), Parts::Whole, Millis(i64::MIN));
             puts.extend(found.into_iter().filter_map(|e| moved(&e, migration)));
         }
         // Each keeps at least the time it had.
@@ -184,24 +191,21 @@ async fn set_aside(core: &Arc<Core>, stored: &Stored, spec: &TableSpec) -> Resul
 pub(super) async fn remove(core: &Arc<Core>, name: &TableName) -> Result<bool> {
     core.ready().await?;
     for _ in 0..TRIES {
-        let Some(stored) = schema::find(core, name).await? else {
+        let Some(raw) = schema::raw(core, name).await? else {
             return Ok(false);
         };
+        // Where the place of one is not known, its entries go when their time comes.
+        let place = schema::place(core, name, &raw);
         let pending = schema::pending(core, name).await?;
-        let swaps = vec![
-            forgets(&stored),
-            ends(&stored.place),
-            pending.becomes(name, Vec::new()),
-        ];
+        let mut swaps = vec![forgets(name, raw), pending.becomes(name, Vec::new())];
+        swaps.extend(place.as_ref().map(ends));
         if schema::swap(core, swaps).await? {
             core.forget(name);
-            purge(core, &stored.place).await?;
-            let rows = Rows {
-                core: core.clone(),
-                place: stored.place,
-                spec: Arc::new(stored.spec),
-            };
-            rows.publish_table().await;
+            if let Some(place) = &place {
+                purge(core, place).await?;
+            }
+            core.publish(core.message(&Change::Table(name.clone())))
+                .await;
             return Ok(true);
         }
     }

@@ -1,7 +1,8 @@
 //! The way to the servers: one connection that everybody shares, made again when it is lost; or one for each server of a cluster.
 
 use super::{
-    clients::{client, cluster, sentinel, server},
+    clients::{client, sentinel, server},
+    cluster::Cluster,
     error,
     gather::{self, Gets},
     keys::Names,
@@ -18,8 +19,7 @@ use futures_util::{
 };
 use redis::{
     AsyncConnectionConfig, Client, Cmd, Pipeline, RedisResult, Value,
-    aio::{ConnectionLike, MultiplexedConnection, PubSub},
-    cluster_async::ClusterConnection,
+    aio::{MultiplexedConnection, PubSub},
     cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
     sentinel::SentinelClient,
 };
@@ -27,7 +27,10 @@ use rustls::crypto::CryptoProvider;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -55,7 +58,7 @@ pub(super) struct Link {
 
 enum Way {
     One(Arc<One>, Arc<Gather<Gets>>),
-    Cluster(ClusterConnection),
+    Cluster(Arc<Cluster>),
 }
 
 impl Way {
@@ -70,6 +73,8 @@ pub(super) struct One {
     source: Source,
     config: AsyncConnectionConfig,
     first: Arc<First>,
+    /// How many questions were answered, over whatever connection.
+    heard: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -93,6 +98,8 @@ struct State {
     /// Tells one connection from the next.
     number: u64,
     ready: Option<MultiplexedConnection>,
+    /// When it was made.
+    made: Option<Instant>,
     attempt: Option<Attempt>,
     failed: Option<(Instant, redis::RedisError)>,
     closed: bool,
@@ -115,7 +122,7 @@ impl Link {
         let watch = Arc::<FormatWatch>::default();
         let one = |source| Way::one(One::new(source, &options, &watch));
         let way = match &options.topology {
-            Topology::Cluster => Way::Cluster(cluster(&options, &place).await?),
+            Topology::Cluster => Way::Cluster(Cluster::open(&options).await?),
             Topology::Standalone => one(Source::Server(Arc::new(server(&options)?))),
             Topology::Sentinel(master) => {
                 let client = sentinel(&options, master)?;
@@ -174,6 +181,20 @@ impl Link {
         }
     }
 
+    /// Has the next question asked over a new connection: an answer was none to what was asked, and those to come belong to others too.
+    pub(super) fn doubt(&self) {
+        match &self.way {
+            Way::One(one, _) => one.doubt(),
+            Way::Cluster(cluster) => cluster.doubt(),
+        }
+    }
+
+    /// Makes the error of such an answer.
+    pub(super) fn strange(&self, what: &str) -> Error {
+        self.doubt();
+        error::strange(&self.place, what)
+    }
+
     /// Sends a command.
     pub(super) async fn ask(&self, cmd: &Cmd, lost: Lost) -> Result<Value> {
         self.try_ask(cmd, lost).await.map_err(|e| self.failed(e))
@@ -182,10 +203,7 @@ impl Link {
     /// The same with the driver's error.
     pub(super) async fn try_ask(&self, cmd: &Cmd, lost: Lost) -> RedisResult<Value> {
         let one = match &self.way {
-            Way::Cluster(cluster) => {
-                let mut cluster = cluster.clone();
-                return error::checked(cluster.req_packed_command(cmd).await?);
-            }
+            Way::Cluster(cluster) => return cluster.ask(cmd).await.and_then(error::checked),
             Way::One(one, _) => one,
         };
         one.ask(cmd, lost).await
@@ -228,13 +246,9 @@ impl Link {
                     places.push(i);
                     cmds.push(cmd);
                 }
-                let asked = slots.into_values().map(|(places, cmds)| {
-                    let mut cluster = cluster.clone();
-                    async move {
-                        let pipe = pipeline(cmds.into_iter());
-                        let answers = cluster.req_packed_commands(&pipe, 0, pipe.len()).await?;
-                        Ok::<_, redis::RedisError>((places, answers))
-                    }
+                let asked = slots.into_values().map(|(places, cmds)| async move {
+                    let answers = cluster.pipe(&pipeline(cmds.into_iter())).await?;
+                    Ok::<_, redis::RedisError>((places, answers))
                 });
                 let mut all = vec![Value::Nil; number];
                 for answered in join_all(asked).await {
@@ -265,11 +279,11 @@ impl Link {
         let mut which = redis::cmd("CLUSTER");
         which.arg("KEYSLOT").arg(before);
         let slot = self.ask(&which, Lost::Again).await?;
-        let slot: u16 = redis::from_redis_value(slot)
-            .map_err(|_| error::strange(&self.place, "CLUSTER KEYSLOT"))?;
+        let slot: u16 =
+            redis::from_redis_value(slot).map_err(|_| self.strange("CLUSTER KEYSLOT"))?;
         let route = Route::new(slot, SlotAddr::Master);
         let route = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
-        let answer = cluster.clone().route_command(scan, route).await;
+        let answer = cluster.route(scan, route).await;
         answer.and_then(error::checked).map_err(|e| self.failed(e))
     }
 
@@ -317,6 +331,7 @@ impl One {
                 .set_response_timeout(Some(options.timeout))
                 // More than all tasks that ask at once, so that none of them waits for a place.
                 .set_pipeline_buffer_size(1_024),
+            heard: AtomicU64::new(0),
             first: Arc::new(First {
                 watch: watch.clone(),
                 ask: schema::ask_format(&Names::new(&options.prefix)),
@@ -361,6 +376,7 @@ impl One {
             match &made {
                 Ok(connection) => {
                     state.ready = Some(connection.clone());
+                    state.made = Some(Instant::now());
                     state.number += 1;
                     state.failed = None;
                     return Ok((number + 1, connection.clone()));
@@ -396,23 +412,56 @@ impl One {
         }
     }
 
+    /// Forgets the connection that there is: what came over it was no answer to what was asked, so the next is none either. One that was made
+    /// just now is another one than that.
+    fn doubt(&self) {
+        let mut state = self.lock();
+        let old = |made: Instant| made.elapsed() >= PAUSE;
+        if state.ready.is_some() && state.made.is_some_and(old) {
+            state.ready = None;
+            state.number += 1;
+        }
+    }
+
+    /// Notes what came of a question over a connection; tells whether the connection was of no use any more.
+    fn ended<T>(&self, question: &Question, answer: &RedisResult<T>) -> bool {
+        let Err(error) = answer else {
+            self.heard.fetch_add(1, Ordering::Relaxed);
+            return false;
+        };
+        if error.is_timeout() {
+            // Where nobody was answered meanwhile, it may be the connection that brings nothing any more, and not the server that is slow.
+            if self.heard.load(Ordering::Relaxed) == question.heard_before {
+                self.lose(question.number);
+            }
+            return false;
+        }
+        self.heard.fetch_add(1, Ordering::Relaxed);
+        let is_lost = error::is_lost(error);
+        if is_lost {
+            self.lose(question.number);
+        }
+        is_lost
+    }
+
+    async fn question(&self) -> RedisResult<(Question, MultiplexedConnection)> {
+        let (number, connection) = self.connection().await?;
+        let question = Question {
+            number,
+            heard_before: self.heard.load(Ordering::Relaxed),
+        };
+        Ok((question, connection))
+    }
+
     /// Sends a command.
     pub(super) async fn ask(&self, cmd: &Cmd, lost: Lost) -> RedisResult<Value> {
         let mut again = lost == Lost::Again;
         loop {
-            let (number, mut connection) = self.connection().await?;
-            match connection
-                .send_packed_command(cmd)
-                .await
-                .and_then(error::checked)
-            {
-                Err(e) if error::is_lost(&e) => {
-                    self.lose(number);
-                    if !std::mem::take(&mut again) {
-                        return Err(e);
-                    }
-                }
-                answer => return answer,
+            let (question, mut connection) = self.question().await?;
+            let answer = connection.send_packed_command(cmd).await;
+            let answer = answer.and_then(error::checked);
+            if !self.ended(&question, &answer) || !std::mem::take(&mut again) {
+                return answer;
             }
         }
     }
@@ -420,19 +469,21 @@ impl One {
     async fn pipe(&self, pipe: &Pipeline) -> RedisResult<Vec<Value>> {
         let mut again = true;
         loop {
-            let (number, mut connection) = self.connection().await?;
-            match connection.send_packed_commands(pipe, 0, pipe.len()).await {
-                Err(e) if error::is_lost(&e) => {
-                    self.lose(number);
-                    if !std::mem::take(&mut again) {
-                        return Err(e);
-                    }
-                }
-                Err(e) => return Err(e),
-                Ok(answers) => return answers.into_iter().map(error::checked).collect(),
+            let (question, mut connection) = self.question().await?;
+            let answers = connection.send_packed_commands(pipe, 0, pipe.len()).await;
+            if !self.ended(&question, &answers) || !std::mem::take(&mut again) {
+                return answers?.into_iter().map(error::checked).collect();
             }
         }
     }
+}
+
+/// A question on its way.
+struct Question {
+    /// Over which connection.
+    number: u64,
+    /// How many were answered before.
+    heard_before: u64,
 }
 
 impl First {

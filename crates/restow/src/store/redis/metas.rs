@@ -4,10 +4,12 @@
 //! each variant, then four zero bytes, then the bodies, in the order of the blocks. A block, big-endian: its length (4), variant (16),
 //! generation (8), stored, checked, changed and expires (8 each), size (8), seal (length and sum of the body, 8 each), length of the body in this
 //! value (4; [`APART`] where it is not); then record, label, URL, columns, tags, header lines, each with its length; then the checksum of
-//! the block without what a script may put in: its generation, its changed (8 each), and the length of the body.
+//! the block without what a script may put in: its generation, its changed (8 each), and the length of the body. It depends on the number of the
+//! repository too: others have entries of the same address.
 //!
 //! A body of more than [`WITHIN`] bytes is in the hash beside, under its variant: whatever changes another variant leaves it alone.
 
+use super::schema::MOST;
 use crate::{
     FieldValue, Millis, RawKey,
     entry::{
@@ -110,11 +112,11 @@ impl Fields {
         })
     }
 
-    /// Reads the entries that are retained.
+    /// Reads the entries that are retained, of a repository with its number.
     pub(super) fn entries(
         &self,
         address: &Address,
-        spec: &TableSpec,
+        (spec, number): (&TableSpec, u64),
         parts: Parts,
         now: Millis,
     ) -> Read {
@@ -129,7 +131,7 @@ impl Fields {
             if head.expires_at.plus(spec.keep) <= now {
                 continue;
             }
-            match self.entry(value, part, address, spec, parts) {
+            match self.entry(value, part, address, (spec, number), parts) {
                 Some(entry) => read.found.push(Arc::new(entry)),
                 None => read.damaged.push((head.variant, head.generation)),
             }
@@ -142,13 +144,13 @@ impl Fields {
         value: &Bytes,
         part: &Part,
         address: &Address,
-        spec: &TableSpec,
+        (spec, number): (&TableSpec, u64),
         parts: Parts,
     ) -> Option<Entry> {
         let head = &part.head;
         let bytes = value.get(part.block.clone())?;
         let (checked, stored_sum) = bytes.split_last_chunk::<8>()?;
-        if sum(checked)? != u64::from_be_bytes(*stored_sum) {
+        if sum(number, checked)? != u64::from_be_bytes(*stored_sum) {
             return None;
         }
         let mut rest = checked.get(HEAD..)?;
@@ -304,7 +306,7 @@ fn block_head(at: &[u8], len: u32) -> Option<(BlockHead, u32, &[u8])> {
         checked_at: take_time(&mut rest)?,
         changed_at: take_time(&mut rest)?,
         expires_at: take_time(&mut rest)?,
-        size: u64::from_be_bytes(*take(&mut rest)?),
+        size: u64::from_be_bytes(*take(&mut rest)?).min(MOST),
         seal: Seal {
             len: u64::from_be_bytes(*take(&mut rest)?),
             sum: u64::from_be_bytes(*take(&mut rest)?),
@@ -321,9 +323,9 @@ fn address_of(value: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((*version, key, partition))
 }
 
-/// The sum of a block without its generation, its changed, and the length of its body.
-pub(super) fn sum(block: &[u8]) -> Option<u64> {
-    let mut hash = Xxh3::new();
+/// The sum of a block in the repository of this number, without its generation, its changed, and the length of its body.
+pub(super) fn sum(number: u64, block: &[u8]) -> Option<u64> {
+    let mut hash = Xxh3::with_seed(number);
     hash.update(block.get(..20)?);
     hash.update(block.get(28..44)?);
     hash.update(block.get(52..84)?);
@@ -414,7 +416,7 @@ mod tests {
         entry.meta.label = Some("l".into());
         entry.meta.columns = [1.into(), FieldValue::Absent, "x".into()].into();
         entry.meta.tags = ["t".into(), "".into()].into();
-        let (value, apart) = blocks::value(&entry, entry.generation, &spec).unwrap();
+        let (value, apart) = blocks::value(&entry, entry.generation, (&spec, 3)).unwrap();
         assert!(!apart);
         (spec, entry, Fields::of(value))
     }
@@ -424,8 +426,11 @@ mod tests {
         let (spec, entry, fields) = written();
         assert_eq!(fields.address().unwrap(), entry.id.address);
         assert!(fields.are_of(&entry.id.address));
-        let read = fields.entries(&entry.id.address, &spec, Parts::Whole, Millis(2));
+        let read = fields.entries(&entry.id.address, (&spec, 3), Parts::Whole, Millis(2));
         assert_eq!(**read.found.iter().next().unwrap(), entry);
+        // Another repository has none of it.
+        let read = fields.entries(&entry.id.address, (&spec, 4), Parts::Whole, Millis(2));
+        assert_eq!((read.found.len(), read.damaged.len()), (0, 1));
     }
 
     #[test]
@@ -437,7 +442,7 @@ mod tests {
             damaged[bit / 8] ^= 1 << (bit % 8);
             let fields = Fields::of(damaged);
             let address = &entry.id.address;
-            let read = fields.entries(address, &spec, Parts::Whole, Millis(2));
+            let read = fields.entries(address, (&spec, 3), Parts::Whole, Millis(2));
             // The generation and the time of a change are the script's; an address that differs is not the one asked for.
             for found in read.found.iter().filter(|_| fields.are_of(address)) {
                 let same = Entry {
@@ -453,7 +458,7 @@ mod tests {
         }
         for cut in 0..value.len() {
             let fields = Fields::of(value[..cut].to_vec());
-            let read = fields.entries(&entry.id.address, &spec, Parts::Whole, Millis(2));
+            let read = fields.entries(&entry.id.address, (&spec, 3), Parts::Whole, Millis(2));
             assert!(read.found.is_empty(), "cut at {cut}");
         }
     }
@@ -463,16 +468,16 @@ mod tests {
         let (spec, mut entry, _) = written();
         let body = Bytes::from(vec![b'x'; WITHIN + 1]);
         (entry.meta.seal, entry.body) = (Seal::of(&body), body);
-        let (value, apart) = blocks::value(&entry, entry.generation, &spec).unwrap();
+        let (value, apart) = blocks::value(&entry, entry.generation, (&spec, 3)).unwrap();
         assert!(apart && value.len() < WITHIN);
         let mut fields = Fields::of(value);
         let variant = 5_u128.to_be_bytes();
         assert_eq!(fields.apart(), [variant]);
         let address = &entry.id.address;
-        let read = fields.entries(address, &spec, Parts::Whole, Millis(2));
+        let read = fields.entries(address, (&spec, 3), Parts::Whole, Millis(2));
         assert_eq!((read.found.len(), read.damaged.len()), (0, 1));
         fields.put_body(variant, entry.body.to_vec());
-        let read = fields.entries(address, &spec, Parts::Whole, Millis(2));
+        let read = fields.entries(address, (&spec, 3), Parts::Whole, Millis(2));
         assert_eq!(**read.found.iter().next().unwrap(), entry);
     }
 }

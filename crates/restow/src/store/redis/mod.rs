@@ -18,6 +18,7 @@ mod blocks;
 mod change;
 mod changes;
 mod clients;
+mod cluster;
 mod core;
 mod error;
 mod gather;

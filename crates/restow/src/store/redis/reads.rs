@@ -1,7 +1,6 @@
 //! Reading entries: by one address, or by many together.
 
 use super::{
-    error,
     keys::{self, Digest},
     link::Lost,
     metas::{self, BEGINNING, Fields},
@@ -20,6 +19,8 @@ use std::collections::BTreeMap;
 
 /// So many addresses are asked for at once; while they are read, the server looks up the next.
 const CHUNK: usize = 128;
+/// So often somebody may write between the reads of a value and of the bodies beside it.
+const TORN: usize = 16;
 
 impl Rows {
     pub(super) async fn read(&self, at: &Address, parts: Parts, now: Millis) -> Result<Found> {
@@ -129,7 +130,7 @@ impl Rows {
         all.resize_with(digests.len(), Fields::default);
         for (answer, group) in answers.into_iter().zip(groups.into_values()) {
             let Value::Array(values) = answer else {
-                return Err(error::strange(self.core.link.place(), "MGET"));
+                return Err(self.core.link.strange("MGET"));
             };
             for (value, i) in values.into_iter().zip(group) {
                 if let Some(fields) = all.get_mut(i) {
@@ -144,14 +145,14 @@ impl Rows {
         match answer {
             Value::Nil => Ok(Fields::default()),
             Value::BulkString(value) => Ok(Fields::of(value)),
-            _ => Err(error::strange(self.core.link.place(), "a read")),
+            _ => Err(self.core.link.strange("a read")),
         }
     }
 
     /// Reads the bodies beside a value, where there are any.
     async fn with_bodies(&self, digest: &Digest, mut fields: Fields) -> Result<Fields> {
         let link = &self.core.link;
-        loop {
+        for _ in 0..TORN {
             let apart = fields.apart();
             if apart.is_empty() {
                 return Ok(fields);
@@ -178,6 +179,8 @@ impl Rows {
             }
             fields = now;
         }
+        // Whose body is not there is a miss.
+        Ok(fields)
     }
 
     /// Reads what is retained at an address, notes its use, and has removed what is damaged.
@@ -189,10 +192,15 @@ impl Rows {
         parts: Parts,
         now: Millis,
     ) -> Found {
-        if fields.is_empty() || !fields.are_of(at) {
+        if fields.is_empty() {
             return Found::default();
         }
-        let read = fields.entries(at, &self.spec, parts, now);
+        if !fields.are_of(at) {
+            // It may be the answer to another question.
+            self.core.link.doubt();
+            return Found::default();
+        }
+        let read = fields.entries(at, self.repository(), parts, now);
         let uses = &self.core.uses;
         let ranked = self.is_ranked();
         for entry in read.found.iter() {
@@ -209,6 +217,8 @@ impl Rows {
         if read.damaged.is_empty() && !read.is_damaged {
             return;
         }
+        // It may be the answer to another question, too.
+        self.core.link.doubt();
         tracing::warn!(repository = %self.spec.name, "a stored entry is damaged; it counts as a miss and is removed");
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;

@@ -62,6 +62,11 @@ impl Rows {
         self.spec.ranked || self.spec.budget.is_bounded()
     }
 
+    /// What entries are read and written by: the repository and its number.
+    pub(super) fn repository(&self) -> (&TableSpec, u64) {
+        (&self.spec, self.place.number)
+    }
+
     pub(super) fn keep(&self) -> i64 {
         Millis(0).plus(self.spec.keep).0
     }

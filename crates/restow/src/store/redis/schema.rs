@@ -2,7 +2,6 @@
 
 use super::{
     core::Core,
-    error,
     keys::{Names, Place},
     link::Lost,
     script::{ADOPT, BEGIN, Call, SWAP},
@@ -12,7 +11,8 @@ use crate::{
     store::{TableName, TableSpec, declared},
 };
 use redis::{Cmd, Value, cmd};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The format of what this program writes, and the only one that it reads.
 pub(super) const FORMAT: u32 = 1;
@@ -20,6 +20,8 @@ pub(super) const FORMAT: u32 = 1;
 const REPOSITORY: &str = "repository:";
 const PENDING: &str = "pending:";
 const ENDING: &str = "ending:";
+/// No server has more of anything: sums of what it counts stay numbers.
+pub(super) const MOST: u64 = 1 << 48;
 
 /// A repository as it is stored.
 #[derive(Clone, Debug)]
@@ -106,27 +108,50 @@ pub(super) fn random(bytes: &mut [u8]) -> Result<()> {
 /// Returns all repositories, ordered by name.
 pub(super) async fn all(core: &Core) -> Result<Vec<Stored>> {
     let fields = hash(core).await?;
-    let repositories = fields
-        .iter()
-        .filter(|(field, _)| field.starts_with(REPOSITORY));
-    repositories.map(|(_, raw)| read(core, raw)).collect()
+    let repositories = fields.iter().filter_map(|(field, raw)| {
+        let name = field.strip_prefix(REPOSITORY)?;
+        Some(read(core, name, raw))
+    });
+    repositories.collect()
 }
 
 /// Returns a repository.
 pub(super) async fn find(core: &Core, name: &TableName) -> Result<Option<Stored>> {
-    let raw = get(core, &field(name)).await?;
-    raw.map(|raw| read(core, &raw)).transpose()
+    let raw = raw(core, name).await?;
+    raw.map(|raw| read(core, name.as_str(), &raw)).transpose()
 }
 
-/// Returns the places that are being removed: their number and buckets.
+/// Returns what is stored of a repository, whether it can be read or not.
+pub(super) async fn raw(core: &Core, name: &TableName) -> Result<Option<Vec<u8>>> {
+    get(core, &field(name.as_str())).await
+}
+
+/// Returns the places that are being removed: their number and buckets. One that a repository has is damaged: it is left alone.
 pub(super) async fn ending(core: &Core) -> Result<Vec<Place>> {
     let fields = hash(core).await?;
+    let repositories = fields.iter().filter(|(f, _)| f.starts_with(REPOSITORY));
+    let mut alive = BTreeSet::new();
+    for (_, raw) in repositories {
+        // Of which number a repository is that cannot be read is not known.
+        let Some((number, ..)) = parts(raw) else {
+            return Ok(Vec::new());
+        };
+        alive.insert(number);
+    }
     let ending = fields.iter().filter_map(|(field, buckets)| {
         let number = field.strip_prefix(ENDING)?.parse().ok()?;
-        let buckets: u32 = std::str::from_utf8(buckets).ok()?.parse().ok()?;
-        (buckets.is_power_of_two() && buckets <= 16384).then(|| core.names.place(number, buckets))
+        let buckets = std::str::from_utf8(buckets).ok()?.parse().ok()?;
+        let is_sound = is_sound(buckets) && !alive.contains(&number);
+        is_sound.then(|| core.names.place(number, buckets))
     });
     Ok(ending.collect())
+}
+
+/// Tells whether a place was removed.
+pub(super) async fn is_ended(core: &Core, place: &Place) -> Result<bool> {
+    let mut ask = cmd("HEXISTS");
+    ask.arg(place.counts(0)).arg("x");
+    from(core, core.link.ask(&ask, Lost::Again).await?, "HEXISTS")
 }
 
 /// Returns a new place.
@@ -158,17 +183,17 @@ pub(super) async fn swap(core: &Core, swaps: Vec<Swap>) -> Result<bool> {
 /// A repository that is there becomes another spec, at a place.
 pub(super) fn becomes(stored: Option<&Stored>, spec: &TableSpec, place: &Place) -> Swap {
     Swap {
-        field: field(&spec.name),
+        field: field(spec.name.as_str()),
         from: stored.map(|s| s.raw.clone()),
         to: Some(write(spec, place)),
     }
 }
 
 /// A repository is forgotten.
-pub(super) fn forgets(stored: &Stored) -> Swap {
+pub(super) fn forgets(name: &TableName, raw: Vec<u8>) -> Swap {
     Swap {
-        field: field(&stored.spec.name),
-        from: Some(stored.raw.clone()),
+        field: field(name.as_str()),
+        from: Some(raw),
         to: None,
     }
 }
@@ -223,36 +248,60 @@ impl Pending {
     }
 }
 
-fn field(name: &TableName) -> String {
+fn field(name: &str) -> String {
     format!("{REPOSITORY}{name}")
 }
 
+/// Writes number, buckets, a sum and the spec. The sum is of all of it with the name: by another number a repository would have another's entries.
 fn write(spec: &TableSpec, place: &Place) -> Vec<u8> {
-    let (number, buckets) = (place.number, place.buckets);
-    format!("{number} {buckets} {}", declared::write(spec)).into()
+    let (number, buckets, json) = (place.number, place.buckets, declared::write(spec));
+    let sum = sum(spec.name.as_str(), number, buckets, &json);
+    format!("{number} {buckets} {sum} {json}").into()
 }
 
-fn read(core: &Core, raw: &[u8]) -> Result<Stored> {
-    let parts = || {
-        let text = std::str::from_utf8(raw).ok()?;
-        let (number, rest) = text.split_once(' ')?;
-        let (buckets, json) = rest.split_once(' ')?;
-        let buckets: u32 = buckets.parse().ok()?;
-        let sound = buckets.is_power_of_two() && buckets <= 16384;
-        sound.then_some((number.parse::<u64>().ok()?, buckets, json))
-    };
-    let (number, buckets, json) = parts().ok_or_else(|| {
+fn sum(name: &str, number: u64, buckets: u32, json: &str) -> String {
+    let whole = format!("{name} {number} {buckets} {json}");
+    format!("{:016x}", xxh3_64(whole.as_bytes()))
+}
+
+fn read(core: &Core, name: &str, raw: &[u8]) -> Result<Stored> {
+    let (number, buckets, json) = sound(name, raw).ok_or_else(|| {
+        let meta = core.names.meta();
         let message = format!(
-            "{} holds a repository that cannot be read; delete its field, and it begins anew",
-            core.names.meta()
+            "what {meta} holds of it is damaged; remove it (drop_repository, or HDEL {meta} {REPOSITORY}{name}), and it begins anew"
         );
-        Error::new(ErrorKind::Corrupt, message)
+        Error::new(ErrorKind::Corrupt, message).in_repository(name)
     })?;
     Ok(Stored {
-        spec: declared::read(json)?,
+        spec: declared::read(json).map_err(|e| e.in_repository(name))?,
         place: core.names.place(number, buckets),
         raw: raw.to_owned(),
     })
+}
+
+/// Returns where the entries of a repository are; `None` where that is damaged.
+pub(super) fn place(core: &Core, name: &TableName, raw: &[u8]) -> Option<Place> {
+    let (number, buckets, _) = sound(name.as_str(), raw)?;
+    Some(core.names.place(number, buckets))
+}
+
+/// The same as [`parts`] where the sum is right.
+fn sound<'a>(name: &str, raw: &'a [u8]) -> Option<(u64, u32, &'a str)> {
+    let (number, buckets, stored_sum, json) = parts(raw)?;
+    (*stored_sum == *sum(name, number, buckets, json)).then_some((number, buckets, json))
+}
+
+/// Takes apart what is stored of a repository: number, buckets, sum, spec.
+fn parts(raw: &[u8]) -> Option<(u64, u32, &str, &str)> {
+    let mut parts = std::str::from_utf8(raw).ok()?.splitn(4, ' ');
+    let number = parts.next()?.parse().ok()?;
+    let buckets = parts.next()?.parse().ok()?;
+    let (sum, json) = (parts.next()?, parts.next()?);
+    is_sound(buckets).then_some((number, buckets, sum, json))
+}
+
+fn is_sound(buckets: u32) -> bool {
+    buckets.is_power_of_two() && buckets <= 16384
 }
 
 async fn get(core: &Core, field: &str) -> Result<Option<Vec<u8>>> {
@@ -267,7 +316,15 @@ async fn hash(core: &Core) -> Result<BTreeMap<String, Vec<u8>>> {
     from(core, core.link.ask(&get, Lost::Again).await?, "HGETALL")
 }
 
+/// Reads a number of things.
+pub(super) fn count(core: &Core, value: Value, what: &str) -> Result<u64> {
+    match from(core, value, what)? {
+        more if more > MOST => Err(core.link.strange(what)),
+        count => Ok(count),
+    }
+}
+
 /// Reads an answer.
 pub(super) fn from<T: redis::FromRedisValue>(core: &Core, value: Value, what: &str) -> Result<T> {
-    redis::from_redis_value(value).map_err(|_| error::strange(core.link.place(), what))
+    redis::from_redis_value(value).map_err(|_| core.link.strange(what))
 }

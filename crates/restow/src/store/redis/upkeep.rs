@@ -5,7 +5,7 @@ use super::{
     keys::Digest,
     metas,
     rows::{Removal, Rows, When},
-    schema::{self, from},
+    schema::{self, MOST, from},
     script::{Call, RECOUNT},
     walk::{Hint, Named, Scores},
 };
@@ -48,7 +48,8 @@ struct Said {
 impl Said {
     fn bytes(&self) -> u64 {
         let bytes = self.bytes.as_deref().and_then(|b| b.parse::<i64>().ok());
-        u64::try_from(bytes.unwrap_or_default()).unwrap_or_default()
+        let bytes = u64::try_from(bytes.unwrap_or_default());
+        bytes.unwrap_or_default().min(MOST)
     }
 
     fn agrees(&self) -> bool {
@@ -107,7 +108,7 @@ impl Rows {
             let (entries, bytes, guessed): (_, _, Option<String>) =
                 from(&self.core, counts, "HMGET")?;
             all.push(Said {
-                indexed: from(&self.core, card, "ZCARD")?,
+                indexed: schema::count(&self.core, card, "ZCARD")?,
                 entries,
                 bytes,
                 guessed: guessed.is_some(),

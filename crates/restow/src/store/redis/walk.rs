@@ -5,7 +5,7 @@ use super::{
     link::Lost,
     metas::{self, Fields},
     rows::{Removal, Rows, When},
-    schema::from,
+    schema::{count, from},
 };
 use crate::{
     Millis, Result, Scope, Selection,
@@ -110,7 +110,7 @@ impl Rows {
         let answers = self.core.link.ask_all(counts.collect()).await?;
         answers
             .into_iter()
-            .map(|answer| from(&self.core, answer, "ZCOUNT"))
+            .map(|answer| count(&self.core, answer, "ZCOUNT"))
             .collect()
     }
 
@@ -272,7 +272,7 @@ impl Rows {
                     self.heed(digest, &fields, &read);
                     continue;
                 };
-                let read = fields.entries(&address, &self.spec, whole, now);
+                let read = fields.entries(&address, self.repository(), whole, now);
                 self.heed(digest, &fields, &read);
                 let found = read.found.into_iter();
                 covered.extend(found.filter(|e| which.covers(e, &self.spec, now)));

@@ -2,12 +2,12 @@
 
 use super::{
     blocks,
-    core::Going,
+    core::{Core, Going},
     error,
     keys::Digest,
     link::Lost,
     rows::{Put, Removal, Removed, Rows, When},
-    schema::from,
+    schema::{count, from},
     script::{CHECK, Call, REMOVE, RENEW, WRITE},
 };
 use crate::{
@@ -135,7 +135,7 @@ impl Rows {
         }
         for (_, digest, put) in &sorted {
             let entry = &*put.entry;
-            let (value, is_apart) = blocks::value(entry, put.generation, &self.spec)?;
+            let (value, is_apart) = blocks::value(entry, put.generation, self.repository())?;
             let body = if is_apart {
                 entry.body.to_vec()
             } else {
@@ -168,7 +168,7 @@ impl Rows {
                 ErrorKind::Fenced,
                 "somebody else took the lease since, or it ended long ago; what they fetched stays",
             )),
-            _ => Err(error::strange(self.core.link.place(), "a write")),
+            _ => Err(self.core.link.strange("a write")),
         }
     }
 
@@ -216,7 +216,7 @@ impl Rows {
                     .arg(blocks::address_bytes(&id.address))
                     .arg(digest.0)
                     .number(read.0)
-                    .arg(blocks::block(id, meta, &self.spec)?)
+                    .arg(blocks::block(id, meta, self.repository())?)
                     .arg(blocks::score(meta.expires_at));
             }
             let answer = RENEW.run(&self.core.link, &call).await?;
@@ -229,11 +229,11 @@ impl Rows {
                     Value::Int(n) => renewed += u64::from(n > 0),
                     Value::BulkString(seal) => {
                         let (id, read, meta) = renewal;
-                        let seal = seal_of(&seal)
-                            .ok_or_else(|| error::strange(self.core.link.place(), "a renewal"))?;
+                        let seal =
+                            seal_of(&seal).ok_or_else(|| self.core.link.strange("a renewal"))?;
                         again.push((id, read, Meta { seal, ..meta }));
                     }
-                    _ => return Err(error::strange(self.core.link.place(), "a renewal")),
+                    _ => return Err(self.core.link.strange("a renewal")),
                 }
             }
             if again.is_empty() {
@@ -274,7 +274,7 @@ impl Rows {
         let calls: Vec<_> = calls.collect();
         let removed = self.run_removals(&calls).await?.removed;
         if removed > 0 {
-            self.publish(self.message(at.iter())).await;
+            self.core.publish(self.message(at.iter())).await;
         }
         Ok(removed)
     }
@@ -320,9 +320,9 @@ impl Rows {
         for some in calls.chunks(32) {
             let runs = some.iter().map(|call| REMOVE.run(&self.core.link, call));
             for answer in join_all(runs).await {
-                let (removed, missed): (u64, u64) = from(&self.core, answer?, "a removal")?;
-                sum.removed += removed;
-                sum.missed += missed;
+                let (removed, missed) = from(&self.core, answer?, "a removal")?;
+                sum.removed += count(&self.core, removed, "a removal")?;
+                sum.missed += count(&self.core, missed, "a removal")?;
             }
         }
         Ok(sum)
@@ -330,15 +330,17 @@ impl Rows {
 
     /// Tells those who listen that anything in the table may have changed.
     pub(super) async fn publish_table(&self) {
-        let message = self.core.message(&Change::Table(self.spec.name.clone()));
-        self.publish(message).await;
+        let change = Change::Table(self.spec.name.clone());
+        self.core.publish(self.core.message(&change)).await;
     }
+}
 
+impl Core {
     /// What was changed is changed, whether others hear of it or not.
-    async fn publish(&self, message: Vec<u8>) {
+    pub(super) async fn publish(&self, message: Vec<u8>) {
         let mut cmd = redis::cmd("PUBLISH");
-        cmd.arg(self.core.names.channel()).arg(message);
-        if let Err(error) = self.core.link.ask(&cmd, Lost::Again).await {
+        cmd.arg(self.names.channel()).arg(message);
+        if let Err(error) = self.link.ask(&cmd, Lost::Again).await {
             tracing::debug!(%error, "a change could not be published");
         }
     }

@@ -22,7 +22,7 @@ use super::{
 use crate::{Error, ErrorKind, Result};
 use accepted::Accepted;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use lane::Lane;
 use link::Link;
 use std::sync::{
@@ -144,18 +144,20 @@ impl Engine {
         }
     }
 
-    /// Makes the first connection of those that are shared.
-    pub(super) async fn connect(&self) -> Result<()> {
+    /// Makes the first connection of those that are shared; to replicas behind.
+    pub(super) async fn connect(self: &Arc<Self>) -> Result<()> {
+        self.prepare_replicas(Vec::new());
         let opened = tokio::try_join!(self.reads.open(), self.changes.open());
         opened.map(drop).map_err(|fault| fault.at(&self.place))
     }
 
     /// Makes the server ready for statements, so that whoever is first with them waits no longer than others.
     pub(super) async fn prepare<'q>(
-        &self,
-        reads: impl Iterator<Item = &'q Arc<Query>>,
+        self: &Arc<Self>,
+        reads: impl Iterator<Item = &'q Arc<Query>> + Clone,
         changes: impl Iterator<Item = &'q Arc<Query>>,
     ) {
+        self.prepare_replicas(reads.clone().cloned().collect());
         let ready = async {
             let (reading, changing) = tokio::try_join!(self.reads.open(), self.changes.open())?;
             let prepares = self.connector.prepares();
@@ -168,6 +170,32 @@ impl Engine {
         };
         // Where it cannot be prepared, whoever asks is told.
         _ = tokio::time::timeout(self.options.timeout, ready).await;
+    }
+
+    /// Makes replicas ready for statements. Nobody waits for that: where one is not, the server is asked.
+    fn prepare_replicas(self: &Arc<Self>, reads: Vec<Arc<Query>>) {
+        if self.replicas.is_empty() {
+            return;
+        }
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let ready = engine.replicas.iter().map(async |lane| {
+                let link = lane.open().await?;
+                let prepares = lane.connector().prepares();
+                try_join_all(reads.iter().map(|query| link.prepare(query, prepares))).await?;
+                Ok::<_, Fault>(())
+            });
+            let ready = ready.map(|one| tokio::time::timeout(engine.options.timeout, one));
+            for failed in join_all(ready)
+                .await
+                .into_iter()
+                .flatten()
+                .filter_map(Result::err)
+            {
+                let error = failed.at(&engine.place);
+                tracing::debug!(%error, "a replica cannot be read from yet");
+            }
+        });
     }
 
     /// Has its format looked at from now on.

@@ -2,12 +2,13 @@
 -- Returns the fence and 0, or 0 and when it ends.
 local now = tonumber(ARGV[1])
 local ends = redis.call('HGET', KEYS[1], 'u')
-if ends and tonumber(ends) > now then return { '0', ends } end
+if ends and (tonumber(ends) or 0) > now then return { '0', ends } end
 -- A number that grows even where the counter was lost, by the server's clock; microseconds fit into 53 bits.
 local time = redis.call('TIME')
 local fence = tonumber(time[1]) * 1000000 + tonumber(time[2])
 for _, last in ipairs({ redis.call('HGET', KEYS[2], 'f') or '0', redis.call('HGET', KEYS[1], 'f') or '0' }) do
-  if tonumber(last) >= fence then fence = tonumber(last) + 1 end
+  local number = tonumber(last) or 0
+  if number >= fence then fence = number + 1 end
 end
 fence = string.format('%.0f', fence)
 redis.call('HSET', KEYS[2], 'f', fence)

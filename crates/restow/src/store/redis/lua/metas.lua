@@ -70,8 +70,20 @@ local function left(latest, keep, now)
   return string.format('%.0f', ms)
 end
 
+-- What is written there as a number; one that is damaged is none, and counted again by and by.
+local function numeric(value)
+  return tonumber(value or '0') or 0
+end
+
+-- A number of a bucket changes by so much.
+local function change(counts, field, by)
+  if by == 0 then return end
+  local changed = redis.pcall('HINCRBY', counts, field, string.format('%.0f', by))
+  if type(changed) == 'table' and changed.err then redis.call('HSET', counts, field, string.format('%.0f', by), 's', '1') end
+end
+
 -- The numbers of a bucket change by this many entries and bytes.
 local function tally(counts, entries, bytes)
-  if entries ~= 0 then redis.call('HINCRBY', counts, 'n', string.format('%.0f', entries)) end
-  if bytes ~= 0 then redis.call('HINCRBY', counts, 'b', string.format('%.0f', bytes)) end
+  change(counts, 'n', entries)
+  change(counts, 'b', bytes)
 end

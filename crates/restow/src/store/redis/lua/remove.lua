@@ -73,7 +73,7 @@ end
 if missed > 0 then
   -- How large they were is not known any more: as large as others, until they are counted again.
   local held = redis.call('HMGET', counts, 'n', 'b')
-  local n, b = tonumber(held[1] or '0'), tonumber(held[2] or '0')
+  local n, b = numeric(held[1]), numeric(held[2])
   if n > 0 then bytes = bytes - math.floor(b / n) * missed end
   redis.call('HSET', counts, 's', '1')
 end

@@ -20,7 +20,7 @@ local key_at, arg_at = buckets * 3, 8 + buckets * 2
 for b = 1, buckets do
   local index, counts, uses, held = KEYS[b * 3 - 2], KEYS[b * 3 - 1], KEYS[b * 3], known[b]
   local ranked = held[3] or ARGV[4] == '1'
-  local entries, bytes = tonumber(held[4] or '0'), tonumber(held[5] or '0')
+  local entries, bytes = numeric(held[4]), numeric(held[5])
   local scored, used, fresh, added = {}, {}, 0, 0
 
   local function flush()
