@@ -108,9 +108,12 @@ async fn grown_by_hand(server: &Redis, size: Size, report: &mut Report) -> Outco
 fn index_cost(server: &Redis, prefix: &str) -> Outcome<f64> {
     let mut bytes = 0;
     for kind in ["i", "c", "u"] {
-        let keys: Vec<String> = server.ask(&["KEYS", &format!("{prefix}{{*}}{kind}")]);
-        for key in &keys {
-            let usage: Option<u64> = server.ask(&["MEMORY", "USAGE", key, "SAMPLES", "0"]);
+        // Entries end in a digest, which may end so, too.
+        let keys: Vec<Vec<u8>> = server.ask(&["KEYS", &format!("{prefix}{{*}}{kind}")]);
+        let keys = keys.into_iter().filter_map(|key| String::from_utf8(key).ok());
+        let end = format!("}}{kind}");
+        for key in keys.filter(|key| key.ends_with(&end)) {
+            let usage: Option<u64> = server.ask(&["MEMORY", "USAGE", &key, "SAMPLES", "0"]);
             bytes += usage.unwrap_or_default();
         }
     }
