@@ -110,7 +110,9 @@ fn index_cost(server: &Redis, prefix: &str) -> Outcome<f64> {
     for kind in ["i", "c", "u"] {
         // Entries end in a digest, which may end so, too.
         let keys: Vec<Vec<u8>> = server.ask(&["KEYS", &format!("{prefix}{{*}}{kind}")]);
-        let keys = keys.into_iter().filter_map(|key| String::from_utf8(key).ok());
+        let keys = keys
+            .into_iter()
+            .filter_map(|key| String::from_utf8(key).ok());
         let end = format!("}}{kind}");
         for key in keys.filter(|key| key.ends_with(&end)) {
             let usage: Option<u64> = server.ask(&["MEMORY", "USAGE", &key, "SAMPLES", "0"]);

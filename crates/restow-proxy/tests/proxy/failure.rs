@@ -252,3 +252,24 @@ async fn an_api_that_says_nothing_is_waited_for_once() {
     })
     .await;
 }
+
+/// RFC 9110 section 10.2.3: an API that says how long is asked again then, and what is held stands in until then.
+#[tokio::test]
+async fn an_api_that_says_for_how_long_is_left_alone_for_as_long() {
+    let origin = Origin::start(|call| match call.nth {
+        0 | 2 => Reply::ok(call.nth.to_string())
+            .header("cache-control", "max-age=1, stale-if-error=3600"),
+        _ => Reply::status(503).header("retry-after", "300"),
+    })
+    .await;
+    let proxy = before(&origin).await;
+    proxy.get("/").await;
+    proxy.advance(10);
+    for _ in 0..3 {
+        assert_eq!(proxy.get("/").await.body, "0");
+        proxy.advance(90);
+    }
+    assert_eq!(origin.asked(), 2);
+    proxy.advance(30);
+    assert_eq!(proxy.get("/").await.body, "2");
+}

@@ -251,7 +251,7 @@ impl Inquiry<'_> {
             Outcome::new(OutcomeKind::Miss(why), Some(rule))
         };
         if let OnRequest::Revalidate(_, rule::EXPIRED) | OnRequest::Fetch(rule::EXPIRED) = decision
-            && self.outage(now).is_some_and(|outage| !outage.is_due)
+            && self.outage(now).is_some_and(|o| !o.is_due || self.rests())
             && let Some((entry, outcome)) = held().and_then(|e| self.stand_in(e, now))
         {
             return Decision::Answer {
@@ -321,6 +321,11 @@ impl Inquiry<'_> {
         let rule = restow_policy::on_error(&seen, now.0, &self.mount.limits, &options, outage.how)?;
         let outcome = Outcome::new(OutcomeKind::Stale(Staleness::Error), Some(rule));
         Some((entry, outcome))
+    }
+
+    /// Tells whether the API asked to be left alone (`Retry-After`).
+    fn rests(&self) -> bool {
+        self.ctx.rests(&self.head.target.host.to_ascii_lowercase())
     }
 
     fn outage(&self, now: Millis) -> Option<Outage> {
