@@ -23,7 +23,8 @@ use tokio::{net::TcpListener, sync::Notify};
 /// How long a test waits for what is on its way.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-#[tokio::test(flavor = "multi_thread")]
+/// On one thread: what was read to its end is stored before the client sees that end.
+#[tokio::test]
 async fn every_case_of_a_shared_cache_holds_through_the_proxy() {
     let client = http_client()
         .redirect(reqwest::redirect::Policy::none())
