@@ -31,7 +31,7 @@ use std::time::Instant;
 /// A URL may hold ranges: {1..50}, {01..10}, {0..100..10}, {a,b}. Quote it, so that the shell leaves it alone.
 /// What a request says by Cache-Control counts: no older than max-age, stale for no longer than max-stale, no-cache, only-if-cached.
 /// Without a configuration, the answers of each host are kept in a repository of its own, named as the host.
-/// A URL below an [[upstream]] of the configuration is asked for with its headers, unless --header has one of them itself.
+/// A URL below an upstream of the configuration is asked for with its headers, unless --header has one of them itself.
 /// A status of 400 or more counts as failed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -29,7 +29,7 @@ use serde_json::json;
 /// that an answer which has not changed costs no body.
 ///
 /// An API that asks to be left alone (Retry-After) is. Entries of other users, and of other variants than the request's headers select, are left.
-/// Entries below an [[upstream]] of the configuration are asked for with its headers, as a proxy does; what a proxy keeps of undeclared requests
+/// Entries below an upstream of the configuration are asked for with its headers, as a proxy does; what a proxy keeps of undeclared requests
 /// is in the repository 'everything'.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
