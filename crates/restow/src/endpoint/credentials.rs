@@ -112,6 +112,11 @@ impl Credentials {
         self.parameters.iter().any(|p| **p == *name)
     }
 
+    /// The same of a name as it stands in a URL.
+    fn is_encoded_parameter(&self, name: &str) -> bool {
+        self.is_parameter(&percent_decode_str(name).decode_utf8_lossy())
+    }
+
     /// Returns the query parameters that are credentials.
     pub fn parameters(&self) -> &[Box<str>] {
         &self.parameters
@@ -125,7 +130,7 @@ impl Credentials {
         let mut mark = '?';
         for pair in query.split('&').filter(|p| !p.is_empty()) {
             let name = pair.split_once('=').map_or(pair, |(name, _)| name);
-            if !self.is_parameter(&percent_decode_str(name).decode_utf8_lossy()) {
+            if !self.is_encoded_parameter(name) {
                 out.push(mark);
                 out.push_str(pair);
                 mark = '&';
@@ -136,10 +141,10 @@ impl Credentials {
 
     /// Returns a query without the values of the parameters that are credentials, all else byte for byte; `None` where it has none of them.
     pub(crate) fn elide(&self, query: &str) -> Option<String> {
-        let kept = |pair: &'_ str| {
+        let kept = |pair: &str| {
             let (name, value) = pair.split_once('=')?;
-            let is_secret = self.is_parameter(&percent_decode_str(name).decode_utf8_lossy());
-            (is_secret && !value.is_empty()).then_some(name.len() + 1)
+            let is_secret = !value.is_empty() && self.is_encoded_parameter(name);
+            is_secret.then_some(name.len() + 1)
         };
         if !query.split('&').any(|pair| kept(pair).is_some()) {
             return None;

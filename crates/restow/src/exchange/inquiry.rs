@@ -125,8 +125,9 @@ impl Inquiry<'_> {
                 Seat::Passenger(passenger) => {
                     // One asks whether the API is back. The others need not wait for that.
                     if outcome.rule == Some(rule::EXPIRED)
+                        && let Some(outage) = self.outage(now)
                         && let Some((entry, outcome)) =
-                            held.clone().and_then(|e| self.stand_in(e, now))
+                            held.clone().and_then(|e| self.stand_in(e, outage, now))
                     {
                         return self.answer(entry, outcome, false, &found);
                     }
@@ -251,8 +252,9 @@ impl Inquiry<'_> {
             Outcome::new(OutcomeKind::Miss(why), Some(rule))
         };
         if let OnRequest::Revalidate(_, rule::EXPIRED) | OnRequest::Fetch(rule::EXPIRED) = decision
-            && self.outage(now).is_some_and(|o| !o.is_due || self.rests())
-            && let Some((entry, outcome)) = held().and_then(|e| self.stand_in(e, now))
+            && let Some(outage) = self.outage(now)
+            && (!outage.is_due || self.rests())
+            && let Some((entry, outcome)) = held().and_then(|e| self.stand_in(e, outage, now))
         {
             return Decision::Answer {
                 entry,
@@ -314,8 +316,12 @@ impl Inquiry<'_> {
     }
 
     /// What stands in for an API that failed for this key a moment ago.
-    fn stand_in(&self, entry: Arc<Entry>, now: Millis) -> Option<(Arc<Entry>, Outcome)> {
-        let outage = self.outage(now)?;
+    fn stand_in(
+        &self,
+        entry: Arc<Entry>,
+        outage: Outage,
+        now: Millis,
+    ) -> Option<(Arc<Entry>, Outcome)> {
         let options = self.mount.options(self.owner.shared);
         let seen = stored(&entry, &self.mount);
         let rule = restow_policy::on_error(&seen, now.0, &self.mount.limits, &options, outage.how)?;
