@@ -4,6 +4,7 @@ use crate::{
     decode::land,
     fields::{self, Received},
     idle::{Fault, Idle},
+    interim::Ears,
     options::Options,
     refusal::Refusal,
     serve::Shared,
@@ -100,6 +101,8 @@ pub(crate) struct Call {
     pub(crate) parts: Parts,
     /// The body of a request that may be made twice.
     pub(crate) body: Bytes,
+    /// What comes before the answer is for somebody.
+    pub(crate) ears: Option<Ears>,
 }
 
 impl Shared {
@@ -111,6 +114,7 @@ impl Shared {
         parts: &Parts,
         headers: HeaderMap,
         body: Body,
+        ears: Option<Ears>,
     ) -> std::result::Result<Response<Incoming>, Refusal> {
         let mut request = Request::new(body);
         *request.method_mut() = parts.method.clone();
@@ -118,6 +122,9 @@ impl Shared {
         *request.headers_mut() = headers;
         upstream.prepare(request.headers_mut());
         self.via.add(request.headers_mut(), parts.version);
+        if let Some(ears) = ears {
+            ears.attach(&mut request);
+        }
         let sent =
             tokio::time::timeout(self.options.upstream_timeout, self.client.request(request));
         match sent.await {
@@ -146,7 +153,8 @@ impl Shared {
             let mut headers = call.parts.headers.clone();
             ticket.prepare(&mut headers);
             let body = Body::whole(call.body.clone());
-            let sent = self.send(&call.upstream, call.uri.clone(), &call.parts, headers, body);
+            let (uri, ears) = (call.uri.clone(), call.ears.clone());
+            let sent = self.send(&call.upstream, uri, &call.parts, headers, body, ears);
             let answer = match sent.await {
                 Ok(answer) => answer,
                 Err(refusal) => {

@@ -30,6 +30,7 @@ mod fetch;
 mod fields;
 mod fit;
 mod idle;
+mod interim;
 mod links;
 mod log_thread;
 mod metrics;

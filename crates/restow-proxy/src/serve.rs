@@ -7,6 +7,7 @@ use crate::{
     fields::{self, Via},
     fit,
     idle::Idle,
+    interim::{Lane, listen},
     links,
     log_thread::LogThread,
     metrics::Metrics,
@@ -18,7 +19,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
+    HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{ACCEPT_ENCODING, HOST, RANGE},
     request::Parts,
 };
@@ -89,6 +90,7 @@ impl Shared {
         self: &Arc<Self>,
         request: Request<Incoming>,
         peer: IpAddr,
+        lane: &Lane,
     ) -> Response<Body> {
         let begun = Instant::now();
         let (mut parts, body) = request.into_parts();
@@ -97,7 +99,7 @@ impl Shared {
             mut response,
             answered,
             ..
-        } = match self.serve(&mut parts, body, peer).await {
+        } = match self.serve(&mut parts, body, peer, lane).await {
             Ok(reply) => reply,
             Err(refusal) => {
                 tracing::debug!(target: "restow", %refusal, method = %parts.method, "a request was refused");
@@ -134,6 +136,7 @@ impl Shared {
         parts: &mut Parts,
         body: Incoming,
         peer: IpAddr,
+        lane: &Lane,
     ) -> Result<Reply, Refusal> {
         if parts.method == Method::CONNECT || parts.method == Method::TRACE {
             return Err(Refusal::Method);
@@ -155,7 +158,9 @@ impl Shared {
             parts.extensions.insert(Mode::Bypass);
         }
         let destination = self.upstreams.find(parts)?;
-        let mut reply = self.ask(parts, &destination, known, body, has_body).await?;
+        let lane = (parts.version == Version::HTTP_11).then_some(lane);
+        let asked = self.ask(parts, &destination, known, body, has_body, lane);
+        let mut reply = asked.await?;
         if destination.upstream.rewrites_links() {
             links::rewrite(reply.response.headers_mut(), &destination.upstream);
         }
@@ -184,6 +189,7 @@ impl Shared {
         known: Option<Bytes>,
         body: Body,
         has_body: bool,
+        lane: Option<&Lane>,
     ) -> Result<Reply, Refusal> {
         let head = head(parts, destination, known.as_deref(), has_body);
         match self.exchange.begin(head, Background::Possible).await {
@@ -209,13 +215,15 @@ impl Shared {
                 })
             }
             Begin::Fetch(ticket) => {
-                let call = call(destination, parts, known)?;
+                let mut call = call(destination, parts, known)?;
+                let (ears, heard) = listen(lane, &destination.upstream, &self.via);
+                call.ears = ears;
                 let shared = self.clone();
                 let forward = status::forward(ticket.outcome());
                 // A task of its own: the fetch goes on when its client goes.
                 let fetch = tokio::spawn(async move { shared.drive(*ticket, &call).await });
-                let fetched = fetch
-                    .await
+                let fetched = heard.until(fetch).await;
+                let fetched = fetched
                     .unwrap_or_else(|_| Err(Refusal::Unreachable("its task ended early".into())));
                 match fetched {
                     Ok(response) => Ok(response.into()),
@@ -230,7 +238,8 @@ impl Shared {
             }
             Begin::Failed(why) => self.unanswered(Refusal::told(&why), "miss", true),
             Begin::Bypass(answered, invalidation) => {
-                Box::pin(self.pass(parts, destination, body, answered, invalidation)).await
+                let passed = self.pass(parts, destination, body, answered, invalidation, lane);
+                Box::pin(passed).await
             }
             _ => Err(Refusal::Target),
         }
@@ -261,6 +270,7 @@ impl Shared {
         body: Body,
         answered: Answered,
         invalidation: Option<Invalidation>,
+        lane: Option<&Lane>,
     ) -> Result<Reply, Refusal> {
         let uri = destination.uri()?;
         let mut headers = parts.headers.clone();
@@ -272,8 +282,10 @@ impl Shared {
             };
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding.as_str()));
         }
-        let sent = self.send(&destination.upstream, uri, parts, headers, body);
-        let answer = match sent.await {
+        let (ears, heard) = listen(lane, &destination.upstream, &self.via);
+        let sent = self.send(&destination.upstream, uri, parts, headers, body, ears);
+        let sent = heard.until(sent).await;
+        let answer = match sent {
             Ok(answer) => answer,
             Err(refusal) => {
                 return self.unanswered(refusal, status::forward(answered.outcome), false);
@@ -402,5 +414,6 @@ fn call(
         uri: destination.uri()?,
         parts: parts.clone(),
         body: body.unwrap_or_default(),
+        ears: None,
     })
 }

@@ -1,6 +1,7 @@
 //! Connections: accepted, bounded, drained.
 
 use crate::{
+    interim::Interim,
     options::Options,
     serve::Shared,
     state::{Checked, Live},
@@ -271,12 +272,13 @@ where
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(most).unwrap_or(u32::MAX))
         .keep_alive_interval(patience);
+    let (stream, lane) = Interim::new(stream);
     let service = service_fn(move |mut request: Request<Incoming>| {
         if let Some(principal) = &named {
             request.extensions_mut().insert(principal.clone());
         }
-        let shared = live.load_full();
-        async move { Ok::<_, Infallible>(shared.answer(request, peer.ip()).await) }
+        let (shared, lane) = (live.load_full(), lane.clone());
+        async move { Ok::<_, Infallible>(shared.answer(request, peer.ip(), &lane).await) }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     watcher.watch(connection).await

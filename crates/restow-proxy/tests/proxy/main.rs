@@ -19,6 +19,7 @@ mod failure;
 mod framing;
 mod github;
 mod herd;
+mod interim;
 mod kit;
 mod links;
 mod poison;
