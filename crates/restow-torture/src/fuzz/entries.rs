@@ -86,7 +86,7 @@ impl Stored {
     fn of(entry: &Entry) -> Result<Self> {
         let head = &entry.meta.head;
         Ok(Self {
-            record: Record::encode(&entry.meta, &entry.id, &[])?,
+            record: Record::encode(&entry.meta, &entry.id, "tracks", &[])?,
             lines: head.lines().to_vec(),
             url: head.url().unwrap_or("").as_bytes().to_vec(),
             body: entry.body.to_vec(),

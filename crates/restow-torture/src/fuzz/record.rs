@@ -24,7 +24,7 @@ fn check(data: &[u8]) -> Result<()> {
 
     let mut input = Input::new(data);
     let entry = take(&mut input)?;
-    let record = Record::encode(&entry.meta, &entry.id, &[])?;
+    let record = Record::encode(&entry.meta, &entry.id, "tracks", &[])?;
     let (status, lines) = (entry.meta.head.status(), entry.meta.head.lines().clone());
     let url = || entry.meta.head.url().map(Into::into);
     let back = Record::decode(&record)?;

@@ -4,6 +4,7 @@ use super::Cache;
 use crate::{
     Error, ErrorKind, Result,
     context::Mount,
+    endpoint::RequestHead,
     entry::{Address, Entry, Found},
     exchange::{Answered, Outcome, OutcomeKind, Saved, partition, save},
     registry::{Mounts, Routed},
@@ -11,7 +12,7 @@ use crate::{
     store::Parts,
 };
 use bytes::Bytes;
-use http::{HeaderMap, request::Parts as Request};
+use http::request::Parts as Request;
 use std::sync::Arc;
 
 /// Where a request or a response belongs.
@@ -264,7 +265,7 @@ impl Cache {
     ) -> Option<http::Response<Bytes>> {
         let selects = |entry: &Entry| {
             message.view(|view| match view {
-                MessageView::Request(head) => self.selects(mount, entry, head.headers),
+                MessageView::Request(head) => self.selects(mount, entry, &head),
                 // The response's own variant is not told apart from the others.
                 MessageView::Response(_) => true,
             })
@@ -274,14 +275,11 @@ impl Cache {
             .map(|entry| response(mount, entry))
     }
 
-    fn selects(&self, mount: &Mount, entry: &Entry, headers: &HeaderMap) -> bool {
-        save::variant(
-            &self.shared.ctx,
-            mount,
-            entry.meta.head.vary(),
-            headers,
-            None,
-        ) == Some(entry.id.variant)
+    fn selects(&self, mount: &Mount, entry: &Entry, head: &RequestHead<'_>) -> bool {
+        let (ctx, vary) = (&self.shared.ctx, entry.meta.head.vary());
+        let owner = partition::owner(ctx, mount, head, self.whose.named());
+        save::variant(ctx, mount, vary, head.headers, (owner.shared, None))
+            == Some(entry.id.variant)
     }
 
     fn offer<'a>(&'a self, mount: &'a Mount) -> Offer<'a> {

@@ -12,7 +12,9 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// What identifies the entry is sealed without its repository.
+const VERSION_2: u8 = 2;
 /// Without a seal of what identifies the entry.
 const VERSION_1: u8 = 1;
 const NO_SPAN: u64 = u64::MAX;
@@ -38,10 +40,11 @@ impl Seal {
 
 /// What a backend stores beside an entry's readable parts, in bytes of its own format.
 ///
-/// Layout, version 2, little-endian: version (1 byte), status (2), seal of the body (8 + 8), checksum of the head (8),
+/// Layout, version 3, little-endian: version (1 byte), status (2), seal of the body (8 + 8), checksum of the head (8),
 /// spans of `ETag` and `Last-Modified` in the header lines (8 + 8), length of the vary names (2) and the names,
 /// length of the policy's facts (2) and the facts, number of the key's fields (1), checksum of what identifies the entry (8), checksum of
-/// all before (8). Version 1 has no number of fields and no checksum of what identifies the entry.
+/// all before (8). In version 2 the repository's name is no part of what identifies the entry; version 1 has no number of fields and no checksum of
+/// what identifies the entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     seal: Seal,
@@ -59,14 +62,21 @@ pub struct Record {
 struct Identity {
     fields: u8,
     sum: u64,
+    /// Whether the repository's name is in the sum.
+    is_named: bool,
 }
 
 impl Record {
-    /// Writes the record of an entry's meta, for the entry of this identity in a table with these key fields.
+    /// Writes the record of an entry's meta, for the entry of this identity in the table of a repository: its name, and the fields of its key.
     ///
     /// # Errors
     /// [`ErrorKind::TooLarge`] where the names in `Vary` are longer than 65,535 bytes.
-    pub fn encode(meta: &Meta, id: &EntryId, fields: &[Field]) -> Result<Vec<u8>> {
+    pub fn encode(
+        meta: &Meta,
+        id: &EntryId,
+        repository: &str,
+        fields: &[Field],
+    ) -> Result<Vec<u8>> {
         let head = &*meta.head;
         let (etag, last_modified) = head.spans();
         let mut facts = Vec::with_capacity(96);
@@ -97,7 +107,7 @@ impl Record {
                 .to_le_bytes(),
         );
         out.extend_from_slice(&facts);
-        let identity = Identity::of(id, fields);
+        let identity = Identity::of(id, Some(repository), fields);
         out.push(identity.fields);
         out.extend_from_slice(&identity.sum.to_le_bytes());
         let sum = xxh3_64(&out);
@@ -111,13 +121,13 @@ impl Record {
     /// [`ErrorKind::Format`] for a version this program does not know, [`ErrorKind::Corrupt`] for damage.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         match bytes.first() {
-            Some(&(VERSION | VERSION_1)) => {
+            Some(&(VERSION | VERSION_2 | VERSION_1)) => {
                 Self::read(bytes).ok_or_else(|| corrupt("its record is damaged"))
             }
             Some(version) => Err(Error::new(
                 ErrorKind::Format,
                 format!(
-                    "the entry's record has version {version}; this program reads {VERSION_1} and {VERSION}"
+                    "the entry's record has version {version}; this program reads {VERSION_1} to {VERSION}"
                 ),
             )),
             None => Err(corrupt("its record is empty")),
@@ -146,17 +156,19 @@ impl Record {
         }
     }
 
-    /// Checks that it is the record of this entry: neither its key, nor whose it is, nor its variant is another than when it was written.
+    /// Checks that it is the record of this entry: neither its repository, nor its key, nor whose it is, nor its variant is another than when
+    /// it was written.
     ///
-    /// One of version 1 says nothing of that, nor does one from before a field was added to the key.
+    /// One of version 1 says nothing of that, nor does one from before a field was added to the key; one of version 2 says nothing of the repository.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] where it is another's.
-    pub fn verify_id(&self, id: &EntryId, fields: &[Field]) -> Result<()> {
+    pub fn verify_id(&self, id: &EntryId, repository: &str, fields: &[Field]) -> Result<()> {
         match self.identity {
             Some(sealed)
                 if usize::from(sealed.fields) == fields.len()
-                    && sealed != Identity::of(id, fields) =>
+                    && sealed
+                        != Identity::of(id, sealed.is_named.then_some(repository), fields) =>
             {
                 Err(corrupt("its key is not the one it was stored under"))
             }
@@ -223,17 +235,20 @@ impl Record {
             facts: Facts::decode(take_block(&mut rest)?)?,
             identity: None,
         };
-        if *version == VERSION {
+        if *version != VERSION_1 {
             let [fields] = *take(&mut rest)?;
-            let sum = take_u64(&mut rest)?;
-            record.identity = Some(Identity { fields, sum });
+            record.identity = Some(Identity {
+                fields,
+                sum: take_u64(&mut rest)?,
+                is_named: *version != VERSION_2,
+            });
         }
         rest.is_empty().then_some(record)
     }
 }
 
 impl Identity {
-    fn of(id: &EntryId, fields: &[Field]) -> Self {
+    fn of(id: &EntryId, repository: Option<&str>, fields: &[Field]) -> Self {
         let EntryId { address, variant } = id;
         // A sum: a migration may bring the fields into another order.
         let sums = fields
@@ -257,10 +272,12 @@ impl Identity {
                 .sum(),
             Part::new("/variant").put(&variant.0.to_le_bytes()).sum(),
         ];
+        let name = repository.map(|name| Part::new("/repository").put(name.as_bytes()).sum());
         Self {
             // A key of more fields is not checked.
             fields: u8::try_from(fields.len()).unwrap_or(u8::MAX),
-            sum: sums.chain(rest).fold(0, u64::wrapping_add),
+            sum: sums.chain(rest).chain(name).fold(0, u64::wrapping_add),
+            is_named: name.is_some(),
         }
     }
 }

@@ -116,16 +116,10 @@ impl Exchange {
             key,
             partition: owner.partition,
         };
-        let coding = self.coding(&mount);
+        let (vary, by) = (entry.meta.head.vary(), (owner.shared, self.coding(&mount)));
         mount.name() == repository
             && entry.id.address == address
-            && save::variant(
-                &self.ctx,
-                &mount,
-                entry.meta.head.vary(),
-                head.headers,
-                coding,
-            ) == Some(entry.id.variant)
+            && save::variant(&self.ctx, &mount, vary, head.headers, by) == Some(entry.id.variant)
     }
 
     /// Tells whether a host asked to be left alone for now (`Retry-After`); background work heeds it.

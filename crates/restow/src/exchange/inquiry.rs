@@ -11,7 +11,7 @@ use super::{
     ticket::{Asked, Ticket, origin, solo, stored, took},
 };
 use crate::{
-    Millis, Mode,
+    Millis, Mode, Result,
     coalesce::{Flight, Outage, Passenger, Seat},
     context::{Context, FlightKey, Mount},
     endpoint::{Coalesce, Coding, RequestHead},
@@ -44,8 +44,8 @@ enum Leased {
     Held(HeldLease),
     /// Fetch for this process.
     Alone,
-    /// Look again: something was stored.
-    Changed,
+    /// Look at this: something was stored.
+    Changed(Found),
 }
 
 /// What the policy says, with the entries it speaks of.
@@ -67,9 +67,13 @@ impl Inquiry<'_> {
     /// Finds out what it comes to.
     pub(super) async fn run(self) -> Begin {
         let mut tries = 0;
+        let mut seen = None;
         loop {
             let now = self.ctx.now();
-            let (found, store_down) = self.look_up(now).await;
+            let (found, store_down) = match seen.take() {
+                Some(found) => (found, false),
+                None => self.look_up(now).await,
+            };
             let (validates, held, outcome) = match self.decide(&found, now, store_down) {
                 Decision::Answer {
                     entry,
@@ -107,12 +111,15 @@ impl Inquiry<'_> {
                         true => Leased::Alone,
                         // Boxed: few requests come here, and all would hold its room.
                         false if shared => Box::pin(self.lease(&found)).await,
-                        false if self.has_changed(&found).await => Leased::Changed,
-                        false => Leased::Alone,
+                        false => match self.changed(&found).await {
+                            Some(changed) => Leased::Changed(changed),
+                            None => Leased::Alone,
+                        },
                     };
                     let lease = match lease {
-                        Leased::Changed => {
+                        Leased::Changed(changed) => {
                             drop(leader);
+                            seen = Some(changed);
                             continue;
                         }
                         Leased::Alone => None,
@@ -152,12 +159,12 @@ impl Inquiry<'_> {
         if !self.keyed {
             return (Found::default(), true);
         }
-        match self
-            .mount
-            .table
-            .read(&self.address, Parts::Whole, now)
-            .await
-        {
+        let read = self.mount.table.read(&self.address, Parts::Whole, now);
+        self.readable(read.await)
+    }
+
+    fn readable(&self, read: Result<Found>) -> (Found, bool) {
+        match read {
             Ok(found) => (found, false),
             Err(error) => {
                 self.mount.complain(
@@ -169,14 +176,22 @@ impl Inquiry<'_> {
         }
     }
 
-    /// Tells whether something is stored that was not found before.
-    async fn has_changed(&self, found: &Found) -> bool {
-        let again = self.look_up(self.ctx.now()).await.0;
-        again.iter().any(|e| {
+    /// What is stored by now, where something of it was not found before.
+    async fn changed(&self, found: &Found) -> Option<Found> {
+        if !self.keyed {
+            return None;
+        }
+        // Not from a replica, nor from memory: what another process wrote a moment ago may not be there yet.
+        let (table, now) = (&self.mount.table, self.ctx.now());
+        let read = table.read_latest(&self.address, Parts::Whole, now);
+        let (again, _) = self.readable(read.await);
+        let is_new = |e: &Entry| {
             !found
                 .iter()
                 .any(|f| f.id == e.id && f.generation == e.generation)
-        })
+        };
+        let has_new = again.iter().any(|e| is_new(e));
+        has_new.then_some(again)
     }
 
     /// Waits until this process may fetch, or another one has.
@@ -187,8 +202,8 @@ impl Inquiry<'_> {
         loop {
             let wish = lease::ask(self.ctx, &self.mount, &self.address).await;
             // In this order: what was stored before the lease was given back is seen.
-            if self.has_changed(found).await {
-                return Leased::Changed;
+            if let Some(changed) = self.changed(found).await {
+                return Leased::Changed(changed);
             }
             match wish {
                 Wish::Alone => return Leased::Alone,
@@ -410,7 +425,8 @@ impl Inquiry<'_> {
     }
 
     fn select(&self, vary: &str) -> Option<Variant> {
-        save::variant(self.ctx, &self.mount, vary, self.head.headers, self.coding)
+        let by = (self.owner.shared, self.coding);
+        save::variant(self.ctx, &self.mount, vary, self.head.headers, by)
     }
 
     fn selects(&self, entry: &Entry) -> bool {
@@ -465,6 +481,7 @@ impl Inquiry<'_> {
             mode: self.mode,
             known: self.owner.known,
             shared: self.owner.shared,
+            common: self.owner.common,
             coding: self.coding,
             keyed: self.keyed,
             at: self.ctx.now(),

@@ -19,6 +19,9 @@ pub(crate) struct Owner {
     pub(crate) known: bool,
     /// Whether the rules for shared caches apply: the entry is one that several users may get.
     pub(crate) shared: bool,
+    /// Whether others than this user may get the entry: by the rules for shared caches, by a principal that stands for several clients of a
+    /// gateway, or since it is everyone's.
+    pub(crate) common: bool,
     /// The credential's own partition, where the entry does not lie in it.
     pub(crate) who: Partition,
 }
@@ -66,6 +69,7 @@ pub(crate) fn owner(
         (false, None) => (digest.partition(), Partition::PUBLIC),
     };
     Owner {
+        common: ctx.defaults.shared || !known || share,
         partition,
         known,
         shared,
@@ -175,8 +179,12 @@ impl<'s> Digest<'s> {
 }
 
 /// What a request header named in `Vary` means here: a credential is answered by the partition, another secret by
-/// nothing, so that an answer which varies on it is only for requests without it.
-pub(crate) fn role(name: &str, credentials: &Credentials) -> Role {
+/// nothing, so that an answer which varies on it is only for requests without it. Where users share a partition it answers nothing,
+/// and the credential selects as any other field.
+pub(crate) fn role(name: &str, credentials: &Credentials, shared: bool) -> Role {
+    if shared && credentials.is_header(name) {
+        return Role::Selects;
+    }
     // Of a cookie of which only a part is the credential, the rest still selects.
     if name.eq_ignore_ascii_case("cookie") && matches!(credentials.cookies(), Cookies::Named(_)) {
         Role::Selects

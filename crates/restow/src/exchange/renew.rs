@@ -28,8 +28,8 @@ pub(super) fn merge(
     let now = ctx.now();
     let status = entry.meta.head.status();
     let mut merged = restow_policy::merge_304(&entry.meta.head.headers(), fresh);
-    if entry.id.address.partition.is_public() {
-        // What everyone may read must not hand out one user's session.
+    if asked.common {
+        // What several may read must not hand out one user's session.
         restow_policy::drop_cookies(&mut merged);
     }
     let head = Head::targeted(

@@ -147,8 +147,8 @@ pub(crate) fn entry(
         return Err(rule);
     }
     let mut headers = Cow::Borrowed(&arrived.headers);
-    if address.partition.is_public() && headers.contains_key(SET_COOKIE) {
-        // What everyone may read must not hand out one user's session.
+    if asked.common && headers.contains_key(SET_COOKIE) {
+        // What several may read must not hand out one user's session.
         restow_policy::drop_cookies(headers.to_mut());
     }
     // A URL may name a user or carry a token.
@@ -164,8 +164,14 @@ pub(crate) fn entry(
         arrived.at,
         &ctx.defaults.targeted,
     );
-    let variant = variant(ctx, mount, head.vary(), &asked.headers, asked.coding)
-        .ok_or(Rejection::Policy(rule::VARY_STAR))?;
+    let variant = variant(
+        ctx,
+        mount,
+        head.vary(),
+        &asked.headers,
+        (asked.shared, asked.coding),
+    )
+    .ok_or(Rejection::Policy(rule::VARY_STAR))?;
     let expires_at = mount.expires_at(arrived.status, head.facts(), asked.shared, arrived.at);
     let id = EntryId {
         address: address.clone(),
@@ -180,18 +186,18 @@ pub(crate) fn entry(
     Ok(entry)
 }
 
-/// The variant that a request selects under these names. With a `coding` that the API is asked for in any case, what the request accepts
+/// The variant that a request selects under these names, in a partition of its own or a `shared` one. With a `coding` that the API is asked for in any case, what the request accepts
 /// selects nothing.
 pub(crate) fn variant(
     ctx: &Context,
     mount: &Mount,
     vary: &str,
     headers: &HeaderMap,
-    coding: Option<Coding>,
+    (shared, coding): (bool, Option<Coding>),
 ) -> Option<Variant> {
     let role = |name: &str| match name {
         "accept-encoding" if coding.is_some() => Role::Settled,
-        _ => partition::role(name, &mount.credentials),
+        _ => partition::role(name, &mount.credentials, shared),
     };
     restow_policy::variant(vary, headers, &role, ctx.secret.get()).map(Variant)
 }

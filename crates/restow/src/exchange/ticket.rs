@@ -37,6 +37,8 @@ pub(crate) struct Asked {
     pub(crate) known: bool,
     /// Whether the rules for shared caches apply.
     pub(crate) shared: bool,
+    /// Whether others than this user may get the entry.
+    pub(crate) common: bool,
     /// What the API is asked for in place of what the client accepts.
     pub(crate) coding: Option<Coding>,
     /// Whether the address is made with the store's own secret: else nothing is stored there.

@@ -57,6 +57,7 @@ impl Offer<'_> {
             mode: Mode::Live,
             known: owner.known,
             shared: owner.shared,
+            common: owner.common,
             coding: None,
             at: now,
         };

@@ -148,6 +148,20 @@ pub trait Table: Debug + Send + Sync + 'static {
     /// [`Key`](crate::ErrorKind::Key) where the key does not have the table's fields.
     fn read<'a>(&'a self, at: &'a Address, parts: Parts, now: Millis) -> Answer<'a, Result<Found>>;
 
+    /// Reads as [`read`](Self::read) does, and never from a copy that may be a moment old: no replica, and no memory of this process. So asks who
+    /// waited for what another one writes.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    fn read_latest<'a>(
+        &'a self,
+        at: &'a Address,
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Found>> {
+        self.read(at, parts, now)
+    }
+
     /// Reads many addresses at once: answer `i` is for address `i`.
     ///
     /// # Errors

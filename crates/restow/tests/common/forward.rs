@@ -83,6 +83,16 @@ macro_rules! forward {
             self.$inner.spec()
         }
     };
+    (@read_latest $inner:tt) => {
+        fn read_latest<'a>(
+            &'a self,
+            at: &'a ::restow::entry::Address,
+            parts: ::restow::store::Parts,
+            now: ::restow::Millis,
+        ) -> ::restow::Answer<'a, ::restow::Result<::restow::entry::Found>> {
+            self.$inner.read_latest(at, parts, now)
+        }
+    };
     (@read $inner:tt) => {
         fn read<'a>(&'a self, at: &'a ::restow::entry::Address, parts: ::restow::store::Parts, now: ::restow::Millis) -> ::restow::Answer<'a, ::restow::Result<::restow::entry::Found>> {
             self.$inner.read(at, parts, now)

@@ -3,7 +3,7 @@
 use crate::support::*;
 use restow::{
     ErrorKind,
-    store::{PostgresOptions, PostgresStore, Table},
+    store::{Parts, PostgresOptions, PostgresStore, Table},
 };
 use restow_testkit::{Postgres, Relay};
 use std::{
@@ -263,8 +263,34 @@ async fn a_replica_is_read_from_and_is_not_needed() {
         .unwrap();
     let table = store.open(&tracks()).await.unwrap();
     let behind = || async { body(&*table, "a").await.unwrap() };
-    while behind().await.as_deref() != Some("first") {}
+    caught_up(&server, &replica);
     // From now on only the replica still has the old body.
+    pause(&replica).await;
+    save(&*written, "a", "second").await.unwrap();
+    // It is asked as soon as there is a connection, which nobody waits for.
+    let asked = async { while behind().await.as_deref() != Some("first") {} };
+    let asked = tokio::time::timeout(Duration::from_secs(20), asked).await;
+    asked.expect("the replica is asked");
+    let latest = table.read_latest(&at("a"), Parts::Whole, T0).await.unwrap();
+    let latest: Vec<_> = latest.iter().map(|e| e.body.clone()).collect();
+    assert_eq!(latest, ["second"], "it may not say what is the latest");
+    replica.kill();
+    assert_eq!(
+        behind().await.as_deref(),
+        Some("second"),
+        "without it, the server is"
+    );
+}
+
+/// Waits until a replica has all that is written.
+fn caught_up(server: &Postgres, replica: &Postgres) {
+    let written = server.sql("SELECT pg_current_wal_lsn()");
+    let replayed = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'");
+    while replica.sql(&replayed) != "t" {}
+}
+
+/// Lets a replica fall behind from now on.
+async fn pause(replica: &Postgres) {
     // That is only asked for; it is so once what is being replayed has been.
     replica.sql("SELECT pg_wal_replay_pause()");
     let begun = Instant::now();
@@ -275,18 +301,105 @@ async fn a_replica_is_read_from_and_is_not_needed() {
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    save(&*written, "a", "second").await.unwrap();
-    assert_eq!(
-        behind().await.as_deref(),
-        Some("first"),
-        "the replica is asked"
+}
+
+fn is_read_from(replica: &Postgres) -> bool {
+    let clients = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    replica.sql(clients) != "0"
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_waits_for_a_replica_that_stands_still() {
+    let server = Postgres::start();
+    let replica = server.replica();
+    let url = server.fresh();
+    // Long enough that the test would not end.
+    let url = format!(
+        "{url}&replica=127.0.0.1:{}&server_timeout=3600s",
+        replica.port()
     );
-    replica.kill();
-    assert_eq!(
-        behind().await.as_deref(),
-        Some("second"),
-        "without it, the server is"
-    );
+    let store = open(&url).await.unwrap();
+    let table = store.open(&tracks()).await.unwrap();
+    save(&*table, "a", "first").await.unwrap();
+    let connected =
+        async { while !is_read_from(&replica) || body(&*table, "a").await.unwrap().is_none() {} };
+    let connected = tokio::time::timeout(Duration::from_secs(20), connected).await;
+    connected.expect("it is connected to");
+    let read = async |times: usize| {
+        let reads = (0..times).map(|_| body(&*table, "a"));
+        let all = futures_util::future::try_join_all(reads).await.unwrap();
+        assert!(all.iter().all(|body| body.as_deref() == Some("first")));
+    };
+    replica.freeze();
+    let asked = async {
+        read(200).await;
+        // Those that begin one after the other, too.
+        for _ in 0..20 {
+            read(1).await;
+        }
+    };
+    let asked = tokio::time::timeout(Duration::from_secs(20), asked).await;
+    asked.expect("the server is read from");
+    replica.thaw();
+    read(1).await;
+}
+
+/// Who waits for the fetch of another process looks where that one writes.
+#[cfg(feature = "reqwest")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_replica_that_is_behind_costs_no_second_request_for_what_is_fetched_once() {
+    use restow::{Cache, RouteEndpoint, Text, endpoint::Coalesce};
+    use restow_testkit::{Gate, Origin, Reply, http_client};
+    let server = Postgres::start();
+    let replica = server.replica();
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::start(move |_| {
+        Reply::ok("body")
+            .header("cache-control", "max-age=60")
+            .behind(&held)
+    })
+    .await;
+    let url = server.fresh();
+    let open = async |url: &str| {
+        let cache = Cache::builder().url(url).build().await.unwrap();
+        let pages = RouteEndpoint::<String, Text>::get("pages", &origin.url("/{id}")).unwrap();
+        let pages = pages.coalesce(Coalesce::Shared);
+        cache.create_repository(pages).await.unwrap();
+        cache
+    };
+    let url = format!("{url}&timeout=5s");
+    let one = open(&url).await;
+    let other = open(&format!("{url}&replica=127.0.0.1:{}", replica.port())).await;
+    caught_up(&server, &replica);
+    let ask = |cache: &Cache, id: &str| {
+        let client = cache.client(http_client().build().unwrap());
+        let url = origin.url(&format!("/{id}"));
+        tokio::spawn(async move {
+            let answer = client.get(url).send().await.unwrap();
+            answer.text().await.unwrap()
+        })
+    };
+    let connected = async {
+        while !is_read_from(&replica) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let connected = tokio::time::timeout(Duration::from_secs(20), connected).await;
+    connected.expect("it is connected to");
+    pause(&replica).await;
+    // One that waits, and one that comes later.
+    let first = ask(&one, "a");
+    gate.reached(1).await;
+    let second = ask(&other, "a");
+    gate.open();
+    assert_eq!(first.await.unwrap(), "body");
+    assert_eq!(second.await.unwrap(), "body");
+    for id in ["b", "c", "d"] {
+        assert_eq!(ask(&one, id).await.unwrap(), "body");
+        assert_eq!(ask(&other, id).await.unwrap(), "body");
+    }
+    assert_eq!(origin.asked(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -324,11 +437,7 @@ async fn a_server_that_another_takes_over_for_is_found_there() {
         .unwrap();
     let table = store.open(&tracks()).await.unwrap();
     save(&*table, "a", "before").await.unwrap();
-    let behind = format!(
-        "SELECT pg_last_wal_replay_lsn() >= '{}'",
-        server.sql("SELECT pg_current_wal_lsn()")
-    );
-    while replica.sql(&behind) != "t" {}
+    caught_up(&server, &replica);
     server.kill();
     let error = save(&*table, "b", "lost").await.unwrap_err();
     assert!(

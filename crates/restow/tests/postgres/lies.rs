@@ -3,9 +3,9 @@
 use crate::{panics::panics, support::*};
 use futures_util::TryStreamExt as _;
 use restow::{
-    ErrorKind, Selection,
+    ErrorKind, Field, Selection,
     entry::Entry,
-    store::{Parts, Table},
+    store::{Parts, Table, TableSpec},
 };
 use restow_testkit::Postgres;
 use std::{
@@ -336,6 +336,27 @@ async fn whatever_a_server_says_nobody_is_given_a_wrong_body() {
         assert!(back.is_ok(), "after {lie:?} it never comes back: {last:?}");
     }
     assert_eq!(panics(), 0);
+    store.close().await.unwrap();
+}
+
+/// As where answers come one question late.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_of_another_repository_under_the_same_key_is_none() {
+    let server = Postgres::start();
+    let liar = Liar::before(&server).await;
+    let url = server.fresh();
+    let store = open(&liar.through(&server, &url)).await.unwrap();
+    let albums = TableSpec::new("albums", vec![Field::text("id")]).unwrap();
+    let tracks = store.open(&tracks()).await.unwrap();
+    let albums = store.open(&albums).await.unwrap();
+    for (table, body) in [(&tracks, "of tracks"), (&albums, "of albums")] {
+        save(&**table, "0", body).await.unwrap();
+    }
+    // Its row is the last that the liar has heard.
+    assert_eq!(body(&*albums, "0").await.unwrap().unwrap(), "of albums");
+    liar.tell(Lie::Others);
+    assert_eq!(body(&*tracks, "0").await.unwrap(), None);
+    assert!(liar.told() > 0);
     store.close().await.unwrap();
 }
 

@@ -174,6 +174,28 @@ impl Table for GuardedTable {
         )
     }
 
+    fn read_latest<'a>(
+        &'a self,
+        at: &'a Address,
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Found>> {
+        let work = Work {
+            entries: 1,
+            sends: (parts == Parts::Meta).then_some(0),
+            learn: found,
+        };
+        self.quick(
+            Side::Reads,
+            work,
+            |table| table.read_latest(at, parts, now),
+            |table| {
+                let at = at.clone();
+                Box::pin(async move { table.read_latest(&at, parts, now).await })
+            },
+        )
+    }
+
     fn read_many<'a>(
         &'a self,
         at: &'a [Address],

@@ -2,7 +2,7 @@
 
 use super::{
     changes::number,
-    engine::{Engine, Lent, Query},
+    engine::{Engine, Lent, Query, Way},
     rows::{Notices, Rows},
     select::Filter,
     statements::selected_with_address,
@@ -31,6 +31,7 @@ const PAGE: f64 = 8_192.0;
 /// Reads every retained variant at an address.
 pub(super) fn read(
     engine: &Arc<Engine>,
+    way: Way,
     rows: &Arc<Rows>,
     at: &Address,
     parts: Parts,
@@ -39,7 +40,7 @@ pub(super) fn read(
     let place = Place::of(at);
     let values: Values = vec![Box::new(place), Box::new(rows.horizon(now).0)];
     let (kept, at) = (rows.clone(), at.clone());
-    let asked = engine.ask(rows.read(parts), values, move |row| {
+    let asked = engine.ask(way, rows.read(parts), values, move |row| {
         let mut notices = Notices::default();
         let entry = kept.entry(&row, parts, &at, place, now, &mut notices);
         (entry, notices)
@@ -108,7 +109,7 @@ fn read_part(
     let places: Vec<_> = part.iter().map(|(place, _)| *place).collect();
     let values: Values = vec![Box::new(places), Box::new(rows.horizon(now).0)];
     let (kept, part) = (rows.clone(), part.to_vec());
-    engine.ask(rows.read_many(parts), values, move |row| {
+    engine.ask(Way::Read, rows.read_many(parts), values, move |row| {
         let place = place_of(&row)?;
         let nth = part
             .binary_search_by_key(&place, |(place, _)| *place)

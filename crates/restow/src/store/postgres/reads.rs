@@ -1,7 +1,7 @@
 //! Reads of single addresses by many tasks, which go together.
 
 use super::{
-    engine::Engine,
+    engine::{Engine, Way},
     questions,
     rows::{Notices, Rows},
 };
@@ -45,7 +45,8 @@ impl Sends for Reads {
 
     async fn send(&self, asked: Vec<Self::Question>) -> Vec<Self::Answer> {
         if let [(at, now)] = asked.as_slice() {
-            return vec![questions::read(&self.engine, &self.rows, at, self.parts, *now).await];
+            let read = questions::read(&self.engine, Way::Read, &self.rows, at, self.parts, *now);
+            return vec![read.await];
         }
         match self.together(&asked).await {
             Ok((found, notices)) => {

@@ -151,7 +151,8 @@ impl Rows {
         let expires_at = Millis(row.take()?);
         let used_at = Millis(row.take()?);
         let record = Record::decode(row.take()?).ok()?;
-        record.verify_id(&id, &self.spec.fields).ok()?;
+        let name = self.spec.name.as_str();
+        record.verify_id(&id, name, &self.spec.fields).ok()?;
         let seal = record.seal();
         let body = match parts {
             Parts::Meta => Bytes::new(),
@@ -277,7 +278,7 @@ impl<'e> Put<'e> {
     pub(super) fn new(rows: &Rows, id: &'e EntryId, meta: &'e Meta) -> Result<Self> {
         Ok(Self {
             place: Place::of(&id.address),
-            facts: Record::encode(meta, id, &rows.spec.fields)?,
+            facts: Record::encode(meta, id, rows.spec.name.as_str(), &rows.spec.fields)?,
             id,
             meta,
         })

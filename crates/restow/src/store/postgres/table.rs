@@ -101,8 +101,27 @@ impl Table for PostgresTable {
             let read = match read.await {
                 Ok(read) => read,
                 // The runtime that had it is gone.
-                Err(_) => questions::read(&self.engine, &self.rows, at, parts, now).await,
+                Err(_) => {
+                    questions::read(&self.engine, Way::Read, &self.rows, at, parts, now).await
+                }
             };
+            let (found, notices) = read.map_err(|e| self.named(e))?;
+            self.heed(notices, now);
+            Ok(found)
+        })
+    }
+
+    fn read_latest<'a>(
+        &'a self,
+        at: &'a Address,
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Found>> {
+        Answer::later(async move {
+            self.rows.spec.check_key(&at.key)?;
+            self.engine.check_open()?;
+            let way = Way::ReadLatest;
+            let read = questions::read(&self.engine, way, &self.rows, at, parts, now).await;
             let (found, notices) = read.map_err(|e| self.named(e))?;
             self.heed(notices, now);
             Ok(found)

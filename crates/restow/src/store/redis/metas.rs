@@ -159,7 +159,8 @@ impl Fields {
             address: address.clone(),
             variant: Variant(u128::from_be_bytes(head.variant)),
         };
-        record.verify_id(&id, &spec.fields).ok()?;
+        let name = spec.name.as_str();
+        record.verify_id(&id, name, &spec.fields).ok()?;
         let seal = record.seal();
         if seal != head.seal {
             return None;

@@ -189,7 +189,8 @@ impl Rows {
             address: address.clone(),
             variant: Variant::from_bytes(blob(row, 1)?)?,
         };
-        record.verify_id(&id, &self.spec.fields).ok()?;
+        let name = self.spec.name.as_str();
+        record.verify_id(&id, name, &self.spec.fields).ok()?;
         let seal = record.seal();
         let coding = row.get(15).ok()?;
         let decode = |stored, length| self.coder.decode(conn, coding, stored, length);
@@ -320,7 +321,7 @@ impl<'s, 'c> Binder<'s, 'c> {
             .put(now.0)?
             .put(i64::try_from(meta.size()).unwrap_or(i64::MAX))?
             .put(tags)?
-            .put(Record::encode(meta, id, &spec.fields)?)?
+            .put(Record::encode(meta, id, spec.name.as_str(), &spec.fields)?)?
             .put(coding)?
             .put(super::coding::value(coding, head))?;
         debug_assert_eq!(self.next, META_COLUMNS + 1, "as many as META names");

@@ -221,6 +221,16 @@ impl Table for TieredTable {
         }
     }
 
+    fn read_latest<'a>(
+        &'a self,
+        at: &'a Address,
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Found>> {
+        // What is held is left as it is: word of what it lacks is on its way.
+        self.inner.read_latest(at, parts, now)
+    }
+
     fn read_many<'a>(
         &'a self,
         at: &'a [Address],

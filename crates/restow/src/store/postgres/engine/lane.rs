@@ -69,15 +69,29 @@ impl Lane {
     pub(super) async fn link(&self, query: &Query) -> Attempt<Arc<Link>> {
         match self.look() {
             (Some(link), free) => {
-                // Who holds a connection is counted by the handles to it: the slot's is one.
-                let is_busy = Arc::strong_count(&link) - 2 >= self.patience;
-                if let Some(free) = free.filter(|_| is_busy) {
-                    self.grow(free, query);
-                }
+                self.grow_where_busy(&link, free, query);
                 Ok(link)
             }
             (None, Some(free)) => self.first(free).await,
             (None, None) => Err(Fault::TimedOut),
+        }
+    }
+
+    /// Returns a connection that is there. Where there is none, or all are in use, one is made behind, for the next who ask.
+    pub(super) fn ready(&self, query: &Query) -> Option<Arc<Link>> {
+        let (link, free) = self.look();
+        match &link {
+            Some(link) => self.grow_where_busy(link, free, query),
+            None => free.into_iter().for_each(|free| self.grow(free, query)),
+        }
+        link
+    }
+
+    fn grow_where_busy(&self, link: &Arc<Link>, free: Option<&Arc<Slot>>, query: &Query) {
+        // Who holds a connection is counted by the handles to it: the slot's is one.
+        let is_busy = Arc::strong_count(link) - 2 >= self.patience;
+        if let Some(free) = free.filter(|_| is_busy) {
+            self.grow(free, query);
         }
     }
 

@@ -5,6 +5,7 @@ mod connector;
 mod lane;
 mod lent;
 mod link;
+mod replica;
 mod uses;
 
 pub(super) use connector::{Connector, Use};
@@ -25,6 +26,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use futures_util::future::{join_all, try_join_all};
 use lane::Lane;
 use link::Link;
+use replica::Replica;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering::Relaxed},
@@ -43,6 +45,8 @@ const CHANGES: usize = 1;
 pub(super) enum Way {
     /// To a replica, where there is one.
     Read,
+    /// To the server, which has what a replica may lack; done twice it does the same.
+    ReadLatest,
     /// To the server; done twice it does the same.
     Change,
     /// To the server; done twice it does something else.
@@ -60,7 +64,7 @@ pub(super) struct Engine {
     connector: Arc<Connector>,
     reads: Lane,
     changes: Lane,
-    replicas: Box<[Lane]>,
+    replicas: Box<[Replica]>,
     next_replica: AtomicUsize,
     pool: Pool,
     accepted: Arc<Accepted>,
@@ -76,7 +80,7 @@ impl Engine {
         let share = (options.pool / 4).max(1);
         let replica = |server| {
             let connector = Arc::new(Connector::new(&options, server, &watch)?);
-            Ok(Lane::new(connector, Use::Keys, share, READS))
+            Ok(Replica::new(Lane::new(connector, Use::Keys, share, READS)))
         };
         let replicas = options
             .replicas
@@ -179,7 +183,8 @@ impl Engine {
         }
         let engine = self.clone();
         tokio::spawn(async move {
-            let ready = engine.replicas.iter().map(async |lane| {
+            let lanes = engine.replicas.iter().map(Replica::lane);
+            let ready = lanes.map(async |lane| {
                 let link = lane.open().await?;
                 let prepares = lane.connector().prepares();
                 try_join_all(reads.iter().map(|query| link.prepare(query, prepares))).await?;
@@ -218,6 +223,7 @@ impl Engine {
     /// those behind it.
     pub(super) fn ask<T, M>(
         self: &Arc<Self>,
+        way: Way,
         query: &Arc<Query>,
         values: Values,
         mut make: M,
@@ -227,7 +233,7 @@ impl Engine {
         M: FnMut(Row) -> T + Send + 'static,
     {
         let (engine, query) = (self.clone(), query.clone());
-        let asked = async move { engine.run_each(Way::Read, &query, &values, &mut make).await };
+        let asked = async move { engine.run_each(way, &query, &values, &mut make).await };
         let task = self.check_open().map(|()| tokio::spawn(asked));
         async move { task?.await.map_err(ended)? }
     }
@@ -282,19 +288,29 @@ impl Engine {
         values: &Values,
         make: &mut (dyn FnMut(Row) -> T + Send),
     ) -> Result<Vec<T>> {
-        let deadline = tokio::time::Instant::now() + self.options.timeout;
-        if way == Way::Read
-            && let Some(replica) = self.replica()
-            && let Ok(Ok(rows)) = tokio::time::timeout_at(
-                deadline,
-                self.attempt(replica, query, values, make, &mut None),
-            )
-            .await
+        let replica = (way == Way::Read).then(|| self.replica()).flatten();
+        if let Some(replica) = replica
+            && let Some(link) = replica.link(query)
         {
-            return Ok(rows);
+            let server = self.run_on_server(way, query, values, make);
+            return match replica.ahead_of(server, &link, query, values).await {
+                Ok(rows) => Ok(rows.into_iter().map(make).collect()),
+                Err(server) => server,
+            };
         }
+        self.run_on_server(way, query, values, make).await
+    }
+
+    async fn run_on_server<T: Send>(
+        &self,
+        way: Way,
+        query: &Query,
+        values: &Values,
+        make: &mut (dyn FnMut(Row) -> T + Send),
+    ) -> Result<Vec<T>> {
+        let deadline = tokio::time::Instant::now() + self.options.timeout;
         let lane = match way {
-            Way::Read => &self.reads,
+            Way::Read | Way::ReadLatest => &self.reads,
             Way::Change | Way::Once => &self.changes,
         };
         let (mut conflicts, mut losses) = (0, 0);
@@ -363,7 +379,7 @@ impl Engine {
         Ok(all)
     }
 
-    fn replica(&self) -> Option<&Lane> {
+    fn replica(&self) -> Option<&Replica> {
         let next = self.next_replica.fetch_add(1, Relaxed);
         self.replicas.get(next.checked_rem(self.replicas.len())?)
     }
@@ -406,7 +422,7 @@ impl Engine {
         let flushed = self.uses.flush(self).await;
         for lane in [&self.reads, &self.changes]
             .into_iter()
-            .chain(&self.replicas)
+            .chain(self.replicas.iter().map(Replica::lane))
         {
             lane.close();
         }
