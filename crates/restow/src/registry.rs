@@ -7,19 +7,24 @@ use crate::{
     route::{NoKey, Router},
     store::TableName,
 };
+use arc_swap::{ArcSwap, Guard};
 use http::Method;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// Chooses a repository for a request, by name.
 pub(crate) type Chooser = Arc<dyn Fn(&RequestHead<'_>) -> Option<String> + Send + Sync>;
 
-/// The endpoints of a cache. Readers share a snapshot; a change makes a new one.
+/// The endpoints of a cache. Readers share a snapshot, and none waits for another; a change makes a new one.
 #[derive(Default)]
-pub(crate) struct Registry(RwLock<Arc<Mounts>>);
+pub(crate) struct Registry {
+    mounts: ArcSwap<Mounts>,
+    /// Held by who changes it.
+    changing: Mutex<()>,
+}
 
 /// A snapshot of the endpoints.
 #[derive(Clone, Default)]
@@ -87,10 +92,18 @@ pub(crate) enum Routed {
 
 impl Registry {
     pub(crate) fn mounts(&self) -> Arc<Mounts> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.mounts.load_full()
+    }
+
+    /// The same for a look that ends at once: not even a count is changed that all share.
+    pub(crate) fn look(&self) -> Guard<Arc<Mounts>> {
+        self.mounts.load()
+    }
+
+    fn begin_change(&self) -> (MutexGuard<'_, ()>, Mounts) {
+        let changing = self.changing.lock();
+        let changing = changing.unwrap_or_else(PoisonError::into_inner);
+        (changing, Mounts::clone(&self.look()))
     }
 
     /// Adds an endpoint; one of this name that bypassed the cache does so no more.
@@ -120,42 +133,37 @@ impl Registry {
         name: &TableName,
         add: impl FnOnce(&mut Mounts, &TableName) -> Result<()>,
     ) -> Result<()> {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if current.by_name.contains_key(name) {
+        let (_changing, mut next) = self.begin_change();
+        if next.by_name.contains_key(name) {
             let message = "it is open already; use open_or_get for the handle, or remove it first";
             return Err(
                 Error::new(ErrorKind::RepositoryExists, message).in_repository(name.shared())
             );
         }
-        let mut next = Mounts::clone(&current);
         if next.bypassed.remove(name).is_some() {
             next.forget_routes(name.as_str());
         }
         add(&mut next, name).map_err(|e| e.in_repository(name.shared()))?;
-        *current = Arc::new(next);
+        self.mounts.store(Arc::new(next));
         Ok(())
     }
 
     /// Forgets an endpoint, one that bypasses the cache too.
     pub(crate) fn remove(&self, name: &str) -> Option<Arc<Mount>> {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let mut next = Mounts::clone(&current);
+        let (_changing, mut next) = self.begin_change();
         let named = |key: &TableName| key.as_str() == name;
         let open = next.by_name.keys().find(|k| named(k)).cloned();
         let mount = open.and_then(|key| next.by_name.remove(&key));
         next.bypassed.retain(|key, _| !named(key));
         next.forget_routes(name);
-        *current = Arc::new(next);
+        self.mounts.store(Arc::new(next));
         mount
     }
 
     /// Replaces what chooses repositories in front of the routes.
     pub(crate) fn choose(&self, chooser: Option<Chooser>) {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::new(Mounts {
-            chooser,
-            ..Mounts::clone(&current)
-        });
+        let (_changing, next) = self.begin_change();
+        self.mounts.store(Arc::new(Mounts { chooser, ..next }));
     }
 }
 

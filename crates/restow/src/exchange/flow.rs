@@ -64,8 +64,8 @@ impl Exchange {
         let Some(mode) = self.mode_of(head.extensions) else {
             return bypass(Bypassed::Mode);
         };
-        let mounts = self.registry.mounts();
-        let (mount, key) = match mounts.route(&head) {
+        let routed = self.registry.look().route(&head);
+        let (mount, key) = match routed {
             Routed::To(mount, key) => (mount, key),
             Routed::NoKey(mount, why) => {
                 let why = why.map_or_else(|| "its key is not known".to_owned(), |w| w.to_string());
@@ -73,7 +73,7 @@ impl Exchange {
                 return bypass(Bypassed::NoKey);
             }
             Routed::Bypassed(unfit) => return unfit_bypass(&unfit),
-            Routed::Nowhere => return self.unrouted(&mounts, &head),
+            Routed::Nowhere => return self.unrouted(&self.registry.look(), &head),
         };
         self.inquire(mount, key, mode, head, background).await
     }
@@ -100,7 +100,7 @@ impl Exchange {
 
     /// Finds the repository and the key of a request; `None` where it has none.
     pub fn locate(&self, head: &RequestHead<'_>) -> Option<(Arc<str>, RawKey)> {
-        match self.registry.mounts().route(head) {
+        match self.registry.look().route(head) {
             Routed::To(mount, key) => Some((mount.endpoint.declaration().name.shared(), key)),
             _ => None,
         }
@@ -108,7 +108,7 @@ impl Exchange {
 
     /// Tells whether a request finds an entry of this repository: by its key, whose it is, and what it varies on. Nothing is looked up.
     pub fn finds(&self, head: &RequestHead<'_>, repository: &str, entry: &Entry) -> bool {
-        let Routed::To(mount, key) = self.registry.mounts().route(head) else {
+        let Routed::To(mount, key) = self.registry.look().route(head) else {
             return false;
         };
         let owner = partition::owner(&self.ctx, &mount, head, self.view.as_ref());
