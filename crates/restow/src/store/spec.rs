@@ -52,6 +52,19 @@ impl TableName {
         Self(format!("{kept}{suffix}").into())
     }
 
+    /// Returns what the name has in common with that of the same table once it is set aside, and with few others: what the records of its entries are
+    /// sealed with.
+    pub(crate) fn sealed(&self) -> &str {
+        let mut kept = &*self.0;
+        while let Some((before, n)) = kept.rsplit_once(" (old ")
+            && n.strip_suffix(')')
+                .is_some_and(|n| n.parse::<u32>().is_ok())
+        {
+            kept = before;
+        }
+        kept.get(..kept.floor_char_boundary(36)).unwrap_or(kept)
+    }
+
     /// Returns the name, shared.
     pub fn shared(&self) -> Arc<str> {
         self.0.clone()
@@ -237,5 +250,32 @@ impl TableSpec {
     fn wrong_key(&self, key: &RawKey, problem: &str) -> Error {
         let message = format!("the key ({key}) does not fit; {problem}");
         Error::new(ErrorKind::Key, message).in_repository(self.name.shared())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_aside_keeps_what_its_entries_are_sealed_with() {
+        let long = "repository ".repeat(4);
+        for name in [
+            "tracks",
+            "tracks (old news)",
+            "é",
+            &long,
+            &long[..40],
+            &"é".repeat(24),
+        ] {
+            let name = TableName::new(name).unwrap();
+            for n in [1, 10, 9_999] {
+                let aside = name.aside(n);
+                assert_eq!(aside.sealed(), name.sealed(), "{aside}");
+                assert_eq!(aside.aside(2).sealed(), name.sealed(), "{aside} again");
+            }
+        }
+        let sealed = |name| TableName::new(name).unwrap().sealed().to_owned();
+        assert_ne!(sealed("tracks"), sealed("albums"));
     }
 }

@@ -145,7 +145,7 @@ pub fn line(spec: &TableSpec, entry: &Entry) -> Result<Vec<u8>> {
         tags: &meta.tags,
         headers_base64: lines.is_none().then(|| base64(meta.head.lines())),
         headers: lines,
-        record: base64(&Record::encode(meta, id, spec.name.as_str(), &spec.fields)?),
+        record: base64(&Record::encode(meta, id, spec.name.sealed(), &spec.fields)?),
         body: Body::of(body),
     })
 }
@@ -196,7 +196,7 @@ impl Read<'_> {
         }
         let record = from_base64(&self.record).ok_or_else(|| wrong("its record is no base64"))?;
         let record = Record::decode(&record)?;
-        record.verify_id(&id, spec.name.as_str(), &spec.fields)?;
+        record.verify_id(&id, spec.name.sealed(), &spec.fields)?;
         let body = self
             .body
             .bytes()

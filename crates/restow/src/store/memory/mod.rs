@@ -2,11 +2,13 @@
 
 mod leases;
 mod options;
+mod shard;
 mod shelf;
 mod table;
+mod totals;
 
 pub use options::MemoryOptions;
-pub(super) use shelf::cost;
+pub(super) use totals::cost;
 
 use super::{
     Budget, Capabilities, Change, Health, Leases, MemoryPolicy, SchemaChange, Store, Table,
@@ -16,7 +18,7 @@ use crate::{
     Error, ErrorKind, Result,
     answer::{BoxFuture, BoxStream},
 };
-use shelf::{Shelf, Totals};
+use shelf::Shelf;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -24,10 +26,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use table::MemoryTable;
+use totals::Totals;
 
 /// A store in memory. What was used least recently goes out when it is full, all variants of an address together.
 ///
-/// A read takes one short lock of its table and shares the entry; nothing is copied. Its clones are one store; two of
+/// A read takes one short lock of a part of its table and shares the entry; nothing is copied. Its clones are one store; two of
 /// them made by [`new`](Self::new) share nothing.
 ///
 /// ```

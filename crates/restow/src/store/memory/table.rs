@@ -2,7 +2,9 @@
 
 use super::{
     Inner,
-    shelf::{Most, Opened, Shelf, cost},
+    shard::Most,
+    shelf::{Opened, Shelf},
+    totals::cost,
 };
 use crate::{
     Error, ErrorKind, Millis, Result, Selection,
@@ -29,15 +31,36 @@ impl MemoryTable {
         Self { spec, shelf, store }
     }
 
-    fn open(&self) -> Result<Opened<'_>> {
-        self.shelf
-            .open()
-            .map_err(|e| e.in_repository(self.spec.name.shared()))
+    fn named(&self, error: Error) -> Error {
+        error.in_repository(self.spec.name.shared())
     }
 
-    fn find(&self, shelf: &mut Opened<'_>, at: &Address, now: Millis) -> Result<Found> {
+    fn open(&self) -> Result<Opened<'_>> {
+        self.shelf.open().map_err(|e| self.named(e))
+    }
+
+    fn open_for<'e>(&self, at: impl Iterator<Item = &'e Address>) -> Result<Opened<'_>> {
+        self.shelf.open_for(at).map_err(|e| self.named(e))
+    }
+
+    fn read_now(&self, at: &Address, now: Millis) -> Result<Found> {
         self.spec.check_key(&at.key)?;
-        Ok(shelf.find(at, self.spec.keep, now, &self.store.totals))
+        let mut shard = self.shelf.open_at(at).map_err(|e| self.named(e))?;
+        Ok(shard.find(at, self.spec.keep, now, &self.store.totals))
+    }
+
+    fn read_many_now(&self, at: &[Address], now: Millis) -> Result<Vec<Found>> {
+        for address in at {
+            self.spec.check_key(&address.key)?;
+        }
+        let mut shelf = self.open_for(at.iter())?;
+        let found = at.iter().map(|at| {
+            let shard = shelf.at(at);
+            shard.map_or_else(Found::default, |shard| {
+                shard.find(at, self.spec.keep, now, &self.store.totals)
+            })
+        });
+        Ok(found.collect())
     }
 
     fn write_now(&self, entries: &[Write], now: Millis) -> Result<()> {
@@ -59,13 +82,15 @@ impl MemoryTable {
             let leases = self.store.leases.lock();
             leases.unwrap_or_else(PoisonError::into_inner)
         });
-        let named = |e: Error| e.in_repository(self.spec.name.shared());
         if let Some(leases) = &leases {
-            leases.check(&self.spec.name, entries).map_err(named)?;
+            let checked = leases.check(&self.spec.name, entries);
+            checked.map_err(|e| self.named(e))?;
         }
-        let mut shelf = self.open()?;
-        for write in entries {
-            shelf.put(&write.entry, most, now, &self.store.totals);
+        let mut shelf = self.open_for(entries.iter().map(|write| &write.entry.id.address))?;
+        for Write { entry, .. } in entries {
+            if let Some(shard) = shelf.at(&entry.id.address) {
+                shard.put(entry, most, now, &self.store.totals);
+            }
         }
         drop(shelf);
         drop(leases);
@@ -81,17 +106,19 @@ impl MemoryTable {
         let message = format!(
             "an entry of {size} bytes cannot be held in a memory store of {most}; make max_bytes larger"
         );
-        Err(Error::new(ErrorKind::TooLarge, message).in_repository(self.spec.name.shared()))
+        Err(self.named(Error::new(ErrorKind::TooLarge, message)))
     }
 
     fn renew_now(&self, renewals: &[Renewal], now: Millis) -> Result<u64> {
         for renewal in renewals {
             self.spec.check_key(&renewal.id.address.key)?;
         }
-        let mut shelf = self.open()?;
+        let mut shelf = self.open_for(renewals.iter().map(|renewal| &renewal.id.address))?;
         let mut renewed = 0;
         for renewal in renewals {
-            let done = shelf.renew(renewal, self.spec.keep, now, &self.store.totals);
+            let shard = shelf.at(&renewal.id.address);
+            let done = shard
+                .is_some_and(|shard| shard.renew(renewal, self.spec.keep, now, &self.store.totals));
             renewed += u64::from(done);
         }
         drop(shelf);
@@ -104,10 +131,13 @@ impl MemoryTable {
         for address in at {
             self.spec.check_key(&address.key)?;
         }
-        let mut shelf = self.open()?;
+        let mut shelf = self.open_for(at.iter())?;
         let mut deleted = 0;
         for address in at {
-            let there = shelf.delete(address, self.spec.keep, now, &self.store.totals);
+            let shard = shelf.at(address);
+            let there = shard.is_some_and(|shard| {
+                shard.delete(address, self.spec.keep, now, &self.store.totals)
+            });
             deleted += u64::from(there);
         }
         Ok(deleted)
@@ -176,7 +206,7 @@ impl Table for MemoryTable {
     }
 
     fn read<'a>(&'a self, at: &'a Address, _: Parts, now: Millis) -> Answer<'a, Result<Found>> {
-        Answer::ready(self.open().and_then(|mut s| self.find(&mut s, at, now)))
+        Answer::ready(self.read_now(at, now))
     }
 
     fn read_many<'a>(
@@ -185,10 +215,7 @@ impl Table for MemoryTable {
         _: Parts,
         now: Millis,
     ) -> Answer<'a, Result<Vec<Found>>> {
-        Answer::ready(self.open().and_then(|mut shelf| {
-            let found = at.iter().map(|at| self.find(&mut shelf, at, now));
-            found.collect()
-        }))
+        Answer::ready(self.read_many_now(at, now))
     }
 
     fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>> {
@@ -237,12 +264,15 @@ impl Table for MemoryTable {
     }
 
     fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
-        Answer::ready(self.open().map(|mut shelf| shelf.pending().clone()))
+        Answer::ready(self.open().map(|_open| self.shelf.pending().clone()))
     }
 
     fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
-        let shelf = self.open();
-        Answer::ready(shelf.map(|mut s| s.pending().retain(|name| !columns.contains(name))))
+        let filled = self.open().map(|_open| {
+            let mut pending = self.shelf.pending();
+            pending.retain(|name| !columns.contains(name));
+        });
+        Answer::ready(filled)
     }
 
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {

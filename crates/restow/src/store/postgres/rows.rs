@@ -151,7 +151,7 @@ impl Rows {
         let expires_at = Millis(row.take()?);
         let used_at = Millis(row.take()?);
         let record = Record::decode(row.take()?).ok()?;
-        let name = self.spec.name.as_str();
+        let name = self.spec.name.sealed();
         record.verify_id(&id, name, &self.spec.fields).ok()?;
         let seal = record.seal();
         let body = match parts {
@@ -278,7 +278,7 @@ impl<'e> Put<'e> {
     pub(super) fn new(rows: &Rows, id: &'e EntryId, meta: &'e Meta) -> Result<Self> {
         Ok(Self {
             place: Place::of(&id.address),
-            facts: Record::encode(meta, id, rows.spec.name.as_str(), &rows.spec.fields)?,
+            facts: Record::encode(meta, id, rows.spec.name.sealed(), &rows.spec.fields)?,
             id,
             meta,
         })

@@ -83,7 +83,7 @@ fn put_block(
     within: Option<usize>,
 ) -> Result<()> {
     let begin = out.len();
-    let record = Record::encode(meta, id, spec.name.as_str(), &spec.fields)?;
+    let record = Record::encode(meta, id, spec.name.sealed(), &spec.fields)?;
     let lines = meta.head.lines();
     put_len(out, 0);
     out.extend_from_slice(&id.variant.0.to_be_bytes());

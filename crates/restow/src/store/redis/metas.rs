@@ -159,7 +159,7 @@ impl Fields {
             address: address.clone(),
             variant: Variant(u128::from_be_bytes(head.variant)),
         };
-        let name = spec.name.as_str();
+        let name = spec.name.sealed();
         record.verify_id(&id, name, &spec.fields).ok()?;
         let seal = record.seal();
         if seal != head.seal {

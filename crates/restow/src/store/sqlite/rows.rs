@@ -189,7 +189,7 @@ impl Rows {
             address: address.clone(),
             variant: Variant::from_bytes(blob(row, 1)?)?,
         };
-        let name = self.spec.name.as_str();
+        let name = self.spec.name.sealed();
         record.verify_id(&id, name, &self.spec.fields).ok()?;
         let seal = record.seal();
         let coding = row.get(15).ok()?;
@@ -321,7 +321,7 @@ impl<'s, 'c> Binder<'s, 'c> {
             .put(now.0)?
             .put(i64::try_from(meta.size()).unwrap_or(i64::MAX))?
             .put(tags)?
-            .put(Record::encode(meta, id, spec.name.as_str(), &spec.fields)?)?
+            .put(Record::encode(meta, id, spec.name.sealed(), &spec.fields)?)?
             .put(coding)?
             .put(super::coding::value(coding, head))?;
         debug_assert_eq!(self.next, META_COLUMNS + 1, "as many as META names");
