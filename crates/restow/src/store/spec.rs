@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_is_set_aside_keeps_what_its_entries_are_sealed_with() {
-        let long = "repository ".repeat(4);
+        let long = ["repository"; 4].join(" ");
         for name in [
             "tracks",
             "tracks (old news)",
