@@ -207,7 +207,13 @@ impl Listed {
             OnRequest::ServeStaleAndRefresh(nth, _) => {
                 let given = self.given(nth, &asking);
                 let conditional = self.entries[nth].stored().has_validator();
-                self.fetch(&asking, conditional.then_some(nth), origin);
+                // It is made for the store: of the whole, whatever of it was asked for.
+                let mut whole = Asking {
+                    method: Method::GET,
+                    ..asking
+                };
+                drop_own_conditions(&mut whole.headers);
+                self.fetch(&whole, conditional.then_some(nth), origin);
                 given
             }
             OnRequest::Revalidate(nth, _) => self.fetch(&asking, Some(nth), origin),

@@ -14,6 +14,7 @@ use restow::{
     client::Got,
     exchange::{Answered, Missed, OutcomeKind, Saved, Staleness},
 };
+use restow_testkit::dropping::in_time;
 use std::{
     sync::{
         Arc, Mutex,
@@ -221,6 +222,64 @@ async fn where_the_api_fails_an_expired_answer_stands_in_within_its_window() {
     clock.advance(7 * DAY);
     let failed = cache.client(api.client()).get(URL).send().await.unwrap();
     assert_eq!(failed.status(), 500);
+}
+
+/// Waits until something fresh is held.
+async fn is_refreshed<K: restow::Endpoint>(repository: &restow::Repository<K>) {
+    in_time("a refresh behind an answer", async {
+        while repository.count(Scope::Live).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_expired_is_refreshed_behind_a_head_by_a_get() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, _) = cache(&clock).await;
+    let notes = RouteEndpoint::<String, Text>::get("notes", "https://api.example.com/notes/{id}");
+    let notes = notes.unwrap().stale_while_revalidate(60 * DAY);
+    let notes = cache.create_repository(notes).await.unwrap();
+    let url = "https://api.example.com/notes/1";
+    let api = Api::new(|request| match request.headers().get("if-none-match") {
+        _ if request.method() != "GET" => Err("nothing of it could be stored"),
+        Some(_) => Ok(answer(304, &[("etag", "\"1\"")], "")),
+        None => Ok(answer(200, &[("etag", "\"1\"")], "one")),
+    });
+    let client = cache.client(api.client());
+    client.get(url).send().await.unwrap().text().await.unwrap();
+    clock.advance(8 * DAY);
+    let head = client.head(url).send().await.unwrap();
+    assert_eq!(outcome(&head), OutcomeKind::Stale(Staleness::Window));
+    assert_eq!(head.headers()["etag"], "\"1\"");
+    is_refreshed(&notes).await;
+    let hit = client.get(url).send().await.unwrap();
+    assert_eq!(outcome(&hit), OutcomeKind::Hit);
+    assert_eq!(hit.text().await.unwrap(), "one");
+    assert_eq!(api.asked(), 2);
+}
+
+/// RFC 9110 section 13.1.2: of a `POST`, `If-None-Match` is a condition that fails.
+#[tokio::test]
+async fn a_post_is_refreshed_behind_without_a_condition() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, _) = cache(&clock).await;
+    let url = "https://api.example.com/queries";
+    let queries = RouteEndpoint::<(String,), Text>::post("queries", url);
+    let queries = queries.unwrap().stale_while_revalidate(60 * DAY);
+    let queries = cache.create_repository(queries).await.unwrap();
+    let api = Api::new(|request| match request.headers().get("if-none-match") {
+        Some(_) => Ok(answer(412, &[], "")),
+        None => Ok(answer(200, &[("etag", "\"1\"")], "one")),
+    });
+    let client = cache.client(api.client());
+    let ask = || client.post(url).body("a").send();
+    ask().await.unwrap().text().await.unwrap();
+    clock.advance(8 * DAY);
+    let stale = ask().await.unwrap();
+    assert_eq!(outcome(&stale), OutcomeKind::Stale(Staleness::Window));
+    is_refreshed(&queries).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,14 @@
 use super::{Both, Case, Shared, case};
 
 pub(super) fn cases() -> Vec<Case> {
-    [stale(), invalidation(), authorization(), cookies()].concat()
+    [
+        stale(),
+        behind(),
+        invalidation(),
+        authorization(),
+        cookies(),
+    ]
+    .concat()
 }
 
 fn stale() -> Vec<Case> {
@@ -117,6 +124,50 @@ fn stale() -> Vec<Case> {
         .get(0)
         .unreachable()
         .bad_gateway(),
+    ]
+}
+
+/// What is refreshed behind an answer is whole, whatever of it was asked for.
+fn behind() -> Vec<Case> {
+    let held = |name: &str| {
+        case(name, "5861 3", Both)
+            .get(0)
+            .says(&[
+                "cache-control: max-age=1, stale-while-revalidate=60",
+                "etag: \"a\"",
+            ])
+            .fetched()
+    };
+    vec![
+        held("what_is_confirmed_behind_a_head_is_renewed")
+            .ask("HEAD", 10, "/a")
+            .confirms(&["cache-control: max-age=60", "etag: \"a\""])
+            .refreshed_behind()
+            .stored()
+            .asked_with(&["if-none-match: \"a\""])
+            .get(11)
+            .stored(),
+        held("what_is_fetched_behind_a_head_is_stored")
+            .ask("HEAD", 10, "/a")
+            .says(&["cache-control: max-age=60", "etag: \"b\""])
+            .text("new")
+            .refreshed_behind()
+            .stored()
+            .get(11)
+            .stored()
+            .gives(200, "new"),
+        held("what_is_fetched_behind_a_part_is_stored_whole")
+            .get(10)
+            .with(&["range: bytes=0-3"])
+            .says(&["cache-control: max-age=60", "etag: \"b\""])
+            .text("new")
+            .refreshed_behind()
+            .stored()
+            .gives(206, "body")
+            .asked_without(&["range"])
+            .get(11)
+            .stored()
+            .gives(200, "new"),
     ]
 }
 

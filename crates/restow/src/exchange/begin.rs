@@ -25,7 +25,7 @@ pub enum Begin {
         part: Part,
         /// Why.
         answered: Answered,
-        /// The right to refresh it.
+        /// The right to refresh it, by the ticket's own [`method`](Ticket::method).
         refresh: Option<Box<Ticket>>,
     },
     /// Make the request. Boxed, for a hit carries the room of what it is not.

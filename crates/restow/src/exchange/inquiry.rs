@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Millis, Mode, Result,
-    coalesce::{Flight, Outage, Passenger, Seat},
+    coalesce::{Flight, Leader, Outage, Passenger, Seat},
     context::{Context, FlightKey, Mount},
     endpoint::{Coalesce, Coding, RequestHead},
     entry::{Address, Entry, Found, Variant},
@@ -37,6 +37,9 @@ pub(super) struct Inquiry<'a> {
     pub(super) head: RequestHead<'a>,
     pub(super) background: Background,
 }
+
+/// The seat of who fetches for those who wait.
+type Leading = Leader<FlightKey, Arc<Entry>>;
 
 /// What a leader may do where processes wait for each other.
 enum Leased {
@@ -356,17 +359,7 @@ impl Inquiry<'_> {
 
     fn answer(&self, entry: Arc<Entry>, outcome: Outcome, refresh: bool, found: &Found) -> Begin {
         let ticket = refresh.then(|| match self.ctx.flights.join(&self.flight(found)) {
-            Seat::Leader(leader) => {
-                let validates = stored(&entry, &self.mount)
-                    .has_validator()
-                    .then(|| entry.clone());
-                Some(self.ticket(
-                    Some(leader),
-                    validates,
-                    Some(entry.clone()),
-                    Outcome::new(OutcomeKind::Miss(Missed::Expired), outcome.rule),
-                ))
-            }
+            Seat::Leader(leader) => Some(self.refresh(leader, &entry, outcome)),
             Seat::Passenger(_) => None,
         });
         let part = Part::of(&entry, self.head.method, self.head.headers, &self.mount);
@@ -378,6 +371,18 @@ impl Inquiry<'_> {
             answered,
             refresh: ticket.flatten(),
         }
+    }
+
+    /// The right to fetch an entry anew behind an answer: whole, whatever of it was asked for.
+    fn refresh(&self, leader: Leading, entry: &Arc<Entry>, outcome: Outcome) -> Box<Ticket> {
+        let can_validate = self.head.method.is_safe() && stored(entry, &self.mount).has_validator();
+        let validates = can_validate.then(|| entry.clone());
+        let outcome = Outcome::new(OutcomeKind::Miss(Missed::Expired), outcome.rule);
+        let mut ticket = self.ticket(Some(leader), validates, Some(entry.clone()), outcome);
+        if ticket.asked.method == Method::HEAD {
+            ticket.asked.method = Method::GET;
+        }
+        ticket
     }
 
     fn coalesced(&self, entry: Arc<Entry>) -> Begin {
@@ -490,7 +495,7 @@ impl Inquiry<'_> {
 
     fn ticket(
         &self,
-        leader: Option<crate::coalesce::Leader<FlightKey, Arc<Entry>>>,
+        leader: Option<Leading>,
         validates: Option<Arc<Entry>>,
         held: Option<Arc<Entry>>,
         outcome: Outcome,

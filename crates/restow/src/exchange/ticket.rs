@@ -108,6 +108,11 @@ impl Ticket {
         }
     }
 
+    /// Returns the method that the request is made with. Of a refresh behind the answer to a `HEAD` it is `GET`, for its answer is stored.
+    pub fn method(&self) -> &Method {
+        &self.asked.method
+    }
+
     /// Returns the encoding that the API is asked for, where that is not the client's own: the adapter then decodes what comes, whatever its
     /// encoding. Only of a [negotiating](crate::exchange::Exchange::negotiating) exchange.
     pub fn upstream_encoding(&self) -> Option<Coding> {
