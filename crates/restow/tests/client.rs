@@ -224,6 +224,74 @@ async fn where_the_api_fails_an_expired_answer_stands_in_within_its_window() {
     assert_eq!(failed.status(), 500);
 }
 
+#[tokio::test]
+async fn where_the_api_fails_a_head_and_a_part_of_an_expired_answer_stand_in() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, _) = cache(&clock).await;
+    let mut calls = 0;
+    let api = Api::new(move |_| {
+        calls += 1;
+        match calls {
+            1 => Ok(answer(200, &[("etag", "\"1\"")], "whole")),
+            n if n % 2 == 0 => Ok(answer(503, &[], "down")),
+            _ => Err("no route to host"),
+        }
+    });
+    let clients = [
+        cache.client(api.client()),
+        ClientBuilder::new(http_client())
+            .with(cache.middleware())
+            .with(api.clone())
+            .build(),
+    ];
+    clients[0].get(URL).send().await.unwrap();
+    clock.advance(8 * DAY);
+    for (client, failure) in clients.iter().flat_map(|c| [(c, "503"), (c, "no route")]) {
+        // Past the pause after the failure before.
+        clock.advance(Duration::from_secs(60));
+        let head = client.head(URL).send().await.unwrap();
+        assert_eq!(outcome(&head), OutcomeKind::Stale(Staleness::Error));
+        assert_eq!(
+            (head.status().as_u16(), &head.headers()["etag"]),
+            (200, &HeaderValue::from_static("\"1\"")),
+            "{failure}"
+        );
+        assert_eq!(head.text().await.unwrap(), "", "{failure}");
+    }
+    for (client, failure) in clients.iter().flat_map(|c| [(c, "503"), (c, "no route")]) {
+        clock.advance(Duration::from_secs(60));
+        let part = client
+            .get(URL)
+            .header("range", "bytes=1-3")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(outcome(&part), OutcomeKind::Stale(Staleness::Error));
+        assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT, "{failure}");
+        assert_eq!(part.text().await.unwrap(), "hol", "{failure}");
+    }
+    assert_eq!(api.asked(), 9);
+    clock.advance(7 * DAY);
+    let failed = clients[0].head(URL).send().await.unwrap();
+    assert_eq!(failed.status(), 503);
+    clients[0].head(URL).send().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn where_nothing_is_written_a_head_changes_nothing() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, items) = cache(&clock).await;
+    let mut tags = ["\"1\"", "\"2\"", "\"2\""].into_iter();
+    let api = Api::new(move |_| Ok(answer(200, &[("etag", tags.next().unwrap())], "one")));
+    let client = cache.client(api.client());
+    client.get(URL).send().await.unwrap().text().await.unwrap();
+    clock.advance(8 * DAY);
+    for (mode, left) in [(Mode::ReadOnly, 1), (Mode::Live, 0)] {
+        client.head(URL).with_extension(mode).send().await.unwrap();
+        assert_eq!(items.count(Scope::All).await.unwrap(), left, "{mode:?}");
+    }
+}
+
 /// Waits until something fresh is held.
 async fn is_refreshed<K: restow::Endpoint>(repository: &restow::Repository<K>) {
     in_time("a refresh behind an answer", async {

@@ -26,7 +26,7 @@ async fn every_case_holds_for_a_cache_of_one_user() {
 #[tokio::test]
 async fn every_case_holds_for_a_cache_that_users_share() {
     let left_out = play_all(Player::Library, true, async |case| play(case, true).await);
-    let proxys = 9 + 24;
+    let proxys = 9 + 27;
     assert_eq!(
         left_out.await,
         proxys,
