@@ -189,10 +189,11 @@ impl Shared {
     }
 
     /// Refreshes what was served stale: read to its end, it is stored.
-    pub(crate) async fn refresh(self: Arc<Self>, mut ticket: Ticket, call: Call) {
+    pub(crate) async fn refresh(self: Arc<Self>, mut ticket: Ticket, mut call: Call) {
         if !ticket.may_refresh().await {
             return;
         }
+        call.parts.method.clone_from(ticket.method());
         match self.drive(ticket, &call).await {
             Ok(response) => _ = response.into_body().bytes().await,
             Err(refusal) => {

@@ -18,17 +18,12 @@ use crate::{
     whole::{self, Read},
 };
 use bytes::Bytes;
-use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{ACCEPT_ENCODING, HOST, RANGE},
-    request::Parts,
-};
+use http::{Method, Request, Response, StatusCode, Version, header::HOST, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use restow::{
     Cache, Mode, Principal, RequestHead,
     client::{Body, refusal, stored_response},
-    endpoint::Coding,
     exchange::{Answered, Background, Begin, Exchange, Invalidation},
 };
 use rustls::ServerConfig;
@@ -273,15 +268,7 @@ impl Shared {
         lane: Option<&Lane>,
     ) -> Result<Reply, Refusal> {
         let uri = destination.uri()?;
-        let mut headers = parts.headers.clone();
-        if let Some(coding) = answered.upstream_encoding {
-            // What is stored is whole and plain, and so is what a part is of.
-            let coding = match headers.contains_key(RANGE) {
-                true => Coding::Identity,
-                false => coding,
-            };
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding.as_str()));
-        }
+        let headers = parts.headers.clone();
         let (ears, heard) = listen(lane, &destination.upstream, &self.via);
         let sent = self.send(&destination.upstream, uri, parts, headers, body, ears);
         let sent = heard.until(sent).await;

@@ -53,8 +53,8 @@ async fn play(case: &Case, client: &reqwest::Client) -> Vec<(usize, String)> {
     let builder = Cache::builder().url("memory:").shared(true);
     let builder = builder.targeted(targeted).clock(clock.clone());
     let cache = builder.build().await.unwrap();
-    let upstreams = vec![Upstream::new(&origin.url()).unwrap()];
-    let proxy = Proxy::new(cache, upstreams, Options::default())
+    let upstreams = vec![Upstream::new(&origin.url("")).unwrap()];
+    let proxy = Proxy::new(cache.clone(), upstreams, Options::default())
         .await
         .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -87,6 +87,16 @@ async fn play(case: &Case, client: &reqwest::Client) -> Vec<(usize, String)> {
             })
             .await;
         }
+        if one.refreshes && nth + 1 < case.steps.len() {
+            // The next request finds what came.
+            let stored = http::Request::get(origin.url(&one.path)).body(()).unwrap();
+            _ = tokio::time::timeout(PATIENCE, async {
+                while cache.get(&stored).await.unwrap().is_none() {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+        }
         seen.asked.clone_from(&asked.lock().unwrap());
         wrong.extend(check(one, &seen).into_iter().map(|what| (nth, what)));
     }
@@ -110,10 +120,10 @@ impl Api {
         Self::Bytes(RawOrigin::reading(answer).await)
     }
 
-    fn url(&self) -> String {
+    fn url(&self, path: &str) -> String {
         match self {
-            Self::Server(origin) => origin.url(""),
-            Self::Bytes(origin) => origin.url(""),
+            Self::Server(origin) => origin.url(path),
+            Self::Bytes(origin) => origin.url(path),
         }
     }
 }

@@ -14,6 +14,7 @@ use restow::{
     client::Got,
     exchange::{Answered, Missed, OutcomeKind, Saved, Staleness},
 };
+use restow_testkit::dropping::in_time;
 use std::{
     sync::{
         Arc, Mutex,
@@ -221,6 +222,132 @@ async fn where_the_api_fails_an_expired_answer_stands_in_within_its_window() {
     clock.advance(7 * DAY);
     let failed = cache.client(api.client()).get(URL).send().await.unwrap();
     assert_eq!(failed.status(), 500);
+}
+
+#[tokio::test]
+async fn where_the_api_fails_a_head_and_a_part_of_an_expired_answer_stand_in() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, _) = cache(&clock).await;
+    let mut calls = 0;
+    let api = Api::new(move |_| {
+        calls += 1;
+        match calls {
+            1 => Ok(answer(200, &[("etag", "\"1\"")], "whole")),
+            n if n % 2 == 0 => Ok(answer(503, &[], "down")),
+            _ => Err("no route to host"),
+        }
+    });
+    let clients = [
+        cache.client(api.client()),
+        ClientBuilder::new(http_client())
+            .with(cache.middleware())
+            .with(api.clone())
+            .build(),
+    ];
+    clients[0].get(URL).send().await.unwrap();
+    clock.advance(8 * DAY);
+    for (client, failure) in clients.iter().flat_map(|c| [(c, "503"), (c, "no route")]) {
+        // Past the pause after the failure before.
+        clock.advance(Duration::from_secs(60));
+        let head = client.head(URL).send().await.unwrap();
+        assert_eq!(outcome(&head), OutcomeKind::Stale(Staleness::Error));
+        assert_eq!(
+            (head.status().as_u16(), &head.headers()["etag"]),
+            (200, &HeaderValue::from_static("\"1\"")),
+            "{failure}"
+        );
+        assert_eq!(head.text().await.unwrap(), "", "{failure}");
+    }
+    for (client, failure) in clients.iter().flat_map(|c| [(c, "503"), (c, "no route")]) {
+        clock.advance(Duration::from_secs(60));
+        let part = client
+            .get(URL)
+            .header("range", "bytes=1-3")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(outcome(&part), OutcomeKind::Stale(Staleness::Error));
+        assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT, "{failure}");
+        assert_eq!(part.text().await.unwrap(), "hol", "{failure}");
+    }
+    assert_eq!(api.asked(), 9);
+    clock.advance(7 * DAY);
+    let failed = clients[0].head(URL).send().await.unwrap();
+    assert_eq!(failed.status(), 503);
+    clients[0].head(URL).send().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn where_nothing_is_written_a_head_changes_nothing() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, items) = cache(&clock).await;
+    let mut tags = ["\"1\"", "\"2\"", "\"2\""].into_iter();
+    let api = Api::new(move |_| Ok(answer(200, &[("etag", tags.next().unwrap())], "one")));
+    let client = cache.client(api.client());
+    client.get(URL).send().await.unwrap().text().await.unwrap();
+    clock.advance(8 * DAY);
+    for (mode, left) in [(Mode::ReadOnly, 1), (Mode::Live, 0)] {
+        client.head(URL).with_extension(mode).send().await.unwrap();
+        assert_eq!(items.count(Scope::All).await.unwrap(), left, "{mode:?}");
+    }
+}
+
+/// Waits until something fresh is held.
+async fn is_refreshed<K: restow::Endpoint>(repository: &restow::Repository<K>) {
+    in_time("a refresh behind an answer", async {
+        while repository.count(Scope::Live).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_expired_is_refreshed_behind_a_head_by_a_get() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, _) = cache(&clock).await;
+    let notes = RouteEndpoint::<String, Text>::get("notes", "https://api.example.com/notes/{id}");
+    let notes = notes.unwrap().stale_while_revalidate(60 * DAY);
+    let notes = cache.create_repository(notes).await.unwrap();
+    let url = "https://api.example.com/notes/1";
+    let api = Api::new(|request| match request.headers().get("if-none-match") {
+        _ if request.method() != "GET" => Err("nothing of it could be stored"),
+        Some(_) => Ok(answer(304, &[("etag", "\"1\"")], "")),
+        None => Ok(answer(200, &[("etag", "\"1\"")], "one")),
+    });
+    let client = cache.client(api.client());
+    client.get(url).send().await.unwrap().text().await.unwrap();
+    clock.advance(8 * DAY);
+    let head = client.head(url).send().await.unwrap();
+    assert_eq!(outcome(&head), OutcomeKind::Stale(Staleness::Window));
+    assert_eq!(head.headers()["etag"], "\"1\"");
+    is_refreshed(&notes).await;
+    let hit = client.get(url).send().await.unwrap();
+    assert_eq!(outcome(&hit), OutcomeKind::Hit);
+    assert_eq!(hit.text().await.unwrap(), "one");
+    assert_eq!(api.asked(), 2);
+}
+
+/// RFC 9110 section 13.1.2: of a `POST`, `If-None-Match` is a condition that fails.
+#[tokio::test]
+async fn a_post_is_refreshed_behind_without_a_condition() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, _) = cache(&clock).await;
+    let url = "https://api.example.com/queries";
+    let queries = RouteEndpoint::<(String,), Text>::post("queries", url);
+    let queries = queries.unwrap().stale_while_revalidate(60 * DAY);
+    let queries = cache.create_repository(queries).await.unwrap();
+    let api = Api::new(|request| match request.headers().get("if-none-match") {
+        Some(_) => Ok(answer(412, &[], "")),
+        None => Ok(answer(200, &[("etag", "\"1\"")], "one")),
+    });
+    let client = cache.client(api.client());
+    let ask = || client.post(url).body("a").send();
+    ask().await.unwrap().text().await.unwrap();
+    clock.advance(8 * DAY);
+    let stale = ask().await.unwrap();
+    assert_eq!(outcome(&stale), OutcomeKind::Stale(Staleness::Window));
+    is_refreshed(&queries).await;
 }
 
 #[tokio::test]

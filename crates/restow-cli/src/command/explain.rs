@@ -164,7 +164,11 @@ fn verdict(begin: Begin, held: Option<&Held>, now: Millis, has_config: bool) -> 
         ),
         Begin::Fetch(ticket) => {
             let outcome = ticket.outcome();
-            (outcome, miss(outcome, held))
+            let advice = match outcome.kind {
+                OutcomeKind::Bypass(_) => bypass(outcome.kind, has_config),
+                _ => miss(outcome, held),
+            };
+            (outcome, advice)
         }
         Begin::Bypass(answered, _) => (answered.outcome, bypass(answered.outcome.kind, has_config)),
         _ => (

@@ -54,6 +54,43 @@ async fn a_proxy_that_was_never_made_is_in_nobodys_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_goes_on_as_it_was_wherever_its_reload_is_dropped() {
+    let says = |name: &'static str| Origin::start(move |_| Reply::ok(name));
+    let (old, new) = (says("old").await, says("new").await);
+    let mut waits = 0;
+    for url in ["memory:", "sqlite::memory:", "sqlite::temp:?memory=1MiB"] {
+        let build = |b: restow::CacheBuilder| b.url(url);
+        let proxy = Running::with(upstreams(&old), Options::default(), "", build).await;
+        for polls in 0.. {
+            let mut ended = false;
+            for at in [At::Wait, At::Wake] {
+                let what = format!("{url}, dropped after {polls} polls, {at:?}");
+                let again = proxy.reload(upstreams(&old), Options::default(), "");
+                in_time(&what, again).await.unwrap();
+                // So that its table has to be made.
+                let before = proxy.proxy.cache();
+                before.drop_repository(EVERYTHING).await.unwrap();
+                let builder = Cache::builder().shared(true);
+                let cache = builder.build_over(&before).unwrap();
+                let goes_on = proxy
+                    .proxy
+                    .reload(cache, upstreams(&new), Options::default());
+                let reloads = async { goes_on.await.unwrap() };
+                let came_to = in_time(&what, dropped(reloads, polls, at)).await;
+                waits += usize::from(came_to == Dropped::Waiting);
+                ended = came_to == Dropped::Ended;
+                let now = if ended { "new" } else { "old" };
+                assert_eq!(in_time(&what, proxy.get("/")).await.body, now, "{what}");
+            }
+            if ended {
+                break;
+            }
+        }
+    }
+    assert!(waits > 0, "nothing waited: nothing was tried");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_is_no_longer_served_answers_what_is_under_way_and_no_more() {
     for polls in 0..6 {
         for at in [At::Wait, At::Wake] {

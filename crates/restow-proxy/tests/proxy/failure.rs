@@ -273,3 +273,154 @@ async fn an_api_that_says_for_how_long_is_left_alone_for_as_long() {
     proxy.advance(30);
     assert_eq!(proxy.get("/").await.body, "2");
 }
+
+/// A HEAD and a part are answered by what answers a GET, whatever the API does.
+#[tokio::test]
+async fn a_head_and_a_part_of_what_is_held_stand_in_for_an_api_that_fails() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::start(move |call| {
+        let says = "max-age=1, stale-if-error=3600";
+        match (call.nth, &call.target[..2]) {
+            (0, _) => Reply::ok("whole").header("cache-control", says),
+            (_, "/c") => Reply::closed(),
+            (_, "/h") => Reply::ok("late").behind(&held),
+            _ => Reply::status(503).then("down"),
+        }
+    })
+    .await;
+    let options = Options {
+        upstream_timeout: Duration::from_millis(50),
+        ..Options::default()
+    };
+    let upstreams = vec![Upstream::new(&origin.url("")).unwrap()];
+    let proxy = Running::start(upstreams, options, "").await;
+    for (path, tells) in [
+        (
+            "/closes",
+            "restow; hit; ttl=-9; detail=stale-if-unreachable",
+        ),
+        ("/hangs", "restow; hit; ttl=-9; detail=stale-if-unreachable"),
+        (
+            "/fails",
+            "restow; fwd=stale; fwd-status=503; detail=stale-if-error",
+        ),
+    ] {
+        for (method, range, status, body) in [
+            ("HEAD", "", 200, ""),
+            ("GET", "bytes=0-2", 206, "who"),
+            ("GET", "bytes=9-", 416, ""),
+        ] {
+            let path = format!("{path}?{method}{}", range.len());
+            proxy.get(&path).await;
+            proxy.advance(10);
+            let headers = [("range", range)];
+            let headers = if range.is_empty() {
+                &headers[..0]
+            } else {
+                &headers
+            };
+            let answer = proxy.ask(method, &path, headers).await;
+            let what = format!("{method} {path}");
+            assert_eq!(
+                (answer.status.as_u16(), &*answer.body),
+                (status, body),
+                "{what}"
+            );
+            assert_eq!(answer.header("cache-status"), tells, "{what}");
+            assert_eq!(answer.header("age"), "10", "{what}");
+        }
+    }
+}
+
+const OF_HEAD_AND_PART: [(&str, &[(&str, &str)]); 2] =
+    [("HEAD", &[]), ("GET", &[("range", "bytes=0-2")])];
+
+/// An API that says nothing costs its time limit once, whoever found out.
+#[tokio::test]
+async fn an_api_that_says_nothing_to_a_head_or_a_part_is_waited_for_once() {
+    for (method, headers) in OF_HEAD_AND_PART {
+        let gate = Gate::closed();
+        let held = gate.clone();
+        let origin = Origin::start(move |call| match call.nth {
+            0 => Reply::ok("held").header("cache-control", "max-age=1"),
+            _ => Reply::ok("late").behind(&held),
+        })
+        .await;
+        let options = Options {
+            upstream_timeout: Duration::from_millis(50),
+            ..Options::default()
+        };
+        let upstreams = vec![Upstream::new(&origin.url("")).unwrap()];
+        let proxy = Running::start(upstreams, options, "").await;
+        proxy.get("/").await;
+        proxy.advance(10);
+        for _ in 0..20 {
+            let answer = proxy.ask(method, "/", headers).await;
+            assert!(answer.status.is_success(), "{method}");
+            assert_eq!(proxy.get("/").await.body, "held", "{method}");
+        }
+        assert_eq!(origin.asked(), 2, "{method}");
+    }
+}
+
+/// In an outage one request asks whether the API is back, of whatever kind; the others are answered at once.
+#[tokio::test]
+async fn in_an_outage_one_head_or_part_asks_and_the_others_do_not_wait() {
+    for (method, headers) in OF_HEAD_AND_PART {
+        let gate = Gate::closed();
+        let held = gate.clone();
+        let origin = Origin::start(move |call| {
+            let reply =
+                Reply::ok(call.nth.to_string()).header("etag", &format!("\"{}\"", call.nth));
+            match call.nth {
+                0 => reply.header("cache-control", "max-age=1, stale-if-error=3600"),
+                1 => Reply::status(503),
+                _ => reply.behind(&held),
+            }
+        })
+        .await;
+        let proxy = before(&origin).await;
+        proxy.get("/").await;
+        proxy.advance(10);
+        assert_eq!(proxy.get("/").await.body, "0");
+        let answer = proxy.ask(method, "/", headers).await;
+        assert!(answer.header("cache-status").contains("stale-if-error"));
+        assert_eq!(origin.asked(), 2, "{method}");
+        proxy.advance(1);
+        let asks = proxy.ask(method, "/", headers);
+        let others = async {
+            gate.reached(1).await;
+            for (method, headers) in OF_HEAD_AND_PART {
+                let answer = in_time("one that need not wait", proxy.ask(method, "/", headers));
+                let told = answer.await.header("cache-status");
+                assert!(told.contains("stale-if-error"), "{told}");
+            }
+            let whole = in_time("one that need not wait", proxy.get("/")).await;
+            assert_eq!(whole.body, "0", "{method}");
+            assert_eq!(origin.asked(), 3, "{method}");
+            gate.open();
+        };
+        let (back, ()) = tokio::join!(asks, others);
+        let told = back.header("cache-status");
+        assert!(told.contains("fwd-status=200"), "{method}: {told}");
+        assert_eq!(proxy.get("/").await.body, "3", "{method}");
+    }
+}
+
+/// Some APIs fail each HEAD: that makes no answer to a GET stale.
+#[tokio::test]
+async fn an_error_of_a_head_says_nothing_of_a_get() {
+    let origin = Origin::start(|call| match call.method.as_str() {
+        "HEAD" => Reply::status(503),
+        _ => Reply::ok(call.nth.to_string())
+            .header("cache-control", "max-age=1, stale-if-error=3600"),
+    })
+    .await;
+    let proxy = before(&origin).await;
+    proxy.get("/").await;
+    proxy.advance(10);
+    let head = proxy.ask("HEAD", "/", &[]).await;
+    assert_eq!(head.status.as_u16(), 200);
+    assert_eq!(proxy.get("/").await.body, "2");
+}

@@ -29,11 +29,11 @@ pub fn check(step: &Step, seen: &Seen) -> Vec<String> {
         From::Store | From::Refused => step.refreshes,
     };
     let times = seen.asked.len();
-    let right = if asks { times >= 1 } else { times == 0 };
+    let due = usize::from(asks) + usize::from(step.asked_again);
     expect(
-        right,
+        times == due,
         format!(
-            "the origin was asked {times} times, and the answer has to come from {:?}",
+            "the origin was asked {times} times, not {due}, and the answer has to come from {:?}",
             step.from
         ),
     );
@@ -83,13 +83,18 @@ pub fn check(step: &Step, seen: &Seen) -> Vec<String> {
             format!("the origin was asked with {name}"),
         );
     }
+    let conditional = |asked: &HeaderMap| {
+        ["if-none-match", "if-modified-since"]
+            .iter()
+            .any(|name| asked.contains_key(*name))
+    };
+    expect(
+        !step.asked_again || !seen.asked.last().is_some_and(conditional),
+        "the origin was asked with a condition once more".to_owned(),
+    );
     let confirms = matches!(step.origin, Answer::Reply { status: 304, .. });
     expect(
-        step.from != From::Validated
-            || !confirms
-            || ["if-none-match", "if-modified-since"]
-                .iter()
-                .any(|name| first.contains_key(*name)),
+        step.from != From::Validated || !confirms || conditional(first),
         "the origin was asked without a condition".to_owned(),
     );
     wrong

@@ -3,7 +3,15 @@
 use super::{Both, Case, Shared, case};
 
 pub(super) fn cases() -> Vec<Case> {
-    [stale(), invalidation(), authorization(), cookies()].concat()
+    [
+        stale(),
+        apart(),
+        behind(),
+        invalidation(),
+        authorization(),
+        cookies(),
+    ]
+    .concat()
 }
 
 fn stale() -> Vec<Case> {
@@ -117,6 +125,162 @@ fn stale() -> Vec<Case> {
         .get(0)
         .unreachable()
         .bad_gateway(),
+    ]
+}
+
+/// What stands in for a GET stands in for its head, and for a part of it.
+fn apart() -> Vec<Case> {
+    let held = |name: &str, rfc, says: &str| {
+        let says = &[says, "etag: \"a\""];
+        case(name, rfc, Both).get(0).says(says).fetched()
+    };
+    let head = |name: &str, rfc, says| held(name, rfc, says).ask("HEAD", 10, "/a");
+    let part = |name: &str, rfc, says: &str| {
+        let part = held(name, rfc, says).get(10);
+        part.with(&["range: bytes=0-3"])
+    };
+    let plain = "cache-control: max-age=1";
+    let for_errors = "cache-control: max-age=1, stale-if-error=60";
+    vec![
+        head(
+            "its_head_stands_in_for_a_closed_origin",
+            "9111 4.2.4",
+            plain,
+        )
+        .unreachable()
+        .validated()
+        .has(&["age: 10", "etag: \"a\""]),
+        part(
+            "a_part_of_it_stands_in_for_a_closed_origin",
+            "9111 4.2.4",
+            plain,
+        )
+        .unreachable()
+        .validated()
+        .gives(206, "body")
+        .has(&["age: 10", "content-range: bytes 0-3/6"])
+        .asked_with(&["range: bytes=0-3"]),
+        head("its_head_stands_in_for_an_error", "5861 4", for_errors)
+            .answers(503, &[])
+            .validated()
+            .has(&["age: 10"]),
+        part("a_part_of_it_stands_in_for_an_error", "5861 4", for_errors)
+            .answers(503, &[])
+            .validated()
+            .gives(206, "body")
+            .has(&["age: 10", "content-range: bytes 0-3/6"]),
+        part(
+            "a_part_beyond_what_stands_in_is_416",
+            "9110 15.5.17",
+            for_errors,
+        )
+        .with(&["range: bytes=6-"])
+        .answers(503, &[])
+        .validated()
+        .gives(416, "")
+        .has(&["content-range: bytes */6"]),
+        head("a_head_that_has_what_stands_in_is_304", "9111 4.3.2", plain)
+            .with(&["if-none-match: \"a\""])
+            .unreachable()
+            .validated()
+            .gives(304, ""),
+        head("an_error_is_passed_on_to_a_head", "9111 4.3.3", plain)
+            .answers(503, &[])
+            .fetched(),
+        part(
+            "an_error_is_passed_on_to_who_asks_for_a_part",
+            "9111 4.3.3",
+            plain,
+        )
+        .answers(503, &[])
+        .fetched(),
+        head(
+            "must_revalidate_lets_no_head_stand_in",
+            "9111 5.2.2.2",
+            "cache-control: max-age=1, must-revalidate",
+        )
+        .unreachable()
+        .bad_gateway(),
+        part(
+            "must_revalidate_lets_no_part_stand_in",
+            "9111 5.2.2.2",
+            "cache-control: max-age=1, must-revalidate, stale-if-error=60",
+        )
+        .answers(503, &[])
+        .fetched(),
+        head(
+            "no_cache_lets_no_head_stand_in",
+            "9111 5.2.2.4",
+            "cache-control: no-cache, max-age=1",
+        )
+        .unreachable()
+        .bad_gateway(),
+        part(
+            "no_cache_lets_no_part_stand_in",
+            "9111 5.2.2.4",
+            "cache-control: no-cache, max-age=1",
+        )
+        .unreachable()
+        .bad_gateway(),
+        head(
+            "past_its_stale_if_error_no_head_stands_in",
+            "5861 4",
+            "cache-control: max-age=1, stale-if-error=5",
+        )
+        .answers(503, &[])
+        .fetched(),
+        case(
+            "nothing_stands_in_for_the_head_of_nothing",
+            "9110 15.6.3",
+            Both,
+        )
+        .ask("HEAD", 0, "/a")
+        .unreachable()
+        .bad_gateway(),
+    ]
+}
+
+/// What is refreshed behind an answer is whole, whatever of it was asked for.
+fn behind() -> Vec<Case> {
+    let held = |name: &str| {
+        case(name, "5861 3", Both)
+            .get(0)
+            .says(&[
+                "cache-control: max-age=1, stale-while-revalidate=60",
+                "etag: \"a\"",
+            ])
+            .fetched()
+    };
+    vec![
+        held("what_is_confirmed_behind_a_head_is_renewed")
+            .ask("HEAD", 10, "/a")
+            .confirms(&["cache-control: max-age=60", "etag: \"a\""])
+            .refreshed_behind()
+            .stored()
+            .asked_with(&["if-none-match: \"a\""])
+            .get(11)
+            .stored(),
+        held("what_is_fetched_behind_a_head_is_stored")
+            .ask("HEAD", 10, "/a")
+            .says(&["cache-control: max-age=60", "etag: \"b\""])
+            .text("new")
+            .refreshed_behind()
+            .stored()
+            .get(11)
+            .stored()
+            .gives(200, "new"),
+        held("what_is_fetched_behind_a_part_is_stored_whole")
+            .get(10)
+            .with(&["range: bytes=0-3"])
+            .says(&["cache-control: max-age=60", "etag: \"b\""])
+            .text("new")
+            .refreshed_behind()
+            .stored()
+            .gives(206, "body")
+            .asked_without(&["range"])
+            .get(11)
+            .stored()
+            .gives(200, "new"),
     ]
 }
 

@@ -82,6 +82,8 @@ pub struct Step {
     pub from: From,
     /// Whether the answer from the store is refreshed behind.
     pub refreshes: bool,
+    /// Whether the origin is asked once more, without a condition: it confirmed what is not stored.
+    pub asked_again: bool,
     /// Lines that the origin has to be asked with.
     pub asked_with: Vec<String>,
     /// Names of fields that the origin must not see.
@@ -215,6 +217,7 @@ impl Case {
             },
             from: From::Origin,
             refreshes: false,
+            asked_again: false,
             asked_with: Vec::new(),
             asked_without: Vec::new(),
             status: 200,
@@ -286,6 +289,12 @@ impl Case {
     /// What is stored is refreshed behind the answer.
     fn refreshed_behind(mut self) -> Self {
         self.step().refreshes = true;
+        self
+    }
+
+    /// The origin is asked twice: the second time without a condition.
+    fn asked_again(mut self) -> Self {
+        self.step().asked_again = true;
         self
     }
 

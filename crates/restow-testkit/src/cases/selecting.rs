@@ -382,6 +382,7 @@ fn updates() -> Vec<Case> {
             .get(10)
             .confirms(&["cache-control: max-age=60", "etag: \"b\""])
             .fetched()
+            .asked_again()
             .get(11)
             .fetched(),
         case(

@@ -71,6 +71,11 @@ fn fetched() -> Vec<Case> {
             .text("01")
             .fetched()
             .has(&["cache-status: restow; fwd=partial; fwd-status=206; detail=absent"]),
+        told("a_head_of_the_origins_says_so")
+            .ask("HEAD", 0, "/a")
+            .says(&[fresh])
+            .fetched()
+            .has(&["cache-status: restow; fwd=uri-miss; fwd-status=200; detail=head-has-no-body"]),
         told("a_method_that_is_never_stored_says_so")
             .ask("PUT", 0, "/a")
             .answers(204, &[])
@@ -153,6 +158,24 @@ fn held() -> Vec<Case> {
         .unreachable()
         .validated()
         .has(&["cache-status: restow; hit; ttl=-5; detail=stale-if-unreachable"]),
+        told("a_head_that_stands_in_for_a_closed_origin_says_so")
+            .get(0)
+            .says(&["cache-control: max-age=10"])
+            .fetched()
+            .ask("HEAD", 15, "/a")
+            .unreachable()
+            .validated()
+            .has(&["cache-status: restow; hit; ttl=-5; detail=stale-if-unreachable"]),
+        held(
+            "a_part_that_stands_in_for_an_error_tells_which",
+            &["cache-control: max-age=10, stale-if-error=60"],
+            15,
+            &["range: bytes=0-3"],
+        )
+        .answers(503, &[])
+        .validated()
+        .gives(206, "body")
+        .has(&["cache-status: restow; fwd=stale; fwd-status=503; detail=stale-if-error"]),
         held(
             "what_stands_in_for_an_error_tells_which",
             &["cache-control: max-age=10, stale-if-error=60"],

@@ -290,10 +290,11 @@ async fn drive(mut ticket: Ticket, request: Request, mut through: Through<'_>) -
     }
 }
 
-async fn refresh_behind(mut ticket: Ticket, request: Request, through: Through<'static>) {
+async fn refresh_behind(mut ticket: Ticket, mut request: Request, through: Through<'static>) {
     if !ticket.may_refresh().await {
         return;
     }
+    request.method_mut().clone_from(ticket.method());
     match drive(ticket, request, through).await {
         // Read to its end, it is stored.
         Ok(response) => _ = response.bytes().await,

@@ -219,7 +219,7 @@ where
     }
 }
 
-async fn refresh_behind<S, B, R>(mut ticket: Ticket, request: Request<B>, inner: S)
+async fn refresh_behind<S, B, R>(mut ticket: Ticket, mut request: Request<B>, inner: S)
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: fmt::Display,
@@ -230,6 +230,7 @@ where
     if !ticket.may_refresh().await {
         return;
     }
+    request.method_mut().clone_from(ticket.method());
     match drive(ticket, request, inner).await {
         // Read to its end, it is stored.
         Ok(response) => _ = response.into_body().bytes().await,

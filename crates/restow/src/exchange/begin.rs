@@ -25,15 +25,15 @@ pub enum Begin {
         part: Part,
         /// Why.
         answered: Answered,
-        /// The right to refresh it.
+        /// The right to refresh it, by the ticket's own [`method`](Ticket::method).
         refresh: Option<Box<Ticket>>,
     },
-    /// Make the request. Boxed, for a hit carries the room of what it is not.
+    /// Make the request; where it asks for a head or a part alone, its answer is not stored. Boxed, for a hit carries the room of what it is not.
     Fetch(Box<Ticket>),
     /// Answer with 504: nothing may be served, and nobody may be asked.
     Refuse(Answered),
     /// The fetch that this request waited for failed.
     Failed(Arc<str>),
-    /// Make the request; its answer is not stored. Where there is an invalidation, tell it the status.
+    /// Make the request past the cache. Where there is an invalidation, tell it the status.
     Bypass(Answered, Option<Invalidation>),
 }

@@ -2,7 +2,6 @@
 
 use super::{
     begin::{Background, Begin},
-    invalidate::{Invalidation, What},
     lease::{self, HeldLease, Wish},
     outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Staleness},
     part::Part,
@@ -12,7 +11,7 @@ use super::{
 };
 use crate::{
     Millis, Mode, Result,
-    coalesce::{Flight, Outage, Passenger, Seat},
+    coalesce::{Flight, Leader, Outage, Passenger, Seat},
     context::{Context, FlightKey, Mount},
     endpoint::{Coalesce, Coding, RequestHead},
     entry::{Address, Entry, Found, Variant},
@@ -37,6 +36,9 @@ pub(super) struct Inquiry<'a> {
     pub(super) head: RequestHead<'a>,
     pub(super) background: Background,
 }
+
+/// The seat of who fetches for those who wait.
+type Leading = Leader<FlightKey, Arc<Entry>>;
 
 /// What a leader may do where processes wait for each other.
 enum Leased {
@@ -88,14 +90,8 @@ impl Inquiry<'_> {
                 } => (validates, held, outcome),
             };
             let outcome = self.explain(outcome, now).await;
-            if *self.head.method == Method::HEAD {
-                let update = held.map(|entry| self.update_by_head(entry));
-                return Begin::Bypass(self.answered(outcome), update);
-            }
-            // A part alone is never stored, and who asks for a part does not pay for the whole.
-            if self.head.headers.contains_key(RANGE) {
-                let outcome = Outcome::new(OutcomeKind::Bypass(Bypassed::Range), outcome.rule);
-                return Begin::Bypass(self.answered(outcome), None);
+            if *self.head.method == Method::HEAD || self.head.headers.contains_key(RANGE) {
+                return self.apart(held, outcome, now, &found);
             }
             let flight = self.flight(&found);
             // A request that was sent round often enough goes alone.
@@ -131,11 +127,7 @@ impl Inquiry<'_> {
                 }
                 Seat::Passenger(passenger) => {
                     // One asks whether the API is back. The others need not wait for that.
-                    if outcome.rule == Some(rule::EXPIRED)
-                        && let Some(outage) = self.outage(now)
-                        && let Some((entry, outcome)) =
-                            held.clone().and_then(|e| self.stand_in(e, outage, now))
-                    {
+                    if let Some((entry, outcome)) = self.spares(held.as_ref(), outcome, now) {
                         return self.answer(entry, outcome, false, &found);
                     }
                     match self.wait(passenger).await {
@@ -344,6 +336,42 @@ impl Inquiry<'_> {
         Some((entry, outcome))
     }
 
+    /// What those are answered with who need not ask whether an API is back.
+    fn spares(
+        &self,
+        held: Option<&Arc<Entry>>,
+        outcome: Outcome,
+        now: Millis,
+    ) -> Option<(Arc<Entry>, Outcome)> {
+        let outage = (outcome.rule == Some(rule::EXPIRED)).then(|| self.outage(now))??;
+        self.stand_in(held?.clone(), outage, now)
+    }
+
+    /// A head or a part alone is never stored, and who asks for one does not pay for the whole: nobody waits for it, nor does it wait for others.
+    fn apart(
+        &self,
+        held: Option<Arc<Entry>>,
+        outcome: Outcome,
+        now: Millis,
+        found: &Found,
+    ) -> Begin {
+        let spares = self.spares(held.as_ref(), outcome, now);
+        let outcome = match *self.head.method {
+            Method::HEAD => outcome,
+            _ => Outcome::new(OutcomeKind::Bypass(Bypassed::Range), outcome.rule),
+        };
+        let mut ticket = self.ticket(None, None, held, outcome);
+        ticket.passes = true;
+        if let Some((entry, outcome)) = spares {
+            match self.ctx.flights.join(&self.flight(found)) {
+                // It asks whether the API is back.
+                Seat::Leader(leader) => ticket.leader = Some(leader),
+                Seat::Passenger(_) => return self.answer(entry, outcome, false, found),
+            }
+        }
+        Begin::Fetch(ticket)
+    }
+
     /// Tells whether the API asked to be left alone (`Retry-After`).
     fn rests(&self) -> bool {
         self.ctx.rests(&self.head.target.host.to_ascii_lowercase())
@@ -356,17 +384,7 @@ impl Inquiry<'_> {
 
     fn answer(&self, entry: Arc<Entry>, outcome: Outcome, refresh: bool, found: &Found) -> Begin {
         let ticket = refresh.then(|| match self.ctx.flights.join(&self.flight(found)) {
-            Seat::Leader(leader) => {
-                let validates = stored(&entry, &self.mount)
-                    .has_validator()
-                    .then(|| entry.clone());
-                Some(self.ticket(
-                    Some(leader),
-                    validates,
-                    Some(entry.clone()),
-                    Outcome::new(OutcomeKind::Miss(Missed::Expired), outcome.rule),
-                ))
-            }
+            Seat::Leader(leader) => Some(self.refresh(leader, &entry, outcome)),
             Seat::Passenger(_) => None,
         });
         let part = Part::of(&entry, self.head.method, self.head.headers, &self.mount);
@@ -378,6 +396,18 @@ impl Inquiry<'_> {
             answered,
             refresh: ticket.flatten(),
         }
+    }
+
+    /// The right to fetch an entry anew behind an answer: whole, whatever of it was asked for.
+    fn refresh(&self, leader: Leading, entry: &Arc<Entry>, outcome: Outcome) -> Box<Ticket> {
+        let can_validate = self.head.method.is_safe() && stored(entry, &self.mount).has_validator();
+        let validates = can_validate.then(|| entry.clone());
+        let outcome = Outcome::new(OutcomeKind::Miss(Missed::Expired), outcome.rule);
+        let mut ticket = self.ticket(Some(leader), validates, Some(entry.clone()), outcome);
+        if ticket.asked.method == Method::HEAD {
+            ticket.asked.method = Method::GET;
+        }
+        ticket
     }
 
     fn coalesced(&self, entry: Arc<Entry>) -> Begin {
@@ -446,21 +476,6 @@ impl Inquiry<'_> {
         }
     }
 
-    /// What the answer to a HEAD will say of an entry.
-    fn update_by_head(&self, entry: Arc<Entry>) -> Invalidation {
-        Invalidation {
-            ctx: self.ctx.clone(),
-            what: What::Head {
-                mount: self.mount.clone(),
-                entry,
-                asked: Asked {
-                    method: Method::GET,
-                    ..self.asked()
-                },
-            },
-        }
-    }
-
     fn answered(&self, outcome: Outcome) -> Answered {
         Answered::new(
             outcome,
@@ -490,7 +505,7 @@ impl Inquiry<'_> {
 
     fn ticket(
         &self,
-        leader: Option<crate::coalesce::Leader<FlightKey, Arc<Entry>>>,
+        leader: Option<Leading>,
         validates: Option<Arc<Entry>>,
         held: Option<Arc<Entry>>,
         outcome: Outcome,
@@ -503,6 +518,7 @@ impl Inquiry<'_> {
             validates,
             held,
             outcome,
+            passes: false,
             leader,
             lease: None,
         })

@@ -1,23 +1,17 @@
-//! What the answer to a request that went past the cache does to what is stored (RFC 9111 sections 4.3.5 and 4.4, RFC 9875).
+//! What the answer to a request that went past the cache does to what is stored (RFC 9111 section 4.4, RFC 9875).
 
-use super::{
-    renew,
-    ticket::{Asked, origin},
-};
+use super::ticket::origin;
 use crate::{
     RequestHead,
     context::{Context, Mount},
-    entry::Entry,
     registry::{Mounts, Routed},
     route::Target,
     selection::{Scope, Selection},
 };
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
-use restow_policy::HeadUpdate;
 use std::sync::Arc;
 
-/// What the answer to a request that went past the cache does to what is stored: one with an unsafe method makes its target invalid, one to
-/// `HEAD` confirms or disproves what is stored for `GET`.
+/// What the answer to a request that went past the cache does to what is stored: one with an unsafe method makes its target invalid.
 #[must_use = "what is stored stays as it is until the invalidation is carried out"]
 #[derive(Debug)]
 pub struct Invalidation {
@@ -32,12 +26,6 @@ pub(super) enum What {
         method: Method,
         /// The whole URL of the target.
         target: String,
-    },
-    Head {
-        mount: Arc<Mount>,
-        entry: Arc<Entry>,
-        /// As the `GET` whose answer the entry is would be asked.
-        asked: Asked,
     },
 }
 
@@ -87,26 +75,6 @@ impl Invalidation {
                 }
             }
             What::Unsafe { .. } => {}
-            What::Head {
-                mount,
-                entry,
-                asked,
-            } => {
-                let now = ctx.now();
-                match restow_policy::head_update(&entry.meta.head.headers(), status, headers) {
-                    HeadUpdate::Freshens => {
-                        let renewed = renew::merge(&ctx, &mount, &entry, headers, &asked);
-                        renew::write(&mount, &entry, &renewed, now).await;
-                    }
-                    HeadUpdate::Invalidates => {
-                        let at = std::slice::from_ref(&entry.id.address);
-                        if let Err(error) = mount.table.delete(at, now).await {
-                            tracing::warn!(target: "restow", repository = mount.name(), %error, "an answer that was made invalid could not be removed");
-                        }
-                    }
-                    HeadUpdate::Nothing => {}
-                }
-            }
         }
     }
 }

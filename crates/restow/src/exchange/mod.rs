@@ -5,7 +5,7 @@
 //! | [`Begin`] | what the adapter does |
 //! |---|---|
 //! | `Answer` | makes a response of the entry; where a ticket comes with it, refreshes behind |
-//! | `Fetch` | makes the request of the [`Ticket`] and gives it the head of the answer, or the failure |
+//! | `Fetch` | makes the request of the [`Ticket`] and gives it the head of the answer, or the failure; also for a head or a part alone |
 //! | `Refuse` | answers 504: nothing may be served, and nobody asked |
 //! | `Failed` | fails: the fetch that this request waited for did |
 //! | `Bypass` | sends the request past the cache, and carries out the invalidation if there is one |

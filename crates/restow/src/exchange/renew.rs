@@ -7,7 +7,7 @@ use crate::{
     entry::{Entry, Head, Meta},
     store::Renewal,
 };
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use restow_policy::StoreRequest;
 
 /// An entry with its new head.
@@ -44,7 +44,8 @@ pub(super) fn merge(
     let may_stay = save::may_store(
         mount,
         &StoreRequest {
-            method: &asked.method,
+            // What is renewed is the answer to a GET, whatever confirmed it.
+            method: &Method::GET,
             headers: &asked.headers,
             credential: asked.known,
         },

@@ -19,9 +19,9 @@ use crate::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_LENGTH},
+    header::{ACCEPT_ENCODING, CONTENT_LENGTH, RANGE},
 };
-use restow_policy::{ErrorKind as Failure, rule};
+use restow_policy::{ErrorKind as Failure, HeadUpdate, rule};
 use std::sync::{Arc, OnceLock};
 
 /// What was asked: what saving the answer needs to know of the request.
@@ -61,6 +61,8 @@ pub struct Ticket {
     /// The entry that the request selects, however old.
     pub(crate) held: Option<Arc<Entry>>,
     pub(crate) outcome: Outcome,
+    /// Whether the answer is for its caller alone, as it comes: one to a `HEAD`, or of a part.
+    pub(crate) passes: bool,
     /// Those who wait; `None` where nobody can.
     pub(crate) leader: Option<Leader<FlightKey, Arc<Entry>>>,
     /// Those who wait in other processes.
@@ -95,10 +97,17 @@ pub struct Collector {
 
 impl Ticket {
     /// Readies the headers of the request: takes out the caller's own conditions and puts in the cache's, and the endpoint's encoding
-    /// where that is [settled](Self::upstream_encoding).
+    /// where that is [settled](Self::upstream_encoding). What asks for a head or a part alone keeps its conditions and its range.
     pub fn prepare(&self, headers: &mut HeaderMap) {
-        restow_policy::drop_own_conditions(headers);
+        if !self.passes {
+            restow_policy::drop_own_conditions(headers);
+        }
         if let Some(coding) = self.asked.coding {
+            // What is stored is whole and plain, and so is what a part is of.
+            let coding = match headers.contains_key(RANGE) {
+                true => Coding::Identity,
+                false => coding,
+            };
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding.as_str()));
         }
         if let Some(entry) = &self.validates {
@@ -106,6 +115,11 @@ impl Ticket {
                 headers.insert(name, value);
             }
         }
+    }
+
+    /// Returns the method that the request is made with. Of a refresh behind the answer to a `HEAD` it is `GET`, for its answer is stored.
+    pub fn method(&self) -> &Method {
+        &self.asked.method
     }
 
     /// Returns the encoding that the API is asked for, where that is not the client's own: the adapter then decodes what comes, whatever its
@@ -207,8 +221,11 @@ impl Ticket {
         {
             return self.serve(entry, outcome);
         }
-        if !self.mount.error_statuses.contains(&status) {
+        if !self.mount.error_statuses.contains(&status) && self.tells_of_get() {
             self.ctx.failing.answered(&self.place());
+        }
+        if self.passes {
+            return Landing::Pass(self.passed(status, &headers, at).await);
         }
         let arrived = Arrived {
             status,
@@ -290,10 +307,15 @@ impl Ticket {
                     | rule::STALE_IF_UNREACHABLE
             )
         );
-        if is_due_for_all {
+        if is_due_for_all && (failure == Failure::Unreachable || self.tells_of_get()) {
             let now = self.ctx.now();
             self.ctx.failing.failed(&self.place(), failure, now.0);
         }
+    }
+
+    /// Some APIs answer a GET and fail a HEAD: the status of one says nothing of the other.
+    fn tells_of_get(&self) -> bool {
+        self.asked.method != Method::HEAD
     }
 
     /// What a failure is remembered by.
@@ -319,6 +341,46 @@ impl Ticket {
         _ = saved.set(Saved::Rejected(rule));
         self.alone();
         answered
+    }
+
+    /// The answer is its caller's alone. One to a HEAD also says whether what is stored still holds.
+    async fn passed(self, status: StatusCode, headers: &HeaderMap, now: Millis) -> Answered {
+        if self.asked.method != Method::HEAD {
+            return self.answered(self.outcome);
+        }
+        if let Some(entry) = self.held.as_deref()
+            && self.asked.mode.stores()
+        {
+            self.update_by_head(entry, status, headers, now).await;
+        }
+        let (answered, saved) = self.answered(self.outcome).saving();
+        let rule = Rejection::Policy(rule::HEAD_HAS_NO_BODY);
+        _ = saved.set(Saved::Rejected(rule));
+        answered
+    }
+
+    /// RFC 9111 section 4.3.5: the answer to a HEAD confirms or disproves what is stored for GET.
+    async fn update_by_head(
+        &self,
+        entry: &Entry,
+        status: StatusCode,
+        headers: &HeaderMap,
+        now: Millis,
+    ) {
+        let mount = &self.mount;
+        match restow_policy::head_update(&entry.meta.head.headers(), status, headers) {
+            HeadUpdate::Freshens => {
+                let renewed = renew::merge(&self.ctx, mount, entry, headers, &self.asked);
+                renew::write(mount, entry, &renewed, now).await;
+            }
+            HeadUpdate::Invalidates => {
+                let at = std::slice::from_ref(&entry.id.address);
+                if let Err(error) = mount.table.delete(at, now).await {
+                    tracing::warn!(target: "restow", repository = mount.name(), %error, "an answer that was made invalid could not be removed");
+                }
+            }
+            HeadUpdate::Nothing => {}
+        }
     }
 
     fn answered(&self, outcome: Outcome) -> Answered {

@@ -10,7 +10,7 @@ use http::{Method, Request, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use restow::{
-    BoxFuture, Cache, Config, Mode, Repository, Scope, Selection,
+    BoxFuture, Cache, Config, Mode, Repository, RouteEndpoint, Scope, Selection, Text,
     client::Body,
     endpoint::RequestHead,
     exchange::{Background, Begin, Landing},
@@ -18,6 +18,8 @@ use restow::{
 };
 use std::time::Duration;
 use tower::{Layer, Service};
+
+type Items = RouteEndpoint<String, Text>;
 
 /// A call, to be made anew each time.
 pub struct Call {
@@ -77,6 +79,7 @@ pub const CACHE: &[Call] = calls! {
     "Repository::delete_many" => |p| p.items.delete_many(&keys()).await.unwrap();
     "Repository::count" => |p| p.items.count(Scope::All).await.unwrap();
     "Repository::clear" => |p| p.items.clear(Scope::All).await.unwrap();
+    "Repository::partitions" => |p| p.items.partitions().await.unwrap();
     "Repository::sweep" => |p| p.items.sweep().await.unwrap();
     "Repository::stats" => |p| p.items.stats().await.unwrap();
     "Repository::stream" => |p| p.items.stream(Scope::All).collect::<Vec<_>>().await;
@@ -124,6 +127,25 @@ pub const CACHE: &[Call] = calls! {
         // It holds a table without a declaration as well.
         p.cache.open_stored().await
     };
+    "Cache::open_stored_unrouted" => |p| {
+        p.cache.remove("spare");
+        // As before: not all that it holds can be opened.
+        p.cache.open_stored_unrouted().await
+    };
+    "Cache::open_stored_as" => |p| {
+        p.cache.remove("spare");
+        let opened = p.cache.open_stored_as("spare", |declared| Items::from_declaration(declared, Text).ok());
+        assert!(opened.await.unwrap().is_some())
+    };
+    "Cache::open_or_bypass, of what fits" => |p| {
+        p.cache.remove("spare");
+        assert!(p.cache.open_or_bypass(endpoint("spare")).await.unwrap().is_some())
+    };
+    "Cache::open_or_bypass, of what does not fit" => |p| {
+        p.cache.remove("spare");
+        let renamed = Items::get("spare", "https://api.example.com/spare/{name}").unwrap();
+        assert!(p.cache.open_or_bypass(renamed).await.unwrap().is_none())
+    };
     "Cache::commit" => |p| p.cache.commit().await.unwrap();
     "CacheBuilder::build" => |_p| Cache::builder().url("sqlite::temp:").build().await.unwrap();
     "connect" => |_p| restow::connect("sqlite::memory:").await.unwrap();
@@ -170,6 +192,14 @@ pub const CLIENTS: &[Call] = calls! {
             other => panic!("{other:?}"),
         }
     };
+    "Collector::finish_with" => |p| {
+        let ticket = p.ticket("new", Mode::Live).await;
+        let head = answer(&p.request("new")).into_parts().0;
+        match ticket.head(head.status, head.headers, None).await {
+            Landing::Collect(collector, _) => collector.finish_with("fetched".into()).await,
+            other => panic!("{other:?}"),
+        }
+    };
     "Invalidation::answered" => |p| {
         let mut parts = p.request("held");
         parts.method = Method::DELETE;
@@ -182,6 +212,10 @@ pub const CLIENTS: &[Call] = calls! {
     "a client's request for what is held" => |p| p.owning().get(url("held")).send().await.unwrap().text().await.unwrap();
     "a client's request for what is confirmed" => |p| p.owning().get(url("old")).send().await.unwrap().text().await.unwrap();
     "a client's request for what is fetched" => |p| p.owning().get(url("new")).send().await.unwrap().text().await.unwrap();
+    "a client's request for the head of what has expired" => |p| p.owning().head(url("old")).send().await.unwrap();
+    "a middleware's request for a part of what has expired" => |p| {
+        p.borrowing().get(url("old")).header("range", "bytes=0-1").send().await.unwrap().text().await.unwrap()
+    };
     "a client's request with an unsafe method" => |p| p.owning().delete(url("held")).send().await.unwrap();
     "a middleware's request for what is held" => |p| p.borrowing().get(url("held")).send().await.unwrap().text().await.unwrap();
     "a middleware's request for what is confirmed" => |p| p.borrowing().get(url("old")).send().await.unwrap().text().await.unwrap();
@@ -258,6 +292,7 @@ pub const STORE: &[Call] = calls! {
     "Table::delete" => |p| p.table.delete(&[at("held")], p.now()).await.unwrap();
     "Table::count" => |p| p.table.count(&Selection::default(), p.now()).await.unwrap();
     "Table::clear" => |p| p.table.clear(&Selection::default(), 10, p.now()).await.unwrap();
+    "Table::partitions" => |p| p.table.partitions(p.now()).await.unwrap();
     "Table::sweep" => |p| p.table.sweep(10, p.now()).await.unwrap();
     "Table::scan" => |p| p.table.scan(&Selection::default(), Which::Whole, T0).collect::<Vec<_>>().await;
     "Table::pending_columns" => |p| p.table.pending_columns().await.unwrap();

@@ -3,6 +3,7 @@
 use crate::place::{Api, Company, Place, URLS, url};
 use restow::BoxFuture;
 use restow_testkit::dropping::{At, Dropped, dropped, in_time};
+use std::time::Duration;
 
 type Lead = for<'a> fn(&'a Place) -> BoxFuture<'a, ()>;
 
@@ -64,4 +65,38 @@ async fn whoever_waits_is_answered_wherever_the_one_who_fetches_is_dropped() {
             }
         }
     }
+}
+
+/// Longer than a lease that nobody gives back.
+const LEASE: Duration = Duration::from_secs(3_600);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_refreshes_next_may_wherever_the_one_before_is_dropped() {
+    let mut waits = 0;
+    for url in URLS {
+        let place = Place::open(url, Company::None).await;
+        place.ready_leased().await;
+        for polls in 0.. {
+            let mut ended = false;
+            for at in [At::Wait, At::Wake] {
+                let what = format!("{url}, may_refresh dropped after {polls} polls, {at:?}");
+                let mut ticket = place.refresh().await;
+                let asks = async { assert!(ticket.may_refresh().await, "{what}") };
+                let came_to = in_time(&what, dropped(asks, polls, at)).await;
+                waits += usize::from(came_to == Dropped::Waiting);
+                ended = came_to == Dropped::Ended;
+                drop(ticket);
+                place.clock.advance(LEASE);
+                let mut next = place.refresh().await;
+                assert!(in_time(&what, next.may_refresh()).await, "{what}");
+                drop(next);
+                place.clock.advance(LEASE);
+            }
+            if ended {
+                break;
+            }
+        }
+        in_time("the end", place.cache.close()).await.unwrap();
+    }
+    assert!(waits > 0, "nothing waited: nothing was tried");
 }

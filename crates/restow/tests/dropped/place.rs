@@ -8,7 +8,7 @@ use restow::{
     BoxFuture, Cache, Fetch, Field, FieldRef, Millis, Mode, RawKey, Repository, Result,
     RouteEndpoint, TestClock, Text,
     client::Body,
-    endpoint::RequestHead,
+    endpoint::{Coalesce, RequestHead},
     entry::{Address, Entry, EntryId, Head, Partition, Variant},
     exchange::{Background, Begin, Ticket},
     store::{Parts as Which, Table, TableSpec, Write},
@@ -53,7 +53,9 @@ impl Place {
         let builder = Cache::builder().url(url).mode(Mode::Live);
         let cache = builder.clock(clock.clone()).build().await.unwrap();
         let items = cache.create_repository(endpoint("items")).await.unwrap();
-        cache.create_repository(stale()).await.unwrap();
+        for made in [stale(), leased()] {
+            cache.create_repository(made).await.unwrap();
+        }
         let table = cache.store().open(&spec()).await.unwrap();
         if company == Company::Writers {
             let noise = cache.create_repository(endpoint("noise")).await.unwrap();
@@ -213,6 +215,29 @@ impl Place {
         }
     }
 
+    /// Stores what is served stale by one process of several, and refreshed behind.
+    pub async fn ready_leased(&self) {
+        let leased = self.cache.open_or_get(leased()).await.unwrap();
+        let request = request_of("leased", "old").into_parts().0;
+        let old = answer(&request).map(|text| Bytes::from_static(text.as_bytes()));
+        leased.save_response(&request, &old).await.unwrap();
+        self.clock.advance(8 * DAY);
+    }
+
+    /// Takes the right to refresh it.
+    pub async fn refresh(&self) -> Ticket {
+        let parts = request_of("leased", "old").into_parts().0;
+        let exchange = self.cache.exchange();
+        let begun = exchange.begin(RequestHead::from(&parts), Background::Possible);
+        match begun.await {
+            Begin::Answer {
+                refresh: Some(ticket),
+                ..
+            } => *ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// A client with the cache in it that owns what is beneath.
     pub fn owning(&self) -> ClientWithMiddleware {
         self.cache.client(beneath().with(Api).build())
@@ -240,6 +265,12 @@ pub fn endpoint(name: &str) -> RouteEndpoint<String, Text> {
 /// A repository whose entries are served when they have expired, and refreshed behind.
 fn stale() -> RouteEndpoint<String, Text> {
     endpoint("stale").rules(|rules| rules.stale_while_revalidate = Some(60 * DAY))
+}
+
+/// The same for processes that wait for each other.
+fn leased() -> RouteEndpoint<String, Text> {
+    let stale = endpoint("leased").rules(|rules| rules.stale_while_revalidate = Some(60 * DAY));
+    stale.coalesce(Coalesce::Shared)
 }
 
 pub fn url(key: &str) -> String {
