@@ -22,6 +22,8 @@ mod conformance;
 mod faults;
 #[path = "postgres/lies.rs"]
 mod lies;
+#[path = "postgres/locks.rs"]
+mod locks;
 #[path = "postgres/names.rs"]
 mod names;
 #[path = "common/panics.rs"]
