@@ -12,6 +12,9 @@
 #[path = "postgres/support.rs"]
 mod support;
 
+#[cfg(feature = "reqwest")]
+#[path = "common/asks.rs"]
+mod asks;
 #[path = "postgres/budget.rs"]
 mod budget;
 #[path = "common/names.rs"]
@@ -20,6 +23,8 @@ mod common;
 mod conformance;
 #[path = "postgres/faults.rs"]
 mod faults;
+#[path = "postgres/liar.rs"]
+mod liar;
 #[path = "postgres/lies.rs"]
 mod lies;
 #[path = "postgres/locks.rs"]

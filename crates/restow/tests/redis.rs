@@ -9,6 +9,9 @@
     reason = "a test may fail"
 )]
 
+#[cfg(feature = "reqwest")]
+#[path = "common/asks.rs"]
+mod asks;
 #[path = "redis/cluster.rs"]
 mod cluster;
 #[path = "redis/conformance.rs"]
