@@ -37,6 +37,8 @@ mod panics;
 mod plans;
 #[path = "postgres/pooler.rs"]
 mod pooler;
+#[path = "postgres/samples.rs"]
+mod samples;
 #[path = "postgres/schema.rs"]
 mod schema;
 #[path = "postgres/sharing.rs"]

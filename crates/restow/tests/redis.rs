@@ -28,6 +28,8 @@ mod liar;
 mod lies;
 #[path = "common/panics.rs"]
 mod panics;
+#[path = "redis/samples.rs"]
+mod samples;
 #[path = "redis/sharing.rs"]
 mod sharing;
 #[path = "redis/support.rs"]
