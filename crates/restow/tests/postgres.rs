@@ -12,6 +12,9 @@
 #[path = "postgres/support.rs"]
 mod support;
 
+#[cfg(feature = "reqwest")]
+#[path = "common/asks.rs"]
+mod asks;
 #[path = "postgres/budget.rs"]
 mod budget;
 #[path = "common/names.rs"]
@@ -20,8 +23,12 @@ mod common;
 mod conformance;
 #[path = "postgres/faults.rs"]
 mod faults;
+#[path = "postgres/liar.rs"]
+mod liar;
 #[path = "postgres/lies.rs"]
 mod lies;
+#[path = "postgres/locks.rs"]
+mod locks;
 #[path = "postgres/names.rs"]
 mod names;
 #[path = "common/panics.rs"]
@@ -30,6 +37,8 @@ mod panics;
 mod plans;
 #[path = "postgres/pooler.rs"]
 mod pooler;
+#[path = "postgres/samples.rs"]
+mod samples;
 #[path = "postgres/schema.rs"]
 mod schema;
 #[path = "postgres/sharing.rs"]

@@ -9,6 +9,9 @@
     reason = "a test may fail"
 )]
 
+#[cfg(feature = "reqwest")]
+#[path = "common/asks.rs"]
+mod asks;
 #[path = "redis/cluster.rs"]
 mod cluster;
 #[path = "redis/conformance.rs"]
@@ -25,6 +28,8 @@ mod liar;
 mod lies;
 #[path = "common/panics.rs"]
 mod panics;
+#[path = "redis/samples.rs"]
+mod samples;
 #[path = "redis/sharing.rs"]
 mod sharing;
 #[path = "redis/support.rs"]

@@ -192,113 +192,8 @@ async fn whatever_a_server_says_at_the_opening_is_an_error_or_no_lie_at_all() {
 #[cfg(feature = "reqwest")]
 mod requests {
     use super::*;
-    use restow::{
-        Cache, RouteEndpoint, Scope, Text,
-        endpoint::Coalesce,
-        exchange::{Answered, OutcomeKind},
-    };
-    use restow_testkit::{Origin, Reply, http_client};
-
-    type Pages = RouteEndpoint<String, Text>;
-
-    const NAMES: [&str; 3] = ["pages", "texts", "notes"];
-
-    /// What the API answers. Some of it is beside the values of its address.
-    fn right(target: &str) -> String {
-        target.repeat(if target == "/pages/1" { 5_000 } else { 1 })
-    }
-
-    struct Asks {
-        cache: Cache,
-        origin: Origin,
-        client: reqwest_middleware::ClientWithMiddleware,
-    }
-
-    impl Asks {
-        /// Opens a cache with repositories whose addresses are alike.
-        async fn open(url: &str) -> Self {
-            let origin = Origin::start(|call| Reply::ok(right(&call.target))).await;
-            let cache = Cache::builder().url(url).build().await.unwrap();
-            for name in NAMES {
-                let endpoint = Pages::get(name, &origin.url(&format!("/{name}/{{id}}"))).unwrap();
-                let endpoint = match name {
-                    "pages" => endpoint.coalesce(Coalesce::Shared),
-                    _ => endpoint,
-                };
-                cache.create_repository(endpoint).await.unwrap();
-            }
-            let client = cache.client(http_client().build().unwrap());
-            Self {
-                cache,
-                origin,
-                client,
-            }
-        }
-
-        /// Makes a request, whose answer is right whatever the store says.
-        async fn ask(&self, target: &str) -> OutcomeKind {
-            let answer = self.client.get(self.origin.url(target)).send();
-            let answer = answer.await.unwrap();
-            assert_eq!(answer.status(), 200);
-            let outcome = answer.extensions().get::<Answered>().unwrap().outcome.kind;
-            assert_eq!(answer.text().await.unwrap(), right(target));
-            outcome
-        }
-
-        async fn hits(&self, target: &str) -> bool {
-            let hits = async { while self.ask(target).await != OutcomeKind::Hit {} };
-            tokio::time::timeout(Duration::from_secs(20), hits)
-                .await
-                .is_ok()
-        }
-
-        async fn ask_all(&self) {
-            for target in targets() {
-                self.ask(&target).await;
-            }
-        }
-
-        /// Calls a repository as a program does: what comes is right, and errors are those of a store.
-        async fn call(&self, lie: Lie) {
-            let pages = self.cache.repository_as::<Pages>("pages").unwrap();
-            let failed = |error: restow::Error| {
-                let is_down = error.kind() == ErrorKind::Down;
-                assert!(
-                    is_down || KINDS.contains(&error.kind()),
-                    "{lie:?}: {error:?}"
-                );
-            };
-            let ids: Vec<_> = IDS.map(|n| n.to_string()).collect();
-            let body = |id: &str| right(&format!("/pages/{id}"));
-            match pages.get("0").await {
-                Ok(found) => assert!(found.is_none_or(|found| found == body("0")), "{lie:?}"),
-                Err(error) => failed(error),
-            }
-            match pages.get_many(&ids).await {
-                Ok(all) => {
-                    assert_eq!(all.len(), ids.len());
-                    for (found, id) in all.iter().zip(&ids) {
-                        let is_its = found.as_ref().is_none_or(|found| *found == body(id));
-                        assert!(is_its, "{lie:?}: {found:?}");
-                    }
-                }
-                Err(error) => failed(error),
-            }
-            pages.save("0", &body("0")).await.map_or_else(failed, drop);
-            let pairs: Vec<_> = ids.iter().map(|id| (id.clone(), body(id))).collect();
-            pages.save_many(&pairs).await.map_or_else(failed, drop);
-            pages.count(Scope::All).await.map_or_else(failed, drop);
-            match pages.stream(Scope::All).try_collect::<Vec<_>>().await {
-                Ok(all) => {
-                    for (id, found) in all {
-                        assert_eq!(found, body(&id), "{lie:?}");
-                    }
-                }
-                Err(error) => failed(error),
-            }
-            pages.clear(Scope::All).await.map_or_else(failed, drop);
-        }
-    }
+    use crate::asks::{Asks, Pages, right, targets};
+    use restow::exchange::OutcomeKind;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn whatever_a_server_says_no_request_fails() {
@@ -313,7 +208,7 @@ mod requests {
             for _ in 0..4 {
                 asks.ask_all().await;
             }
-            asks.call(lie).await;
+            asks.call(lie, &KINDS).await;
             asks.ask_all().await;
             assert!(liar.told() > told, "{lie:?} was never told");
             liar.tell(Lie::None);
@@ -344,11 +239,6 @@ mod requests {
             asks.cache.close().await.unwrap();
         }
         assert_eq!(panics(), 0);
-    }
-
-    fn targets() -> impl Iterator<Item = String> {
-        let each = |n| NAMES.map(|name| format!("/{name}/{n}"));
-        (0..2).flat_map(each)
     }
 
     type Held = (Vec<u8>, Option<Vec<u8>>, Vec<u8>);
@@ -426,7 +316,7 @@ mod requests {
                 honest.ask_all().await;
                 let asks = Asks::open(&url).await;
                 asks.ask_all().await;
-                asks.call(Lie::Flipped).await;
+                asks.call(Lie::Flipped, &KINDS).await;
                 // Declarations are not made anew by themselves.
                 if !key.ends_with(b":meta") {
                     for target in targets() {
@@ -522,7 +412,7 @@ mod requests {
             let before = told();
             tell(lie);
             asks.ask_all().await;
-            asks.call(lie).await;
+            asks.call(lie, &KINDS).await;
             assert!(told() > before, "{lie:?} was never told");
             // At the opening, too.
             let begun = Asks::open(&url).await;

@@ -393,7 +393,7 @@ pub(super) async fn sweep(engine: &Engine, rows: &Rows, limit: u64, now: Millis)
             .ask(&query, &values)
             .await
             .map_err(|f| f.at(engine.place()))?;
-        let n = number(&n)?;
+        let n = number(&n)?.min(chunk);
         removed += n;
         if n < chunk {
             break;
@@ -412,7 +412,8 @@ pub(super) async fn delete_rows(
     column(&mut values, rows, |(place, ..)| *place);
     column(&mut values, rows, |(_, variant, _)| variant.clone());
     column(&mut values, rows, |(.., generation)| *generation);
-    number(&engine.run(Way::Once, query, &values).await?)
+    let removed = number(&engine.run(Way::Once, query, &values).await?)?;
+    Ok(removed.min(rows.len() as u64))
 }
 
 async fn remove(
@@ -449,7 +450,8 @@ async fn remove(
         match lent.ask(&query, &values).await {
             Err(fault) if fault.is_conflict() && tries < 5 => tries += 1,
             Err(fault) => return Err(fault.at(engine.place())),
-            Ok(answer) => return number(&answer),
+            // Whatever it says, it was asked for no more.
+            Ok(answer) => return Ok(number(&answer)?.min(chunk)),
         }
     }
 }

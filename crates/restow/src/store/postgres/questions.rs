@@ -213,11 +213,11 @@ pub(super) async fn stats(engine: &Engine, rows: &Rows, now: Millis) -> Result<S
             entries: of(2),
             bytes: of(3),
         };
-        stats.entries += share.entries;
-        stats.bytes += share.bytes;
+        stats.entries = stats.entries.saturating_add(share.entries);
+        stats.bytes = stats.bytes.saturating_add(share.bytes);
         add(&mut ages.stored, span(0), share);
         match span(1) {
-            None => stats.expired += share.entries,
+            None => stats.expired = stats.expired.saturating_add(share.entries),
             live => add(&mut ages.expires, live, share),
         }
         stats.oldest = stats.oldest.into_iter().chain(time(4)).min();
@@ -376,7 +376,7 @@ async fn ask(engine: &Engine, query: &Query, values: &Values) -> Result<Vec<Row>
 
 fn add(shares: &mut [Share; 5], span: Option<usize>, more: Share) {
     if let Some(share) = span.and_then(|span| shares.get_mut(span)) {
-        share.entries += more.entries;
-        share.bytes += more.bytes;
+        share.entries = share.entries.saturating_add(more.entries);
+        share.bytes = share.bytes.saturating_add(more.bytes);
     }
 }

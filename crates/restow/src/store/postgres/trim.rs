@@ -124,8 +124,8 @@ async fn remove(engine: &Engine, tables: &[Ranked], most: Budget, limit: u64) ->
     let mut trimmed = Trimmed::default();
     for table in tables {
         let (entries, bytes) = held(engine, &table.table).await?;
-        trimmed.entries += entries;
-        trimmed.bytes += bytes;
+        trimmed.entries = trimmed.entries.saturating_add(entries);
+        trimmed.bytes = trimmed.bytes.saturating_add(bytes);
     }
     while trimmed.removed < limit && !most.allows(trimmed.entries, trimmed.bytes) {
         let chunk = CHUNK.min(limit - trimmed.removed);

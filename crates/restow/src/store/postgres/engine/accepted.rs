@@ -6,8 +6,9 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, task::AbortHandle};
 
 /// Changes whose callers are gone. A later change is answered after them, so that what was seen of one stays.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(super) struct Waiter {
     accepted: Arc<Accepted>,
     number: u64,
     done: Arc<AtomicBool>,
+    task: AbortHandle,
+    patience: Duration,
 }
 
 impl Accepted {
@@ -41,20 +44,12 @@ impl Accepted {
     }
 
     /// Begins a change.
-    pub(super) fn begin(self: &Arc<Self>) -> (Ticket, Waiter) {
-        let number = self.next.fetch_add(1, Relaxed);
-        let done = Arc::new(AtomicBool::new(false));
-        let ticket = Ticket {
+    pub(super) fn begin(self: &Arc<Self>) -> Ticket {
+        Ticket {
             accepted: self.clone(),
-            number,
-            done: done.clone(),
-        };
-        let waiter = Waiter {
-            accepted: self.clone(),
-            number,
-            done,
-        };
-        (ticket, waiter)
+            number: self.next.fetch_add(1, Relaxed),
+            done: Arc::new(AtomicBool::new(false)),
+        }
     }
 
     /// Waits for all changes without callers that were begun before now.
@@ -71,6 +66,20 @@ impl Accepted {
                 .subscribe()
                 .wait_for(|orphans| !before(orphans))
                 .await;
+        }
+    }
+}
+
+impl Ticket {
+    /// For who waits for the task that makes the change; once that one is gone, the task has so much time left.
+    pub(super) fn waiter(&self, patience: Duration) -> impl FnOnce(AbortHandle) -> Waiter + use<> {
+        let (accepted, number, done) = (self.accepted.clone(), self.number, self.done.clone());
+        move |task| Waiter {
+            accepted,
+            number,
+            done,
+            task,
+            patience,
         }
     }
 }
@@ -95,8 +104,17 @@ impl Drop for Ticket {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.accepted
+        let is_orphan = self
+            .accepted
             .orphans
             .send_if_modified(|orphans| !self.done.load(Relaxed) && orphans.insert(self.number));
+        // All later changes wait for it: a server that never answers, or another's lock, is not waited for without end.
+        if is_orphan && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (task, patience) = (self.task.clone(), self.patience);
+            runtime.spawn(async move {
+                tokio::time::sleep(patience).await;
+                task.abort();
+            });
+        }
     }
 }

@@ -238,7 +238,8 @@ impl Engine {
         async move { task?.await.map_err(ended)? }
     }
 
-    /// Changes something, whoever waits for it; answers after all that was begun before and that nobody waits for.
+    /// Changes something, whoever waits for it; answers after all that was begun before and that nobody waits for. That is given up where
+    /// the server does not answer it in time.
     pub(super) fn change<T, F, C>(
         self: &Arc<Self>,
         change: C,
@@ -250,11 +251,13 @@ impl Engine {
     {
         let task = self.check_open().map(|()| {
             let change = change(self.clone());
-            let (ticket, waiter) = self.accepted.begin();
+            let ticket = self.accepted.begin();
+            let waiter = ticket.waiter(self.options.timeout);
             let task = tokio::spawn(async move {
                 let _ticket = ticket;
                 change.await
             });
+            let waiter = waiter(task.abort_handle());
             (task, waiter)
         });
         async move {
