@@ -9,7 +9,8 @@ use crate::{
     refusal::Refusal,
     serve::Shared,
     status::{self, CACHE_STATUS},
-    upstream::Upstream,
+    tls::Ca,
+    upstream::{Upstream, Upstreams},
 };
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri, Version, request::Parts};
@@ -24,34 +25,86 @@ use restow::{
     client::{Body, Landed, causes, response},
     exchange::{Answered, Ticket},
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, crypto::ring};
 use std::{io, sync::Arc};
 
-pub(crate) type Client = legacy::Client<HttpsConnector<HttpConnector>, Body>;
+type Client = legacy::Client<HttpsConnector<HttpConnector>, Body>;
 
 /// The most that is read of an API's answer ahead of whoever takes it, and so the longest head of one, in bytes.
 const MOST_READ: usize = 128 << 10;
 
-/// Makes the client: pooled connections, HTTP/2 where an API speaks it over TLS, no redirects.
-///
-/// # Errors
-/// [`ErrorKind::Config`] where the system's certificates cannot be read and an upstream is asked by https.
-pub(crate) fn client(options: &Options, https: bool) -> Result<Client> {
+/// One client for all APIs that whom the system trusts vouches for, and one for each authority of upstreams: a connection that one of them
+/// trusts is used for no other's requests.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    of_system: Client,
+    /// Whether it was made for https.
+    has_system: bool,
+    of_authorities: Vec<(Ca, Client)>,
+}
+
+impl Clients {
+    /// Makes what these upstreams need; what there was before goes on with its connections.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where the system's certificates cannot be read and an upstream is asked by https.
+    pub(crate) fn new(
+        options: &Options,
+        upstreams: &Upstreams,
+        before: Option<&Self>,
+    ) -> Result<Self> {
+        let needed = upstreams.need_system();
+        let kept = before.filter(|b| b.has_system || !needed);
+        let (of_system, has_system) = match kept {
+            Some(before) => (before.of_system.clone(), before.has_system),
+            None => (client(options, tls(needed)?), needed),
+        };
+        let mut of_authorities: Vec<(Ca, Client)> = Vec::new();
+        for ca in upstreams.authorities() {
+            if find(&of_authorities, ca).is_none() {
+                let kept = before.and_then(|b| find(&b.of_authorities, ca)).cloned();
+                let client =
+                    kept.map_or_else(|| Ok(client(options, tls_by(ca)?)), Ok::<_, Error>)?;
+                of_authorities.push((ca.clone(), client));
+            }
+        }
+        Ok(Self {
+            of_system,
+            has_system,
+            of_authorities,
+        })
+    }
+
+    /// The client for an upstream.
+    fn of(&self, upstream: &Upstream) -> &Client {
+        let own = upstream.trusts();
+        own.and_then(|ca| find(&self.of_authorities, ca))
+            .unwrap_or(&self.of_system)
+    }
+}
+
+fn find<'c>(of_authorities: &'c [(Ca, Client)], ca: &Ca) -> Option<&'c Client> {
+    let mut all = of_authorities.iter();
+    all.find_map(|(its, client)| (its == ca).then_some(client))
+}
+
+/// Makes a client: pooled connections, HTTP/2 where an API speaks it over TLS, no redirects.
+fn client(options: &Options, tls: ClientConfig) -> Client {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(options.connect_timeout));
     let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls(https)?)
+        .with_tls_config(tls)
         .https_or_http()
         .enable_http1()
         .enable_http2()
         .wrap_connector(http);
-    Ok(legacy::Client::builder(TokioExecutor::new())
+    legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(options.idle_timeout)
         .http1_max_buf_size(MOST_READ)
-        .build(connector))
+        .build(connector)
 }
 
 /// Trusts whom the system trusts.
@@ -60,9 +113,7 @@ fn tls(needed: bool) -> Result<ClientConfig> {
         let message = "the system's certificates cannot be read, and an upstream is asked by https; install ca-certificates";
         Error::new(ErrorKind::Config, message).with_source(e)
     };
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(wrong)?;
+    let builder = builder().map_err(wrong)?;
     if needed {
         let trusting = builder.try_with_platform_verifier().map_err(wrong)?;
         Ok(trusting.with_no_client_auth())
@@ -70,6 +121,18 @@ fn tls(needed: bool) -> Result<ClientConfig> {
         let nobody = builder.with_root_certificates(RootCertStore::empty());
         Ok(nobody.with_no_client_auth())
     }
+}
+
+/// Trusts an authority alone.
+fn tls_by(ca: &Ca) -> Result<ClientConfig> {
+    let trusting = builder().and_then(|b| Ok(b.with_root_certificates(ca.roots()?)));
+    let wrong = |e| Error::new(ErrorKind::Config, "TLS cannot be set up").with_source(e);
+    Ok(trusting.map_err(wrong)?.with_no_client_auth())
+}
+
+fn builder() -> std::result::Result<ConfigBuilder<ClientConfig, WantsVerifier>, rustls::Error> {
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
 }
 
 /// Says whose fault it is that a request came to nothing: the client's, whose body it was, or the API's.
@@ -125,8 +188,8 @@ impl Shared {
         if let Some(ears) = ears {
             ears.attach(&mut request);
         }
-        let sent =
-            tokio::time::timeout(self.options.upstream_timeout, self.client.request(request));
+        let sent = self.clients.of(upstream).request(request);
+        let sent = tokio::time::timeout(self.options.upstream_timeout, sent);
         match sent.await {
             Ok(Ok(mut response)) => {
                 fields::date(response.headers_mut(), self.exchange.now());

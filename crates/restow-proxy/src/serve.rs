@@ -3,7 +3,7 @@
 use crate::{
     access_log::Line,
     bodies, coding,
-    fetch::{Call, Client},
+    fetch::{Call, Clients},
     fields::{self, Via},
     fit,
     idle::Idle,
@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     pub(crate) exchange: Exchange,
     pub(crate) upstreams: Upstreams,
     pub(crate) options: Options,
-    pub(crate) client: Client,
+    pub(crate) clients: Clients,
     pub(crate) via: Via,
     /// Whether an endpoint's key holds a digest of the request's body.
     pub(crate) reads_bodies: bool,

@@ -58,7 +58,7 @@ impl Upstream {
     /// Makes an upstream of what a configuration says; secrets are read now.
     ///
     /// # Errors
-    /// As [`new`](Self::new), [`mount`](Self::mount), [`rewrite_pointers`](Self::rewrite_pointers) and [`header`](Self::header), and where a secret is not there.
+    /// As [`new`](Self::new), [`mount`](Self::mount), [`ca`](Self::ca), [`rewrite_pointers`](Self::rewrite_pointers) and [`header`](Self::header), and where a secret is not there.
     pub fn from_settings(settings: &UpstreamSettings) -> Result<Self> {
         let mut upstream = Self::new(&settings.url)?;
         if let Some(mount) = &settings.mount {
@@ -69,6 +69,9 @@ impl Upstream {
         }
         if settings.rewrite_links {
             upstream = upstream.rewrite_links();
+        }
+        if let Some(ca) = &settings.ca {
+            upstream = upstream.ca(ca)?;
         }
         upstream = upstream.rewrite_pointers(&settings.rewrite_pointers)?;
         for (name, value) in &settings.headers {

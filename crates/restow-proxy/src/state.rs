@@ -2,7 +2,7 @@
 
 use crate::{
     everything::{EVERYTHING, Everything},
-    fetch,
+    fetch::Clients,
     fields::Via,
     log_thread::LogThread,
     options::Options,
@@ -63,11 +63,8 @@ impl Shared {
         options: Options,
         before: Option<&Self>,
     ) -> Result<Self> {
-        let https = checked.upstreams.are_https();
-        let client = match before.filter(|b| b.client_serves(&options, https)) {
-            Some(before) => before.client.clone(),
-            None => fetch::client(&options, https)?,
-        };
+        let kept = before.filter(|b| b.clients_serve(&options));
+        let clients = Clients::new(&options, &checked.upstreams, kept.map(|b| &b.clients))?;
         // It may be open already, by what the store says of it, and then no request finds it.
         cache.remove(EVERYTHING);
         let everything = Everything::new(options.max_body)?;
@@ -84,7 +81,7 @@ impl Shared {
             exchange: cache.exchange().negotiating(),
             cache,
             upstreams: checked.upstreams,
-            client,
+            clients,
             via: checked.via,
             reads_bodies,
             default_principal: checked.default_principal,
@@ -96,10 +93,9 @@ impl Shared {
         })
     }
 
-    /// Tells whether the client that there is can go on with other options.
-    fn client_serves(&self, options: &Options, https: bool) -> bool {
+    /// Tells whether the clients that there are can go on with other options.
+    fn clients_serve(&self, options: &Options) -> bool {
         self.options.connect_timeout == options.connect_timeout
             && self.options.idle_timeout == options.idle_timeout
-            && (self.upstreams.are_https() || !https)
     }
 }

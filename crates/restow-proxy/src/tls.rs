@@ -1,4 +1,4 @@
-//! TLS on the listening side.
+//! TLS: the listener's certificate, and the authorities of APIs.
 
 use restow::{Error, ErrorKind, Result};
 use rustls::{
@@ -58,6 +58,38 @@ pub(crate) fn server(
     })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Who vouches for the certificate of an API, where it is not whom the system trusts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ca(Arc<[CertificateDer<'static>]>);
+
+impl Ca {
+    /// Reads the certificates of a PEM file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] naming the file that cannot be read, or holds no such thing.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let all = Self(certificates(path)?.into());
+        // What cannot vouch for anybody is found out now, not with the first request.
+        all.roots().map_err(|e| {
+            let message = format!(
+                "the certificate {} is none that can vouch for an API",
+                path.display()
+            );
+            Error::new(ErrorKind::Config, message).with_source(e)
+        })?;
+        Ok(all)
+    }
+
+    /// The certificates that are trusted.
+    pub(crate) fn roots(&self) -> std::result::Result<RootCertStore, rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        for certificate in &*self.0 {
+            roots.add(certificate.clone())?;
+        }
+        Ok(roots)
+    }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {

@@ -1,12 +1,12 @@
 //! The APIs behind the proxy, and which of them a request is for.
 
-use crate::{pointers::Pointers, refusal::Refusal};
+use crate::{pointers::Pointers, refusal::Refusal, tls::Ca};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri, Version, header::HOST, request::Parts, uri::Authority,
 };
 use percent_encoding::percent_decode_str;
 use restow::{Error, ErrorKind, Result, endpoint::Account, route::Target};
-use std::{borrow::Cow, str::FromStr, sync::Arc};
+use std::{borrow::Cow, path::Path, str::FromStr, sync::Arc};
 
 /// An API behind the proxy.
 ///
@@ -28,6 +28,7 @@ pub struct Upstream {
     /// The path before every path: empty, or `/v1`.
     base: Box<str>,
     account: Account,
+    ca: Option<Ca>,
     rewrites_links: bool,
     pointers: Vec<Pointers>,
 }
@@ -71,6 +72,7 @@ impl Upstream {
             authority,
             host_header,
             account: Account::default(),
+            ca: None,
             rewrites_links: false,
             pointers: Vec::new(),
         })
@@ -117,6 +119,23 @@ impl Upstream {
         let value = HeaderValue::from_str(value).map_err(|_| wrong("a value"))?;
         let headers = self.account.headers().iter().cloned();
         self.account = Account::new(headers.chain([(header, value)]));
+        Ok(self)
+    }
+
+    /// Trusts the authorities of this PEM file to vouch for the API, in place of those of the system: for a certificate of one's own authority.
+    /// The file is read now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where it cannot be read, or holds no certificate of an authority, and where the API is not asked by https.
+    pub fn ca(mut self, file: impl AsRef<Path>) -> Result<Self> {
+        if &*self.scheme != "https" {
+            let message = format!(
+                "the upstream http://{} has a ca, which vouches for nobody where there is no https; write its url with https, or leave the ca out",
+                self.authority
+            );
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        self.ca = Some(Ca::read(file.as_ref())?);
         Ok(self)
     }
 
@@ -191,6 +210,11 @@ impl Upstream {
     /// Tells whether a path that begins as this API's could lead out of it.
     fn is_left_by(&self, path: &str) -> bool {
         !self.base.is_empty() && has_dots(path)
+    }
+
+    /// Who vouches for the API; `None` where it is whom the system trusts.
+    pub(crate) fn trusts(&self) -> Option<&Ca> {
+        self.ca.as_ref()
     }
 
     pub(crate) fn pointers(&self) -> &[Pointers] {
@@ -288,9 +312,15 @@ impl Upstreams {
         })
     }
 
-    /// Tells whether any of them is asked by https.
-    pub(crate) fn are_https(&self) -> bool {
-        self.all.iter().any(|u| &*u.scheme == "https")
+    /// Tells whether any of them is asked by https, and whom the system trusts vouches for it.
+    pub(crate) fn need_system(&self) -> bool {
+        let mut all = self.all.iter();
+        all.any(|u| &*u.scheme == "https" && u.ca.is_none())
+    }
+
+    /// The authorities of those that have one of their own.
+    pub(crate) fn authorities(&self) -> impl Iterator<Item = &Ca> {
+        self.all.iter().filter_map(|u| u.trusts())
     }
 
     /// Finds where a request goes.

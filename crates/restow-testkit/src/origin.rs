@@ -1,27 +1,44 @@
 //! An API whose answers a test writes.
 
-use crate::Gate;
+use crate::{Gate, dropping::in_time};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream, stream::BoxStream};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{
     body::{Frame, Incoming},
-    server::conn::http1,
     service::service_fn,
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto::Builder,
+};
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
 use std::{
     convert::Infallible,
     fmt,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+};
+use tokio_rustls::TlsAcceptor;
 
 /// An HTTP server that answers by a function and remembers what it was asked. It ends when it is dropped.
 pub struct Origin {
     address: SocketAddr,
+    scheme: &'static str,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
 }
@@ -29,6 +46,9 @@ pub struct Origin {
 struct Shared {
     answer: Box<dyn Fn(&Call) -> Reply + Send + Sync>,
     calls: Mutex<Vec<Call>>,
+    connections: AtomicUsize,
+    /// How many bytes of bodies came.
+    received: watch::Sender<usize>,
 }
 
 /// A request that arrived.
@@ -36,6 +56,8 @@ struct Shared {
 pub struct Call {
     /// The method.
     pub method: Method,
+    /// The version of HTTP.
+    pub version: Version,
     /// Path and query.
     pub target: String,
     /// The headers.
@@ -154,14 +176,46 @@ impl Origin {
         listener: TcpListener,
         answer: impl Fn(&Call) -> Reply + Send + Sync + 'static,
     ) -> Self {
+        Self::over(listener, None, answer)
+    }
+
+    /// Starts a server that speaks TLS on a free port: with this certificate and its key, in PEM, and these protocols, the best first (ALPN);
+    /// HTTP/2 where a client agrees to `h2`, else HTTP/1.1.
+    pub async fn secure(
+        (certificate, key): (String, String),
+        protocols: &[&str],
+        answer: impl Fn(&Call) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let mut tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        tls.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
+        Self::over(listener, Some(TlsAcceptor::from(Arc::new(tls))), answer)
+    }
+
+    fn over(
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+        answer: impl Fn(&Call) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
+        let scheme = tls.as_ref().map_or("http", |_| "https");
         let shared = Arc::new(Shared {
             answer: Box::new(answer),
             calls: Mutex::default(),
+            connections: AtomicUsize::default(),
+            received: watch::Sender::default(),
         });
-        let server = tokio::spawn(serve(listener, shared.clone()));
+        let server = tokio::spawn(serve(listener, tls, shared.clone()));
         Self {
             address,
+            scheme,
             shared,
             server,
         }
@@ -169,7 +223,7 @@ impl Origin {
 
     /// Returns the URL of a target, which begins with a slash.
     pub fn url(&self, target: &str) -> String {
-        format!("http://{}{target}", self.address)
+        format!("{}://{}{target}", self.scheme, self.address)
     }
 
     /// Returns where it listens.
@@ -191,6 +245,18 @@ impl Origin {
     pub fn asked(&self) -> usize {
         self.shared.calls.lock().unwrap().len()
     }
+
+    /// Returns how many connections came.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many bytes of requests' bodies have come.
+    pub async fn received(&self, bytes: usize) {
+        let mut received = self.shared.received.subscribe();
+        let came = received.wait_for(|came| *came >= bytes);
+        in_time("a body on its way", came).await.unwrap();
+    }
 }
 
 impl Drop for Origin {
@@ -208,15 +274,42 @@ impl fmt::Debug for Origin {
     }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     // In a set, so that the connections end with the server.
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let shared = shared.clone();
-        let service = service_fn(move |request| answer(shared.clone(), request));
-        connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        shared.connections.fetch_add(1, Ordering::Relaxed);
+        connections.spawn(accepted(stream, tls.clone(), shared.clone()));
         while connections.try_join_next().is_some() {}
     }
+}
+
+/// Serves one connection until its end, which is the client's affair.
+async fn accepted(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+    let Some(tls) = tls else {
+        return talk(stream, false, shared).await;
+    };
+    if let Ok(stream) = tls.accept(stream).await {
+        let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        talk(stream, is_h2, shared).await;
+    }
+}
+
+async fn talk<S>(stream: S, is_h2: bool, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let builder = Builder::new(TokioExecutor::new());
+    // Strictly what was agreed on.
+    let builder = if is_h2 {
+        builder.http2_only()
+    } else {
+        builder.http1_only()
+    };
+    let service = service_fn(move |request| answer(shared.clone(), request));
+    _ = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 type Body = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
@@ -227,12 +320,18 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
     let (parts, body) = request.into_parts();
+    let body = body.map_frame(|frame| {
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        shared.received.send_modify(|came| *came += bytes);
+        frame
+    });
     let body = body.collect().await?.to_bytes();
     let target = parts.uri.path_and_query().map_or("/", |t| t.as_str());
     let call = {
         let mut calls = shared.calls.lock().unwrap();
         let call = Call {
             method: parts.method,
+            version: parts.version,
             target: target.to_owned(),
             headers: parts.headers,
             body,

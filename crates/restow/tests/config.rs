@@ -17,7 +17,12 @@ use restow::{
     store::{Budget, Compression},
 };
 use serde_json::{Value, json};
-use std::{error::Error as _, fs, path::PathBuf, time::Duration};
+use std::{
+    error::Error as _,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// An endpoint on the lines 1 to 3.
 const TRACKS: &str =
@@ -370,6 +375,7 @@ fn the_tables_of_a_proxy_are_read_and_their_mistakes_are_named() {
         url = "https://api.example.com"
         mount = "/music"
         host = "music.example"
+        ca = "ca.pem"
         rewrite_links = true
         rewrite_pointers = ["/next", "/items/*/href"]
         headers = { Authorization = { env = "CARGO_PKG_NAME" } }
@@ -388,6 +394,7 @@ fn the_tables_of_a_proxy_are_read_and_their_mistakes_are_named() {
     assert_eq!(&*proxy.forward[0], "api.example.com");
     let upstream = &proxy.upstreams[0];
     assert_eq!(upstream.mount.as_deref(), Some("/music"));
+    assert_eq!(upstream.ca.as_deref(), Some(Path::new("ca.pem")));
     assert_eq!(
         *upstream.rewrite_pointers,
         ["/next", "/items/*/href"].map(Box::<str>::from)

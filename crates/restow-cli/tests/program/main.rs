@@ -21,6 +21,7 @@ mod refresh;
 mod reload;
 mod running;
 mod secrets;
+mod secure;
 mod sql;
 mod support;
 mod unfit;

@@ -57,12 +57,12 @@ pub(crate) fn tenants_of(network: &str) -> Options {
 
 /// A proxy in front of one API, in memory, with the default options.
 pub(crate) async fn before(origin: &Origin) -> Running {
-    Running::start(
-        vec![Upstream::new(&origin.url("")).unwrap()],
-        Options::default(),
-        "",
-    )
-    .await
+    before_all(vec![Upstream::new(&origin.url("")).unwrap()]).await
+}
+
+/// A proxy in front of these APIs, in memory, with the default options.
+pub(crate) async fn before_all(upstreams: Vec<Upstream>) -> Running {
+    Running::start(upstreams, Options::default(), "").await
 }
 
 impl Running {

@@ -25,6 +25,7 @@ mod links;
 mod poison;
 mod principals;
 mod reload;
+mod secure;
 mod slow;
 mod stop;
 mod streams;

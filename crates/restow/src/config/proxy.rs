@@ -66,9 +66,11 @@ impl ProxySettings {
             ];
             files.into_iter().flatten().map(PathBuf::as_path)
         });
+        let authorities = self.upstreams.iter().filter_map(|u| u.ca.as_deref());
         let headers = self.upstreams.iter().flat_map(|u| &u.headers);
         let token = self.admin.iter().filter_map(|admin| admin.token.as_ref());
         let secrets = headers.map(|(_, secret)| secret).chain(token);
+        let certificates = certificates.chain(authorities);
         certificates.chain(secrets.filter_map(Secret::path))
     }
 }
@@ -119,6 +121,8 @@ pub struct UpstreamSettings {
     pub mount: Option<Box<str>>,
     /// The host under which it appears.
     pub host: Option<Box<str>>,
+    /// The authorities that vouch for it, in place of the system's: a PEM file.
+    pub ca: Option<PathBuf>,
     /// Whether links in its answers are made to lead through the proxy.
     pub rewrite_links: bool,
     /// The JSON pointers to links in its bodies that are made to lead through the proxy; `*` stands for each element or member.
@@ -159,6 +163,7 @@ pub(super) struct UpstreamTable {
     url: Option<Box<str>>,
     mount: Option<Box<str>>,
     host: Option<Box<str>>,
+    ca: Option<PathBuf>,
     rewrite_links: bool,
     rewrite_pointers: Many<Text<Pointer>>,
     headers: Pairs<Box<str>, Secret>,
@@ -198,6 +203,7 @@ impl UpstreamTable {
             url: self.url?,
             mount: self.mount,
             host: self.host,
+            ca: self.ca,
             rewrite_links: self.rewrite_links,
             rewrite_pointers: self.rewrite_pointers.0.into_iter().map(|p| p.0.0).collect(),
             headers: self.headers.0,
