@@ -1,5 +1,8 @@
 //! The program restow: fetches the answers of REST APIs, keeps them in one file, and shows, queries and prunes what is kept.
 
+// The futures of commands lie in one another, deeper than the compiler follows by default.
+#![recursion_limit = "256"]
+
 mod args;
 mod asker;
 mod cli;
