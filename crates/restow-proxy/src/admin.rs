@@ -4,7 +4,7 @@ use crate::{metrics, purge, serve::Shared, server::Proxy};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE},
     uri::Authority,
 };
@@ -15,10 +15,8 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use restow::{
-    BoxFuture, Error, ErrorKind, Millis, Mode, Principal, Result,
-    client::BoxError,
-    entry::Entry,
-    exchange::{Background, Begin},
+    BoxFuture, Error, ErrorKind, Millis, Mode, Principal, Result, client::BoxError, entry::Entry,
+    exchange::Begin,
 };
 use serde_json::{Value, json};
 use std::{
@@ -40,7 +38,7 @@ use tokio::net::TcpListener;
 /// | `GET /metrics` | numbers in the text format of Prometheus |
 /// | `POST /purge?..` | removes entries: `repository=`, `where=FIELD=VALUE`, `url=`, `principal=`, `tag=`, `status=`, `since=`, `until=`, `changed-since=`, `expired`, `live`; at least one of them, or `all` |
 /// | `GET /mode`, `PUT /mode` | how network and store may be used: the body is its name |
-/// | `GET /explain?url=..` | what a request for this path of the proxy would come to, as JSON; nothing is fetched |
+/// | `GET /explain?url=..` | what a request for this path of the proxy would come to, as JSON; nothing is fetched. `principal=NAME`: as a request of that user; `header=NAME:VALUE`: with that header |
 /// | `POST /reload` | replaces the settings, where the program can: see [`reloads_by`](Self::reloads_by) |
 #[derive(Clone, Debug)]
 pub struct Admin {
@@ -307,14 +305,20 @@ impl Admin {
 
     async fn explain(&self, query: &str) -> Result<Value> {
         let wrong = |message: String| Error::new(ErrorKind::Key, message);
-        let (mut url, mut principal) = (None, None);
+        let (mut url, mut principal, mut headers) = (None, None, HeaderMap::new());
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "url" => url = Some(value),
                 "principal" => principal = Some(Principal::new(&value)?),
+                "header" => {
+                    let (name, value) = field(&value).ok_or_else(|| {
+                        wrong("a header is written header=NAME:VALUE, percent-encoded".into())
+                    })?;
+                    headers.append(name, value);
+                }
                 _ => {
                     return Err(wrong(format!(
-                        "{name:?} explains nothing; there are url and principal"
+                        "{name:?} explains nothing; there are url, principal and header"
                     )));
                 }
             }
@@ -324,6 +328,7 @@ impl Admin {
         })?;
         let shared = self.proxy.shared();
         let mut parts = shared.asked(&url)?;
+        parts.headers.extend(headers);
         let principal = principal.or_else(|| shared.default_principal.clone());
         if let Some(principal) = principal {
             parts.extensions.insert(principal);
@@ -335,11 +340,10 @@ impl Admin {
         let head = crate::serve::head(&parts, &destination, None, false);
         let now = shared.exchange.now();
         let upstream = destination.target().to_string();
-        let (answered, entry) = match shared.exchange.begin(head, Background::Possible).await {
+        let (answered, entry) = match shared.exchange.foresee(head).await {
             Begin::Answer {
                 entry, answered, ..
             } => (answered, Some(entry)),
-            // A ticket that is dropped fetches nothing.
             Begin::Fetch(ticket) => {
                 let address = ticket.address();
                 return Ok(json!({
@@ -370,6 +374,13 @@ impl Admin {
             "entry": entry.map(|entry| told(&entry, now)),
         }))
     }
+}
+
+/// A header of the request that is to be explained.
+fn field(text: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = text.split_once(':')?;
+    let name = name.trim().parse().ok()?;
+    Some((name, value.trim().parse().ok()?))
 }
 
 /// What is told of an entry: its body and its header lines stay where they are.

@@ -16,7 +16,7 @@ use http::Method;
 use restow::{
     AnyRepository, Clock as _, Declaration, Millis, Mode, RequestHead, SystemClock,
     entry::{Entry, Variant},
-    exchange::{Background, Begin, Missed, Outcome, OutcomeKind, Staleness},
+    exchange::{Begin, Missed, Outcome, OutcomeKind, Staleness},
     route::Target,
 };
 use restow_proxy::Everything;
@@ -82,10 +82,7 @@ impl Explain {
             }
             (place, _) => place,
         };
-        let begin = view
-            .exchange()
-            .begin(RequestHead::from(&parts), Background::Possible)
-            .await;
+        let begin = view.exchange().foresee(RequestHead::from(&parts)).await;
         let verdict = verdict(begin, held.as_ref(), now, session.config.is_some());
 
         let url = redact(&self.url, &session.secrets);

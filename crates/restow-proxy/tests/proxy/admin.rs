@@ -2,7 +2,7 @@
 
 use crate::kit::{Running, before, tenants_of};
 use restow_proxy::{Admin, Upstream};
-use restow_testkit::{Origin, Reply};
+use restow_testkit::{Gate, Origin, Reply, dropping::in_time};
 use tokio::net::TcpListener;
 
 async fn admin(proxy: &Running, token: Option<&str>) -> String {
@@ -209,8 +209,45 @@ async fn an_explanation_says_what_a_request_would_come_to_and_asks_nobody() {
     let explain = async |query: &str| ask("GET", &format!("{url}/explain?{query}"), "", "").await;
     let (_, hers) = explain("url=/a&principal=alice").await;
     assert!(hers.contains("alice"), "{hers}");
-    for wrong in ["", "url=/a&user=alice", "url=/a&principal="] {
+    for wrong in [
+        "",
+        "url=/a&user=alice",
+        "url=/a&principal=",
+        "url=/a&header=accept",
+        "url=/a&header=a%20b:c",
+    ] {
         assert_eq!(explain(wrong).await.0, 400, "{wrong}");
+    }
+    assert_eq!(origin.asked(), 1);
+}
+
+#[tokio::test]
+async fn an_explanation_waits_for_no_fetch_and_knows_what_a_request_says() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::start(move |_| {
+        let answer = Reply::ok("a").header("cache-control", "max-age=60");
+        answer.header("vary", "accept").behind(&held)
+    })
+    .await;
+    let proxy = before(&origin).await;
+    let url = admin(&proxy, None).await;
+    let explain = async |query: &str| {
+        let url = format!("{url}/explain?url=/a{query}");
+        in_time("an explanation", ask("GET", &url, "", "")).await.1
+    };
+    let asked = proxy.get_with("/a", &[("accept", "text/html")]);
+    let meanwhile = async {
+        gate.reached(1).await;
+        let meanwhile = explain("&header=accept:text/html").await;
+        gate.open();
+        meanwhile
+    };
+    let (_, meanwhile) = tokio::join!(asked, meanwhile);
+    assert!(meanwhile.contains("miss; detail=absent"), "{meanwhile}");
+    for (header, is_hit) in [("accept:%20text/html", true), ("accept:text/plain", false)] {
+        let said = explain(&format!("&header={header}")).await;
+        assert_eq!(said.contains("\"hit"), is_hit, "{said}");
     }
     assert_eq!(origin.asked(), 1);
 }

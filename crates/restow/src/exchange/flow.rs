@@ -61,21 +61,58 @@ impl Exchange {
     /// # Cancel safety
     /// Dropped, nothing happens; a request that waited leaves the flight.
     pub async fn begin(&self, head: RequestHead<'_>, background: Background) -> Begin {
-        let Some(mode) = self.mode_of(head.extensions) else {
-            return bypass(Bypassed::Mode);
-        };
-        let routed = self.registry.look().route(&head);
-        let (mount, key) = match routed {
-            Routed::To(mount, key) => (mount, key),
+        match self.find(&head) {
+            Ok((mount, key, mode)) => self.inquiry(mount, key, mode, head, background).run().await,
+            Err(begin) => begin,
+        }
+    }
+
+    /// Finds out what a request would come to by what is stored. It waits for no fetch that is under way and for no lease; the ticket of a
+    /// [`Begin::Fetch`] leads nobody.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use restow::{Cache, DeclaredEndpoint, RequestHead, exchange::Begin};
+    /// let cache = Cache::builder().url("memory:").build().await?;
+    /// let pages = DeclaredEndpoint::get("pages", "http://api.example.com/pages/{id}")?;
+    /// cache.create_repository(pages).await?;
+    /// let (request, ()) = http::Request::get("http://api.example.com/pages/1").body(())?.into_parts();
+    /// let begin = cache.exchange().foresee(RequestHead::from(&request)).await;
+    /// let Begin::Fetch(ticket) = begin else { panic!("nothing is stored") };
+    /// assert_eq!(ticket.outcome().to_string(), "miss; detail=absent");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing happens.
+    pub async fn foresee(&self, head: RequestHead<'_>) -> Begin {
+        match self.find(&head) {
+            Ok((mount, key, mode)) => {
+                let inquiry = self.inquiry(mount, key, mode, head, Background::Possible);
+                inquiry.foresee().await
+            }
+            Err(begin) => begin,
+        }
+    }
+
+    /// Finds where a request belongs, and its mode; else what it comes to.
+    fn find(&self, head: &RequestHead<'_>) -> Result<(Arc<Mount>, RawKey, Mode), Begin> {
+        let mode = self
+            .mode_of(head.extensions)
+            .ok_or_else(|| bypass(Bypassed::Mode))?;
+        let routed = self.registry.look().route(head);
+        match routed {
+            Routed::To(mount, key) => Ok((mount, key, mode)),
             Routed::NoKey(mount, why) => {
                 let why = why.map_or_else(|| "its key is not known".to_owned(), |w| w.to_string());
                 tracing::debug!(target: "restow", repository = mount.name(), why, "a request has no key");
-                return bypass(Bypassed::NoKey);
+                Err(bypass(Bypassed::NoKey))
             }
-            Routed::Bypassed(unfit) => return unfit_bypass(&unfit),
-            Routed::Nowhere => return self.unrouted(&self.registry.look(), &head),
-        };
-        self.inquire(mount, key, mode, head, background).await
+            Routed::Bypassed(unfit) => Err(unfit_bypass(&unfit)),
+            Routed::Nowhere => Err(self.unrouted(&self.registry.look(), head)),
+        }
     }
 
     /// The same for a request whose repository and key are known.
@@ -91,8 +128,8 @@ impl Exchange {
     ) -> Begin {
         match self.mode_of(head.extensions) {
             Some(mode) => {
-                self.inquire(mount.clone(), key, mode, head, background)
-                    .await
+                let inquiry = self.inquiry(mount.clone(), key, mode, head, background);
+                inquiry.run().await
             }
             None => bypass(Bypassed::Mode),
         }
@@ -149,14 +186,14 @@ impl Exchange {
         (!apart).then_some(mode)
     }
 
-    async fn inquire(
-        &self,
+    fn inquiry<'a>(
+        &'a self,
         mount: Arc<Mount>,
         key: RawKey,
         mode: Mode,
-        head: RequestHead<'_>,
+        head: RequestHead<'a>,
         background: Background,
-    ) -> Begin {
+    ) -> Inquiry<'a> {
         // Asked before the digests are made: they may be those of the stand-in.
         let keyed = self.ctx.secret.is_known();
         let owner = partition::owner(&self.ctx, &mount, &head, self.view.as_ref());
@@ -175,8 +212,6 @@ impl Exchange {
             head,
             background,
         }
-        .run()
-        .await
     }
 
     /// What the API is asked for in place of what the client accepts.

@@ -146,6 +146,24 @@ impl Inquiry<'_> {
         }
     }
 
+    /// Finds out what it would come to: nothing is asked, and nobody waited for.
+    pub(super) async fn foresee(self) -> Begin {
+        let now = self.ctx.now();
+        let (found, store_down) = self.look_up(now).await;
+        match self.decide(&found, now, store_down) {
+            Decision::Answer { entry, outcome, .. } => self.answer(entry, outcome, false, &found),
+            Decision::Refuse(outcome) => Begin::Refuse(self.answered(outcome)),
+            Decision::Ask {
+                validates,
+                held,
+                outcome,
+            } => {
+                let outcome = self.explain(outcome, now).await;
+                Begin::Fetch(self.ticket(None, validates, held, outcome))
+            }
+        }
+    }
+
     /// Reads what is retained; a store that fails is a miss.
     async fn look_up(&self, now: Millis) -> (Found, bool) {
         if !self.keyed {
