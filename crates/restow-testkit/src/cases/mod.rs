@@ -4,6 +4,8 @@
 
 mod age;
 mod check;
+#[cfg(test)]
+mod checklist;
 mod expires;
 mod failing;
 mod freshness;
