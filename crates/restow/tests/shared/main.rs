@@ -18,6 +18,8 @@ mod failing;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod format;
 #[cfg(any(feature = "postgres", feature = "redis"))]
+mod memory;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod networked;
 mod processes;
 mod refresh;
