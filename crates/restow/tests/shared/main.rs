@@ -21,6 +21,8 @@ mod format;
 mod memory;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod networked;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod passwords;
 mod processes;
 mod refresh;
 mod renewal;
