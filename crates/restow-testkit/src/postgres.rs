@@ -128,6 +128,22 @@ impl Postgres {
         )
     }
 
+    /// Starts a server that lets in a user of this name by this password alone, and whoever else it knows.
+    pub fn with_user(name: &str, password: &str) -> Self {
+        let rules = format!(
+            "host all {name} 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
+        );
+        let server = Self::begin(&["fsync=off"], |data| {
+            initialise(data);
+            fs::write(data.join("pg_hba.conf"), &rules).expect("the folder is there");
+        });
+        let password = password.replace('\'', "''");
+        server.sql(&format!(
+            "CREATE ROLE {name} LOGIN PASSWORD '{password}'; GRANT CREATE ON DATABASE postgres TO {name}"
+        ));
+        server
+    }
+
     /// Returns the server that the tests of this process share. It is started once.
     pub fn shared() -> &'static Self {
         static SERVER: OnceLock<Postgres> = OnceLock::new();

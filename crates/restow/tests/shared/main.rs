@@ -18,7 +18,11 @@ mod failing;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod format;
 #[cfg(any(feature = "postgres", feature = "redis"))]
+mod memory;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod networked;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod passwords;
 mod processes;
 mod refresh;
 mod renewal;
