@@ -59,7 +59,7 @@ pub(crate) async fn fit(
             if as_it_came || part || accepts.is_some_and(|a| a.takes(coding)) {
                 return response;
             }
-            decoded(coding, response, request)
+            decoded(coding, response, request, options.max_body)
         }
         (Content::Plain, Some(accepts)) if options.encode => {
             encoded(&accepts, response, request, length, options.encode_from).await
@@ -68,13 +68,13 @@ pub(crate) async fn fit(
     }
 }
 
-fn decoded(coding: Coding, response: Response<Body>, request: &Parts) -> Response<Body> {
+fn decoded(coding: Coding, response: Response<Body>, request: &Parts, free: u64) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     coding::undo(&mut parts.headers);
     coding::weaken(&mut parts.headers);
     coding::vary(&mut parts.headers);
     let body = if has_body(parts.status, &request.method) {
-        recode::decoded(coding, body)
+        recode::decoded(coding, body, free)
     } else {
         body
     };

@@ -21,6 +21,7 @@
 //! ```
 
 mod access_log;
+mod activity;
 mod admin;
 mod bodies;
 mod coding;

@@ -25,7 +25,8 @@ pub struct Options {
     pub max_body: u64,
     /// The longest body of a request, in bytes; a longer one is answered with 413. Default 64 MiB.
     pub max_request_body: u64,
-    /// How long a client may take to send a request's head, and an idle connection is kept. Default 60 s.
+    /// How long a client may take to send a request's head, from the beginning of its connection for the first, and an idle connection is
+    /// kept; in HTTP/2 it may be kept twice as long. Default 60 s.
     pub head_timeout: Duration,
     /// How long connecting to an API may take. Default 10 s.
     pub connect_timeout: Duration,

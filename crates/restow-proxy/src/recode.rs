@@ -14,6 +14,10 @@ use restow::{client::Body, endpoint::Rejection};
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _, ReadBuf};
@@ -23,9 +27,9 @@ use tokio_util::io::ReaderStream;
 const PIECE: usize = 16 << 10;
 /// How much a codec takes in, or gives out, before other tasks have their turn: a few milliseconds of work.
 const TURN: usize = 128 << 10;
-/// How many times its length a body may grow to where it is decoded for the store.
+/// How many times its length a body may grow to where it is decoded.
 const MOST_GROWTH: u64 = 250;
-/// Up to this length it may grow as it likes.
+/// Up to this length it may grow as it likes for the store.
 const FREE_GROWTH: u64 = 1 << 20;
 /// The window in which zstd and brotli look for repetitions, as a power of two: memory of each answer under way.
 const WINDOW: u8 = 18;
@@ -57,9 +61,22 @@ pub(crate) fn encoded(coding: Coding, body: Body) -> Body {
     })
 }
 
-/// Decodes a body while it is read, however long it becomes.
-pub(crate) fn decoded(coding: Coding, body: Body) -> Body {
-    passing(decoder(coding, body))
+/// Decodes a body while it is read. Up to `free` bytes it may grow as it likes; it fails where it is longer, and grows more than bodies do.
+pub(crate) fn decoded(coding: Coding, body: Body, free: u64) -> Body {
+    let from = Pieces::of(body);
+    let taken = from.taken.clone();
+    let mut given = 0;
+    let pieces = ReaderStream::with_capacity(decoder(coding, from), PIECE);
+    let pieces = pieces.map(move |piece| {
+        let piece = piece?;
+        given += piece.len() as u64;
+        if given > free.max(taken.load(Relaxed).saturating_mul(MOST_GROWTH)) {
+            tracing::warn!(target: "restow", ?coding, "an answer that grows beyond all measure where it is decoded for its client is cut");
+            return Err(io::Error::other(Rejection::Expands.to_string()));
+        }
+        Ok(Frame::data(piece))
+    });
+    Body::passing(StreamBody::new(pieces.boxed()))
 }
 
 /// Decodes a whole body for the store.
@@ -72,12 +89,13 @@ pub(crate) async fn decode(coding: Coding, body: &Bytes, most: u64) -> Result<By
         return Ok(Bytes::new());
     }
     let length = body.len() as u64;
+    let whole = || Pieces::of(Body::whole(body.clone()));
     let growth = length.saturating_mul(MOST_GROWTH).max(FREE_GROWTH);
-    let read = read_to(decoder(coding, Body::whole(body.clone())), most.min(growth)).await;
+    let read = read_to(decoder(coding, whole()), most.min(growth)).await;
     let read = match read {
         // Some take "deflate" at its word, and leave out the frame that it has in HTTP (RFC 9110 section 8.4.1.2).
         Err(_) if coding == Coding::Deflate => {
-            let bare = codec::DeflateDecoder::new(Pieces::of(Body::whole(body.clone())));
+            let bare = codec::DeflateDecoder::new(whole());
             read_to(Box::pin(bare), most.min(growth)).await
         }
         read => read,
@@ -111,8 +129,7 @@ async fn read_to(mut from: Reader, most: u64) -> io::Result<Option<Bytes>> {
     }
 }
 
-fn decoder(coding: Coding, body: Body) -> Reader {
-    let from = Pieces::of(body);
+fn decoder(coding: Coding, from: Pieces) -> Reader {
     match coding {
         Coding::Gzip => {
             let mut decoder = codec::GzipDecoder::new(from);
@@ -140,6 +157,8 @@ struct Pieces {
     body: Body,
     piece: Bytes,
     turn: usize,
+    /// How many bytes a codec has taken.
+    taken: Arc<AtomicU64>,
 }
 
 impl Pieces {
@@ -148,6 +167,7 @@ impl Pieces {
             body,
             piece: Bytes::new(),
             turn: 0,
+            taken: Arc::default(),
         }
     }
 }
@@ -175,6 +195,7 @@ impl AsyncBufRead for Pieces {
         let this = self.get_mut();
         this.piece.advance(amount.min(this.piece.len()));
         this.turn += amount;
+        this.taken.fetch_add(amount as u64, Relaxed);
     }
 }
 
@@ -230,7 +251,7 @@ mod tests {
                     back == Ok(plain.clone()) || lines == 0,
                     "{coding:?} {lines}"
                 );
-                let streamed = decoded(coding, Body::whole(encoded));
+                let streamed = decoded(coding, Body::whole(encoded), 0);
                 assert!(
                     streamed.bytes().await.unwrap() == plain,
                     "{coding:?} {lines}"
@@ -276,6 +297,10 @@ mod tests {
                 Err(Rejection::Expands),
                 "{coding:?}"
             );
+            for (free, whole) in [(4 << 20, false), (8 << 20, true)] {
+                let body = decoded(coding, Body::whole(bomb.clone()), free);
+                assert_eq!(body.bytes().await.is_ok(), whole, "{coding:?}, {free}");
+            }
         }
     }
 

@@ -1,20 +1,18 @@
 //! Connections: accepted, bounded, drained.
 
 use crate::{
+    activity::{Activity, Waits, Watched},
     interim::Interim,
     options::Options,
     serve::Shared,
     state::{Checked, Live},
     upstream::Upstream,
 };
-use http::Request;
+use http::{Request, Version};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto::Builder,
-        graceful::{GracefulShutdown, Watcher},
-    },
+    server::conn::auto::Builder,
 };
 use restow::{Cache, Principal, Result, client::BoxError};
 use std::{
@@ -22,19 +20,23 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
+    pin::pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 /// How long the end waits for whoever reads the access log.
 const FLUSH: Duration = Duration::from_secs(1);
+/// Why a connection is cut that nobody else bounds.
+const QUIET: &str = "the client asked for nothing, or took nothing, for too long";
 
 /// A caching proxy in front of APIs. Clones are one proxy.
 #[derive(Clone, Debug)]
@@ -145,7 +147,7 @@ impl Proxy {
     /// Dropped, it accepts no more, and each connection ends with the requests that are under way on it.
     pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<()> {
         let places = Arc::new(Semaphore::new(self.shared().options.max_connections));
-        let graceful = GracefulShutdown::new();
+        let end = watch::Sender::new(());
         tokio::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -154,8 +156,8 @@ impl Proxy {
             };
             match accepted {
                 Ok((stream, peer, place)) => {
-                    let watcher = graceful.watcher();
-                    tokio::spawn(connection(self.live.clone(), stream, peer, place, watcher));
+                    let end = end.subscribe();
+                    tokio::spawn(connection(self.live.clone(), stream, peer, place, end));
                 }
                 Err(error) => {
                     tracing::warn!(target: "restow", %error, "a connection could not be accepted");
@@ -167,7 +169,9 @@ impl Proxy {
         let shared = self.shared();
         shared.draining.store(true, Relaxed);
         drop(listener);
-        let drained = tokio::time::timeout(shared.options.drain_timeout, graceful.shutdown());
+        end.send_replace(());
+        // Each connection holds its receiver until it has ended.
+        let drained = tokio::time::timeout(shared.options.drain_timeout, end.closed());
         if drained.await.is_err() {
             tracing::warn!(target: "restow", "some requests were still under way when the time to drain was over");
         }
@@ -197,7 +201,7 @@ async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     place: OwnedSemaphorePermit,
-    watcher: Watcher,
+    end: watch::Receiver<()>,
 ) {
     _ = stream.set_nodelay(true);
     // A connection that is kept must not keep a state that was replaced.
@@ -216,14 +220,15 @@ async fn connection(
     stream.set_write_timeout(Some(idle));
     let stream = Box::pin(stream);
     metrics.connections.fetch_add(1, Relaxed);
+    let deadline = Instant::now() + patience;
     let ended = match tls {
-        None => talk(live, stream, None, peer, watcher).await,
+        None => talk(live, stream, None, peer, deadline, end).await,
         Some(tls) => {
-            let shaken = tokio::time::timeout(patience, TlsAcceptor::from(tls).accept(stream));
+            let shaken = timeout_at(deadline, TlsAcceptor::from(tls).accept(stream));
             match shaken.await {
                 Ok(Ok(stream)) => {
                     let named = principal(&stream);
-                    talk(live, stream, named, peer, watcher).await
+                    talk(live, stream, named, peer, deadline, end).await
                 }
                 Ok(Err(error)) => Err(error.into()),
                 Err(late) => Err(late.into()),
@@ -245,20 +250,21 @@ fn principal<S>(stream: &tokio_rustls::server::TlsStream<S>) -> Option<Principal
     Principal::new(&format!("certificate:{}", digest.get(..32)?)).ok()
 }
 
-/// Serves one connection until its end.
+/// Serves one connection until its end: that of a client which has not asked for anything by the deadline, too.
 async fn talk<S>(
     live: Arc<Live>,
     stream: S,
     named: Option<Principal>,
     peer: SocketAddr,
-    watcher: Watcher,
+    deadline: Instant,
+    mut end: watch::Receiver<()>,
 ) -> std::result::Result<(), BoxError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (patience, most) = {
+    let (patience, idle, most) = {
         let options = &live.load().options;
-        (options.head_timeout, options.max_head)
+        (options.head_timeout, options.idle_timeout, options.max_head)
     };
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -273,13 +279,45 @@ where
         .max_header_list_size(u32::try_from(most).unwrap_or(u32::MAX))
         .keep_alive_interval(patience);
     let (stream, lane) = Interim::new(stream);
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let activity = Arc::new(Activity::default());
+    let service = service_fn(|mut request: Request<Incoming>| {
         if let Some(principal) = &named {
             request.extensions_mut().insert(principal.clone());
         }
         let (shared, lane) = (live.load_full(), lane.clone());
-        async move { Ok::<_, Infallible>(shared.answer(request, peer.ip(), &lane).await) }
+        let watched = (request.version() == Version::HTTP_2).then(|| activity.clone());
+        if watched.is_none() {
+            activity.leave_to_others();
+        }
+        let waits = watched.as_ref().map(Waits::on);
+        async move {
+            let answer = shared.answer(request, peer.ip(), &lane).await;
+            drop(waits);
+            Ok::<_, Infallible>(answer.map(|body| Watched::new(body, watched)))
+        }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    watcher.watch(connection).await
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut end = pin!(end.changed());
+    let mut due = pin!(sleep_until(deadline));
+    let (mut seen, mut leaving) = (0, false);
+    loop {
+        let leaves = tokio::select! {
+            biased;
+            ended = &mut connection => return ended,
+            _ = &mut end, if !leaving => true,
+            () = &mut due => {
+                let quiet = activity.is_quiet(&mut seen);
+                if quiet && (leaving || seen == 0) {
+                    return Err(QUIET.into());
+                }
+                let next = if leaving || quiet { idle } else { patience };
+                due.as_mut().reset(Instant::now() + next);
+                quiet
+            }
+        };
+        if leaves {
+            leaving = true;
+            connection.as_mut().graceful_shutdown();
+        }
+    }
 }

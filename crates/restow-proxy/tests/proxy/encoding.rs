@@ -320,6 +320,52 @@ async fn an_answer_that_is_not_stored_is_decoded_for_who_cannot() {
     assert_eq!(head.header("content-encoding"), "");
 }
 
+/// Ten megabytes that say ten gigabytes: stored or not, neither the proxy nor a client has to hold more than the limits say.
+#[tokio::test]
+async fn what_says_very_much_is_cut_where_it_is_decoded() {
+    const MEMBER: usize = 16 << 20;
+    let member = encode("gzip", &vec![b' '; MEMBER]).await;
+    let bomb = Bytes::from(member.repeat((10 << 30) / MEMBER));
+    let sent = bomb.clone();
+    let origin = Origin::start(move |call| {
+        let reply = match &*call.target {
+            "/items/stored" => Reply::ok(sent.clone()),
+            _ => Reply::status(404).then(sent.clone()),
+        };
+        reply.header("content-encoding", "gzip")
+    })
+    .await;
+    let proxy = before(&origin, Options::default(), "").await;
+    let limit = usize::try_from(Options::default().max_body).unwrap();
+    for path in ["/items/stored", "/items/other"] {
+        let mut answer = proxy.ask_by(&client(), "GET", path, &[]).await;
+        assert!(!answer.headers().contains_key("content-encoding"));
+        let mut length = 0;
+        let error = loop {
+            match answer.chunk().await {
+                Ok(Some(piece)) => length += piece.len(),
+                Ok(None) => panic!("{path}: it looks whole after {length} bytes"),
+                Err(error) => break error,
+            }
+        };
+        assert!(length <= limit, "{path}: {length} bytes, {error}");
+        // Who accepts it gets it as it came.
+        let encoded = get(&proxy, path, "gzip").await;
+        assert!(encoded.body == bomb, "{path}");
+    }
+    assert_eq!(origin.asked(), 4, "something was stored");
+    let most = most_memory();
+    assert!(most < 512 << 20, "it took {} MiB", most >> 20);
+}
+
+/// The most memory that this process had at a time.
+fn most_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let number = line.unwrap().trim().trim_end_matches(" kB");
+    number.parse::<usize>().unwrap() << 10
+}
+
 #[tokio::test]
 async fn a_body_that_breaks_off_before_it_is_decoded_is_no_answer() {
     let body = encode("gzip", list().as_bytes()).await;

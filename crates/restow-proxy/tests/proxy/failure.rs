@@ -2,7 +2,7 @@
 
 use crate::kit::{Running, before};
 use restow_proxy::{Options, Upstream};
-use restow_testkit::{Gate, Origin, RawOrigin, Reply, dropping::in_time};
+use restow_testkit::{Gate, Origin, RawOrigin, Reply, dropping::in_time, http_client};
 use std::{
     sync::{
         Arc,
@@ -106,35 +106,39 @@ async fn an_api_that_says_nothing_is_a_504_in_time() {
 /// R19.
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_never_stored_and_never_looks_whole() {
-    let whole =
-        b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 100\r\n\r\n".to_vec();
-    let head = whole.len();
-    let whole = [whole, vec![b'x'; 100]].concat();
-    for offset in head..head + 100 {
-        let cut = whole[..offset].to_vec();
-        let origin = RawOrigin::start(move |_| cut.clone()).await;
-        let proxy = Running::start(
-            vec![Upstream::new(&origin.url("")).unwrap()],
-            Options::default(),
-            "",
-        )
-        .await;
+    let head = "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 100\r\n\r\n";
+    cut_wherever(head, &"x".repeat(100)).await;
+}
+
+/// R19: within chunks, within the lines around them, and within the trailer.
+#[tokio::test]
+async fn an_answer_in_chunks_that_breaks_off_is_never_stored_and_never_looks_whole() {
+    let head = "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ntransfer-encoding: chunked\r\n\r\n";
+    let alphabet = "abcdefghijklmnopqrstuvwxyz";
+    let body = format!("5\r\nhello\r\n01a;name=value\r\n{alphabet}\r\n0\r\nx-trailer: 1\r\n\r\n");
+    cut_wherever(head, &body).await;
+}
+
+/// Lets an API break off at each place within this body, and lets nobody take that for an answer; the whole is one.
+async fn cut_wherever(head: &str, body: &str) {
+    let client = http_client().build().unwrap();
+    for length in 0..=body.len() {
+        let answer = [head, &body[..length]].concat();
+        let origin = RawOrigin::start(move |_| answer.clone().into_bytes()).await;
+        let upstreams = vec![Upstream::new(&origin.url("")).unwrap()];
+        let proxy = Running::start(upstreams, Options::default(), "").await;
+        let is_whole = length == body.len();
         for _ in 0..2 {
-            let answer = restow_testkit::http_client()
-                .build()
-                .unwrap()
-                .get(proxy.url("/"))
-                .send()
-                .await;
-            if let Ok(answer) = answer {
-                assert!(!answer.headers().contains_key("age"));
-                assert!(
-                    answer.bytes().await.is_err(),
-                    "{offset} bytes look like an answer"
-                );
-            }
+            let sent = client.get(proxy.url("/")).send();
+            let Ok(answer) = in_time("an answer", sent).await else {
+                assert!(!is_whole);
+                continue;
+            };
+            assert!(is_whole || !answer.headers().contains_key("age"));
+            let read = in_time("its body", answer.bytes()).await;
+            assert_eq!(read.is_ok(), is_whole, "{length} bytes of {body:?}");
         }
-        assert_eq!(held(&proxy).await, 0);
+        assert_eq!(held(&proxy).await, u64::from(is_whole), "{length}");
     }
 }
 

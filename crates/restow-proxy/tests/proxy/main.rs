@@ -10,6 +10,7 @@
 
 mod accounts;
 mod admin;
+mod bounds;
 mod clients;
 mod dropped;
 mod encoding;
