@@ -75,7 +75,7 @@ async fn a_proxy_goes_on_as_it_was_wherever_its_reload_is_dropped() {
                 let goes_on = proxy
                     .proxy
                     .reload(cache, upstreams(&new), Options::default());
-                let reloads = async { goes_on.await.unwrap() };
+                let reloads = async { Box::pin(goes_on).await.unwrap() };
                 let came_to = in_time(&what, dropped(reloads, polls, at)).await;
                 waits += usize::from(came_to == Dropped::Waiting);
                 ended = came_to == Dropped::Ended;

@@ -16,7 +16,10 @@ use crate::{
 };
 use http::{Extensions, Method};
 use restow_policy::rule;
-use std::sync::Arc;
+use std::{
+    ops::ControlFlow::{self, Break, Continue},
+    sync::Arc,
+};
 
 /// Decides what a request is answered with. Clones share everything; it touches no client.
 #[derive(Clone, Debug)]
@@ -62,8 +65,10 @@ impl Exchange {
     /// Dropped, nothing happens; a request that waited leaves the flight.
     pub async fn begin(&self, head: RequestHead<'_>, background: Background) -> Begin {
         match self.find(&head) {
-            Ok((mount, key, mode)) => self.inquiry(mount, key, mode, head, background).run().await,
-            Err(begin) => begin,
+            Continue((mount, key, mode)) => {
+                self.inquiry(mount, key, mode, head, background).run().await
+            }
+            Break(begin) => begin,
         }
     }
 
@@ -89,29 +94,29 @@ impl Exchange {
     /// Dropped, nothing happens.
     pub async fn foresee(&self, head: RequestHead<'_>) -> Begin {
         match self.find(&head) {
-            Ok((mount, key, mode)) => {
+            Continue((mount, key, mode)) => {
                 let inquiry = self.inquiry(mount, key, mode, head, Background::Possible);
                 inquiry.foresee().await
             }
-            Err(begin) => begin,
+            Break(begin) => begin,
         }
     }
 
     /// Finds where a request belongs, and its mode; else what it comes to.
-    fn find(&self, head: &RequestHead<'_>) -> Result<(Arc<Mount>, RawKey, Mode), Begin> {
-        let mode = self
-            .mode_of(head.extensions)
-            .ok_or_else(|| bypass(Bypassed::Mode))?;
+    fn find(&self, head: &RequestHead<'_>) -> ControlFlow<Begin, (Arc<Mount>, RawKey, Mode)> {
+        let Some(mode) = self.mode_of(head.extensions) else {
+            return Break(bypass(Bypassed::Mode));
+        };
         let routed = self.registry.look().route(head);
         match routed {
-            Routed::To(mount, key) => Ok((mount, key, mode)),
+            Routed::To(mount, key) => Continue((mount, key, mode)),
             Routed::NoKey(mount, why) => {
                 let why = why.map_or_else(|| "its key is not known".to_owned(), |w| w.to_string());
                 tracing::debug!(target: "restow", repository = mount.name(), why, "a request has no key");
-                Err(bypass(Bypassed::NoKey))
+                Break(bypass(Bypassed::NoKey))
             }
-            Routed::Bypassed(unfit) => Err(unfit_bypass(&unfit)),
-            Routed::Nowhere => Err(self.unrouted(&self.registry.look(), head)),
+            Routed::Bypassed(unfit) => Break(unfit_bypass(&unfit)),
+            Routed::Nowhere => Break(self.unrouted(&self.registry.look(), head)),
         }
     }
 
