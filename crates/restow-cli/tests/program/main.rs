@@ -4,6 +4,8 @@ mod access_log;
 mod demo;
 mod doctor;
 mod documented;
+#[cfg(unix)]
+mod ending;
 mod everything;
 mod explain;
 mod fetch;
