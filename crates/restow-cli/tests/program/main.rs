@@ -16,6 +16,7 @@ mod migrate;
 mod moving;
 #[cfg(target_os = "linux")]
 mod moving_networked;
+mod principals;
 mod proxy;
 #[cfg(unix)]
 mod redis;
