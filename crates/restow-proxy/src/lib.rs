@@ -24,6 +24,7 @@ mod access_log;
 mod admin;
 mod bodies;
 mod coding;
+mod counted;
 mod decode;
 mod everything;
 mod fetch;

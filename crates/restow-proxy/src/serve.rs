@@ -3,6 +3,7 @@
 use crate::{
     access_log::Line,
     bodies, coding,
+    counted::Counted,
     fetch::{Call, Client},
     fields::{self, Via},
     fit,
@@ -128,7 +129,13 @@ impl Shared {
                 self.metrics.dropped.fetch_add(1, Relaxed);
             }
         }
-        response
+        match bytes {
+            Some(_) => response,
+            None => response.map(|body| {
+                let counted = Counted::new(body, self.metrics.clone(), outcome);
+                Body::passing(counted)
+            }),
+        }
     }
 
     async fn serve(
