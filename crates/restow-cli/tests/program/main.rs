@@ -16,6 +16,8 @@ mod migrate;
 mod moving;
 #[cfg(target_os = "linux")]
 mod moving_networked;
+#[cfg(target_os = "linux")]
+mod postgres;
 mod principals;
 mod proxy;
 #[cfg(unix)]
