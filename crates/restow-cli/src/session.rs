@@ -408,7 +408,8 @@ pub(crate) fn path_of(
 /// be told: whatever is wrong is said when it is opened.
 pub(crate) async fn missing(url: &str) -> Option<String> {
     if is_networked(url) {
-        let format = format(&patient(url)).await.ok()?;
+        // Boxed: it is most of what a command would hold.
+        let format = Box::pin(format(&patient(url))).await.ok()?;
         return format.stored.is_none().then_some(format.place);
     }
     let path = file(url)?;
