@@ -70,7 +70,8 @@ impl Session {
             settings.url = "memory:".to_owned();
         }
         let url = match access {
-            Access::Create => settings.url,
+            // But offline the API is nobody to ask either.
+            Access::Create if mode != Some(Mode::Offline) => settings.url,
             _ => patient(settings.url),
         };
         let mut builder = settings.builder.clone().url(url);

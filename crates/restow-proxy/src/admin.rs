@@ -339,7 +339,7 @@ impl Admin {
             .map_err(|r| Error::new(ErrorKind::Key, r.to_string()))?;
         let head = crate::serve::head(&parts, &destination, None, false);
         let now = shared.exchange.now();
-        let upstream = destination.target().to_string();
+        let upstream = shared.shown(&destination.target().to_string());
         let (answered, entry) = match shared.exchange.foresee(head).await {
             Begin::Answer {
                 entry, answered, ..

@@ -25,6 +25,7 @@ mod activity;
 mod admin;
 mod bodies;
 mod coding;
+mod counted;
 mod decode;
 mod everything;
 mod fetch;

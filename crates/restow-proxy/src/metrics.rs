@@ -96,12 +96,7 @@ thread_local! {
 impl Metrics {
     /// Notes an answer: what it came to (`None`: the proxy's own), how long its head took, and how long its body is, where that is known.
     pub(crate) fn note(&self, outcome: Option<OutcomeKind>, time: Duration, bytes: u64) {
-        let index = OUTCOMES
-            .iter()
-            .position(|o| *o == outcome)
-            .unwrap_or(OUTCOMES.len() - 1);
-        let shard = self.shards.get(SHARD.with(|nth| nth % self.shards.len()));
-        let Some(counts) = shard.and_then(|s| s.outcomes.get(index)) else {
+        let Some(counts) = self.counts(outcome) else {
             return;
         };
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
@@ -111,6 +106,23 @@ impl Metrics {
         if let Some(times) = counts.times.get(bucket) {
             times.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Notes bytes that were sent of a body whose length was not known with its head.
+    pub(crate) fn sent(&self, outcome: Option<OutcomeKind>, bytes: u64) {
+        if let Some(counts) = self.counts(outcome) {
+            counts.bytes.fetch_add(bytes, Relaxed);
+        }
+    }
+
+    /// The counters of an outcome on this thread.
+    fn counts(&self, outcome: Option<OutcomeKind>) -> Option<&Counts> {
+        let index = OUTCOMES
+            .iter()
+            .position(|o| *o == outcome)
+            .unwrap_or(OUTCOMES.len() - 1);
+        let shard = self.shards.get(SHARD.with(|nth| nth % self.shards.len()));
+        shard.and_then(|s| s.outcomes.get(index))
     }
 
     fn sum(&self, outcome: usize, of: impl Fn(&Counts) -> u64) -> u64 {
@@ -295,7 +307,7 @@ impl Collector for Page {
         let counter = ConstCounter::new(0_u64);
         let bytes = into.encode_descriptor(
             "response_body",
-            "Bytes of bodies that were answered, where their length was known with the head",
+            "Bytes of bodies that were answered: their length where it was known with the head, else what was sent",
             Some(&Unit::Bytes),
             counter.metric_type(),
         )?;

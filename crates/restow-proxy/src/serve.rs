@@ -3,6 +3,7 @@
 use crate::{
     access_log::Line,
     bodies, coding,
+    counted::Counted,
     fetch::{Call, Clients},
     fields::{self, Via},
     fit,
@@ -22,7 +23,7 @@ use http::{Method, Request, Response, StatusCode, Version, header::HOST, request
 use http_body::Body as _;
 use hyper::body::Incoming;
 use restow::{
-    Cache, Mode, Principal, RequestHead,
+    AnyRepository, Cache, Mode, Principal, RequestHead,
     client::{Body, refusal, stored_response},
     exchange::{Answered, Background, Begin, Exchange, Invalidation},
 };
@@ -123,7 +124,13 @@ impl Shared {
                 self.metrics.dropped.fetch_add(1, Relaxed);
             }
         }
-        response
+        match bytes {
+            Some(_) => response,
+            None => response.map(|body| {
+                let counted = Counted::new(body, self.metrics.clone(), outcome);
+                Body::passing(counted)
+            }),
+        }
     }
 
     async fn serve(
@@ -297,8 +304,9 @@ impl Shared {
     /// The request that a client would make for this path of the proxy.
     pub(crate) fn asked(&self, url: &str) -> restow::Result<Parts> {
         let wrong = || {
+            let shown = self.shown(url);
             let message =
-                format!("{url:?} is no path of the proxy, and no URL that it may ask for");
+                format!("{shown:?} is no path of the proxy, and no URL that it may ask for");
             restow::Error::new(restow::ErrorKind::Key, message)
         };
         let request = Request::get(url).header(HOST, "localhost").body(());
@@ -316,7 +324,20 @@ impl Shared {
             .map_err(|r| wrong(r.to_string()))?;
         self.exchange
             .locate(&head(&parts, &destination, None, false))
-            .ok_or_else(|| wrong(format!("{url:?} has no key in any repository")))
+            .ok_or_else(|| {
+                wrong(format!(
+                    "{:?} has no key in any repository",
+                    self.shown(url)
+                ))
+            })
+    }
+
+    /// A URL as operators are told it: without what any endpoint takes for a credential.
+    pub(crate) fn shown(&self, url: &str) -> String {
+        let strip = |url: String, r: &AnyRepository| r.credentials().strip(&url);
+        self.cache
+            .iter()
+            .fold(url.to_owned(), |url, r| strip(url, &r))
     }
 
     /// Says whose request it is, where a header says so that is to be believed; nobody else's header goes on.

@@ -13,6 +13,9 @@ use std::fmt::Write as _;
 /// The field's name.
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
+/// The most digits that an integer of a structured field may have are 15 (RFC 9651 section 3.3.1): a parser drops a field with more.
+const MOST: i64 = 999_999_999_999_999;
+
 /// The field of an answer out of the store, with how long it is still fresh, in seconds; past its lifetime the number is negative.
 pub(crate) fn held(name: &str, answered: &Answered, entry: &Entry, now: Millis) -> HeaderValue {
     let ttl = entry
@@ -20,7 +23,8 @@ pub(crate) fn held(name: &str, answered: &Answered, entry: &Entry, now: Millis) 
         .expires_at
         .0
         .saturating_sub(now.0)
-        .div_euclid(1_000);
+        .div_euclid(1_000)
+        .clamp(-MOST, MOST);
     let mut text = String::with_capacity(48);
     // Writing to a String does not fail.
     _ = match answered.outcome.kind {

@@ -10,6 +10,7 @@ use crate::{
     output::Out,
     rate::Pace,
     sample::{ITEMS, SampleApi, TOKEN},
+    session::patient,
 };
 use clap::Args;
 use phases::{Ask, Phase, Runner};
@@ -53,7 +54,7 @@ impl Demo {
         // The story begins eight days ago and ends now, so that the file it leaves is of today.
         let clock = TestClock::at(SystemClock.now().minus(LATER + OUTAGE));
         let cache = Cache::builder()
-            .url(&url)
+            .url(patient(&*url))
             .clock(clock.clone())
             .mode(Mode::Live)
             .build()

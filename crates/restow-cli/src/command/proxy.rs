@@ -106,10 +106,16 @@ impl Proxy {
             _ = stopped.wait_for(|stopped| *stopped).await;
         };
         let admin = Admin::new(&server, token.as_deref()).reloads_by(move || ask.clone().reload());
-        let clients = server.serve(listener, told(stopped.clone()));
+        // Operators are served until the last request is answered: they see that the proxy is about to stop.
+        let (drained, is_drained) = tokio::sync::watch::channel(false);
+        let clients = async {
+            let served = server.serve(listener, told(stopped.clone())).await;
+            drained.send_replace(true);
+            served
+        };
         let operators = async {
             match operators {
-                Some(listener) => admin.clone().serve(listener, told(stopped.clone())).await,
+                Some(listener) => admin.clone().serve(listener, told(is_drained)).await,
                 None => Ok(()),
             }
         };

@@ -11,11 +11,12 @@ use restow::{
     Binary, Config, DeclaredEndpoint, Mode,
     store::{TableSpec, ddl},
 };
+use restow_proxy::{Everything, Options};
 use serde_json::json;
 
 /// Shows the tables that a cache in a database has, as the statements that make them: for whoever looks after the database.
 ///
-/// With a configuration, those of its endpoints in the kind of database that its cache is in, or that --cache names; nothing is opened or made. Without one, those of
+/// With a configuration, those of its endpoints and its proxy in the kind of database that its cache is in, or that --cache names; nothing is opened or made. Without one, those of
 /// the cache.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -49,7 +50,7 @@ impl Schema {
     }
 }
 
-/// Returns the tables that the endpoints of a configuration have: those of a cache in memory that is made of it.
+/// Returns the tables that the endpoints of a configuration have, and its proxy: those of a cache in memory that is made of it.
 async fn declared(config: &Config) -> Result<Vec<TableSpec>, Failure> {
     let cache = config
         .builder()?
@@ -60,6 +61,10 @@ async fn declared(config: &Config) -> Result<Vec<TableSpec>, Failure> {
     for declaration in config.endpoints() {
         let endpoint = DeclaredEndpoint::from_declaration(declaration.clone(), Binary)?;
         cache.create_repository(endpoint).await?;
+    }
+    if let Some(proxy) = config.proxy() {
+        let everything = Everything::new(Options::from_settings(proxy)?.max_body)?;
+        cache.create_repository(everything).await?;
     }
     let tables = cache.store().tables().await?;
     cache.close().await?;

@@ -1,5 +1,11 @@
 //! `demo`: it does what it prints, and what it prints can be run.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "where a test cannot run the program, it has to fail"
+)]
+
 use crate::support::{Done, Place};
 use serde_json::json;
 
@@ -28,6 +34,18 @@ fn each_phase_comes_to_what_it_says() {
 fn the_commands_it_prints_work_as_printed_and_runs_repeat() {
     let place = Place::new();
     let text = place.ok(&["demo", "--cache", "my demo.db"]);
+    run_what_is_printed(&place, &text);
+    let second = place.ok(&["demo", "--cache", "my demo.db"]);
+    assert!(second.contains("221 miss"), "{second}");
+    let kept = place.ok(&["demo", "--cache", "my demo.db", "--keep"]);
+    assert!(
+        kept.contains("what an earlier run left") && kept.contains("221 hit"),
+        "{kept}"
+    );
+}
+
+/// Runs the commands of a demo's last lines, as a shell takes them.
+fn run_what_is_printed(place: &Place, text: &str) {
     let commands: Vec<&str> = text
         .lines()
         .skip_while(|l| *l != "Try:")
@@ -40,13 +58,36 @@ fn the_commands_it_prints_work_as_printed_and_runs_repeat() {
         assert_eq!(done.code, 0, "{command}: {done:?}");
         assert!(!done.out.is_empty(), "{command}");
     }
-    let second = place.ok(&["demo", "--cache", "my demo.db"]);
-    assert!(second.contains("221 miss"), "{second}");
-    let kept = place.ok(&["demo", "--cache", "my demo.db", "--keep"]);
-    assert!(
-        kept.contains("what an earlier run left") && kept.contains("221 hit"),
-        "{kept}"
-    );
+}
+
+/// On a server that several programs share.
+#[cfg(target_os = "linux")]
+fn runs_on(url: &str) {
+    let place = Place::new();
+    let story = place.json(&["demo", "--cache", url]).remove(0);
+    let outcomes = |n: usize| &story["phases"][n]["outcomes"];
+    assert_eq!(*outcomes(0), json!({ "miss": 221 }));
+    assert_eq!(*outcomes(1), json!({ "hit": 221 }));
+    assert_eq!(*outcomes(3), json!({ "stale": 221 }));
+    assert_eq!(*outcomes(4), json!({ "validated": 221 }));
+    let text = place.ok(&["demo", "--cache", url]);
+    run_what_is_printed(&place, &text);
+    let kept = place.ok(&["demo", "--cache", url, "--keep"]);
+    assert!(kept.contains("221 hit"), "{kept}");
+    let files = std::fs::read_dir(place.path("")).unwrap();
+    assert_eq!(files.count(), 0, "nothing is left beside the server");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn it_runs_on_postgresql_by_its_bare_url_and_its_commands_too() {
+    runs_on(&restow_testkit::Postgres::start().url());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn it_runs_on_redis_by_its_bare_url_and_its_commands_too() {
+    runs_on(&restow_testkit::redis::Redis::start().url());
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod access_log;
 mod demo;
 mod doctor;
 mod documented;
+#[cfg(unix)]
+mod ending;
 mod everything;
 mod explain;
 mod fetch;
@@ -14,6 +16,9 @@ mod migrate;
 mod moving;
 #[cfg(target_os = "linux")]
 mod moving_networked;
+#[cfg(target_os = "linux")]
+mod postgres;
+mod principals;
 mod proxy;
 #[cfg(unix)]
 mod redis;

@@ -1,10 +1,16 @@
 //! A cache in Redis does for the program what a file does.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "where a test cannot run the program, it has to fail"
+)]
+
 use crate::{
     running::Proxy,
     support::{Place, api, config},
 };
-use restow_testkit::redis::Redis;
+use restow_testkit::{dropping::in_time, http_client, redis::Redis};
 use serde_json::json;
 
 #[test]
@@ -149,4 +155,113 @@ async fn a_proxy_starts_over_a_store_that_is_damaged_or_down() {
     asked().await;
     server.kill();
     asked().await;
+}
+
+async fn asked(url: &str) -> String {
+    let client = http_client().build().unwrap();
+    let answer = client.get(url).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{url}");
+    answer.text().await.unwrap()
+}
+
+/// What a line of `/metrics` says.
+fn number(page: &str, name: &str) -> u64 {
+    let mut lines = page.lines().map(|line| line.rsplit_once(' '));
+    let found = lines.find_map(|line| line.filter(|(of, _)| *of == name));
+    let (_, number) = found.unwrap_or_else(|| panic!("{name} is not there: {page}"));
+    number.parse().unwrap()
+}
+
+/// Asks the proxy for items until a number of `/metrics` is another than 0, and returns the page.
+async fn until_told(proxy: &Proxy, name: &str) -> String {
+    let metrics = format!("{}/metrics", proxy.admin.as_deref().unwrap());
+    in_time(name, async {
+        loop {
+            // Whatever the store does, each is answered.
+            asked(&format!("{}/items/1", proxy.url)).await;
+            let page = asked(&metrics).await;
+            if number(&page, name) > 0 {
+                return page;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_down_is_told_to_operators_until_it_is_back() {
+    let (place, api) = (Place::new(), api().await);
+    let upstream = format!("\n[[upstream]]\nurl = \"{}\"\n", api.url(""));
+    place.write("restow.toml", &(config(&api) + &upstream));
+    let mut server = Redis::start();
+    // Without memory before it, each request asks the store.
+    // On a busy machine it is slow, and not down.
+    let url = format!("{}?timeout=2s", server.url());
+    let arguments = ["--cache", &*url, "--memory", "0", "--admin", "127.0.0.1:0"];
+    let proxy = Proxy::start(&place, &arguments);
+    let ready = format!("{}/readyz", proxy.admin.as_deref().unwrap());
+    const OPEN: &str = r#"restow_store_breaker{calls="reads",state="open"}"#;
+    const CLOSED: &str = r#"restow_store_breaker{calls="reads",state="closed"}"#;
+    const OPENS: &str = r#"restow_store_breaker_opens_total{calls="reads"}"#;
+    const FAILURES: &str = r#"restow_store_failures_total{calls="reads"}"#;
+    const TIMEOUTS: &str = r#"restow_store_timeouts_total{calls="reads"}"#;
+    const REFUSED: &str = r#"restow_store_refused_total{calls="reads"}"#;
+    let page = until_told(&proxy, "restow_entries{repository=\"items\"}").await;
+    assert_eq!(number(&page, CLOSED), 1);
+    for name in [OPEN, OPENS, FAILURES, TIMEOUTS, REFUSED] {
+        assert_eq!(number(&page, name), 0, "{name}");
+    }
+    assert_eq!(asked(&ready).await, "ready\n");
+
+    server.kill();
+    let page = until_told(&proxy, OPEN).await;
+    assert_eq!(number(&page, CLOSED), 0);
+    assert!(number(&page, OPENS) > 0 && number(&page, FAILURES) > 0);
+    let down = "ready, but the store is down: requests go to the API\n";
+    assert_eq!(asked(&ready).await, down);
+    let page = until_told(&proxy, REFUSED).await;
+    // It has no numbers of its own now.
+    assert!(!page.contains("restow_entries{"), "{page}");
+
+    server.restart();
+    let page = until_told(&proxy, CLOSED).await;
+    assert_eq!(number(&page, OPEN), 0);
+    assert!(number(&page, OPENS) > 0, "what was is not forgotten");
+    assert_eq!(asked(&ready).await, "ready\n");
+    // One that stands still is given up.
+    server.pause();
+    let page = until_told(&proxy, TIMEOUTS).await;
+    assert!(number(&page, FAILURES) >= number(&page, TIMEOUTS));
+    server.resume();
+    assert_eq!(proxy.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stats_tell_how_the_store_does() {
+    let (place, api) = (Place::new(), api().await);
+    place.write("restow.toml", &config(&api));
+    let mut server = Redis::start();
+    let url = format!("{}?timeout=5s", server.url());
+    place.ok(&["fetch", "-q", "--cache", &url, &api.url("/items/1")]);
+    let text = place.ok(&["stats", "--cache", &url]);
+    let line = "breaker: reads closed (0 failed, 0 of them too slow), changes closed (0 failed, 0 of them too slow)";
+    assert!(text.lines().any(|l| l == line), "{text}");
+    let side = json!({
+        "breaker": "closed",
+        "opens": 0,
+        "failures": 0,
+        "timeouts": 0,
+        "refused": 0,
+        "last_failure": null,
+    });
+    let told = place.json(&["stats", "--cache", &url]).remove(0);
+    let health = json!({ "up": true, "reads": side, "changes": side });
+    assert_eq!(told["health"], health);
+    server.kill();
+    place.fails(&["stats", "--cache", &url], 3, "is down");
+    place.fails(&["stats", "--json", "--cache", &url], 3, "is down");
+    // A file is watched by nobody.
+    place.ok(&["fetch", "-q", &api.url("/items/1")]);
+    assert!(!place.ok(&["stats"]).contains("breaker: "));
+    assert!(place.json(&["stats"])[0].get("health").is_none());
 }

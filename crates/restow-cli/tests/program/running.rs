@@ -11,6 +11,7 @@ use std::{
     io::{BufRead as _, BufReader},
     process::{Child, ChildStderr, Command, Stdio},
     sync::{Arc, Condvar, Mutex},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -21,6 +22,7 @@ pub(crate) struct Proxy {
     /// Where operators are served, if they are.
     pub(crate) admin: Option<String>,
     said: Arc<Said>,
+    hears: Option<JoinHandle<()>>,
 }
 
 /// What it wrote on stderr.
@@ -49,7 +51,7 @@ impl Proxy {
         let said = Arc::new(Said::default());
         let stderr = child.stderr.take().unwrap();
         // Whoever writes to a pipe that nobody reads stands still in the end.
-        std::thread::spawn({
+        let hears = std::thread::spawn({
             let said = said.clone();
             move || said.hear(stderr)
         });
@@ -58,6 +60,7 @@ impl Proxy {
             url: String::new(),
             admin: None,
             said,
+            hears: Some(hears),
         };
         let line = proxy.wait_for("listening on ");
         let url = line.trim_start_matches("listening on ").split(',').next();
@@ -99,9 +102,16 @@ impl Proxy {
     }
 
     /// Sends SIGTERM and waits; returns the exit code.
-    pub(crate) fn stop(mut self) -> Option<i32> {
+    pub(crate) fn stop(self) -> Option<i32> {
+        self.stop_and_tell().0
+    }
+
+    /// The same; returns all that it wrote on stderr, too.
+    pub(crate) fn stop_and_tell(mut self) -> (Option<i32>, String) {
         self.signal("-TERM");
-        self.child.wait().unwrap().code()
+        let code = self.child.wait().unwrap().code();
+        self.hears.take().unwrap().join().unwrap();
+        (code, self.said.lines.lock().unwrap().join("\n"))
     }
 }
 

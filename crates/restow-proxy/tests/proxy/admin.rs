@@ -339,3 +339,33 @@ async fn the_bytes_of_an_answer_that_is_passed_on_are_counted() {
         assert!(page.lines().any(|l| l == line), "{line}: {page}");
     }
 }
+
+#[tokio::test]
+async fn the_bytes_of_a_body_whose_length_nobody_told_are_counted_on_their_way() {
+    // In pieces it comes in chunks.
+    let origin = Origin::start(|call| {
+        let kept = Reply::status(200).header("cache-control", "max-age=60");
+        match &*call.target {
+            "/stored" => kept.then("123").then("45"),
+            _ => Reply::status(200).then("1234").then("567"),
+        }
+    })
+    .await;
+    let proxy = before(&origin).await;
+    let url = admin(&proxy, None).await;
+    for _ in 0..2 {
+        assert_eq!(proxy.get("/stored").await.body, "12345");
+        assert_eq!(proxy.ask("POST", "/other", &[]).await.body, "1234567");
+    }
+    let (_, page) = ask("GET", &format!("{url}/metrics"), "", "").await;
+    for (outcome, detail, bytes) in [
+        ("miss", "absent", 5),
+        ("hit", "", 5),
+        ("bypass", "method", 14),
+    ] {
+        let line = format!(
+            "restow_response_body_bytes_total{{outcome=\"{outcome}\",detail=\"{detail}\"}} {bytes}"
+        );
+        assert!(page.lines().any(|l| l == line), "{line}: {page}");
+    }
+}

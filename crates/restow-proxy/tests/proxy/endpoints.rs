@@ -109,3 +109,14 @@ async fn an_endpoint_that_asks_by_post_is_answered_by_its_body() {
         .unwrap();
     assert!(answer.text().await.unwrap() == long);
 }
+
+/// An integer of a structured field has 15 digits at most: a parser drops the whole field where one has more.
+#[tokio::test]
+async fn an_answer_that_never_expires_says_so_in_a_field_that_parsers_take() {
+    // In chunks: whoever has seen the end finds it stored.
+    let origin = Origin::start(|_| Reply::status(200).then("{").then("}")).await;
+    let proxy = declared(&origin, "expire_after = \"never\"").await;
+    proxy.get("/api/items/7").await;
+    let status = proxy.get("/api/items/7").await.header("cache-status");
+    assert_eq!(status, "restow; hit; ttl=999999999999999");
+}

@@ -46,6 +46,24 @@ async fn a_dead_api_is_a_clear_502_and_what_is_held_stands_in() {
     assert_eq!(only.header("cache-status"), "restow; detail=only-if-cached");
 }
 
+/// RFC 9211 section 2: what an intermediary makes itself, and not of a stored answer, is no matter of its cache.
+#[tokio::test]
+async fn what_the_proxy_refuses_itself_tells_of_no_cache() {
+    let origin = Origin::start(|_| Reply::ok("a")).await;
+    let api = Upstream::new(&origin.url("")).unwrap().mount("/api");
+    let proxy = Running::start(vec![api.unwrap()], Options::default(), "").await;
+    for (method, path, status) in [
+        ("GET", "/elsewhere", 404),
+        ("GET", "/api/..%2fa", 400),
+        ("TRACE", "/api/a", 405),
+    ] {
+        let refused = proxy.ask(method, path, &[]).await;
+        assert_eq!(refused.status.as_u16(), status, "{path}");
+        assert_eq!(refused.header("cache-status"), "", "{path}");
+    }
+    assert_eq!(origin.asked(), 0);
+}
+
 #[tokio::test]
 async fn what_forbids_it_is_never_served_stale() {
     for forbids in [

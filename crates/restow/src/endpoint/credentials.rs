@@ -122,8 +122,14 @@ impl Credentials {
         &self.parameters
     }
 
-    /// Returns a URL without its user, its fragment, and the parameters that are credentials: what may be stored.
-    pub(crate) fn strip(&self, url: &str) -> String {
+    /// Returns a URL without its user, its fragment, and the parameters that are credentials: what may be stored, and shown.
+    ///
+    /// ```
+    /// use restow::Credentials;
+    /// let url = Credentials::default().strip("https://me:secret@api.example.com/items?api_key=secret&page=2");
+    /// assert_eq!(url, "https://api.example.com/items?page=2");
+    /// ```
+    pub fn strip(&self, url: &str) -> String {
         let url = url.split_once('#').map_or(url, |(url, _)| url);
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
         let mut out = without_user(place);
