@@ -10,6 +10,7 @@
 
 mod accounts;
 mod admin;
+mod cells;
 mod clients;
 mod dropped;
 mod encoding;
