@@ -31,3 +31,4 @@ mod slow;
 mod stop;
 mod streams;
 mod targets;
+mod varying;
