@@ -27,6 +27,7 @@ mod poison;
 mod principals;
 mod reload;
 mod secure;
+mod sessions;
 mod slow;
 mod stop;
 mod streams;
