@@ -237,7 +237,7 @@ impl Listed {
             asking.now,
             &LIMITS,
             &self.options,
-            &mut |vary| select(vary, &asking.headers),
+            &mut |vary| select(vary, &asking.headers, self.options.shared),
         );
         // The decision counts the entries that it was shown.
         match decision {
@@ -260,7 +260,7 @@ impl Listed {
     fn held(&self, asking: &Asking<'_>) -> Option<usize> {
         let chosen = |nth: &usize| {
             let entry = &self.entries[*nth];
-            select(&entry.vary, &asking.headers) == Some(entry.variant)
+            select(&entry.vary, &asking.headers, self.options.shared) == Some(entry.variant)
         };
         self.at(asking.path)
             .filter(chosen)
@@ -368,7 +368,8 @@ impl Listed {
             return;
         }
         let vary = vary_names(&answer.headers);
-        let Some(variant) = select(vary.as_str(), &asking.headers) else {
+        let shared = self.options.shared;
+        let Some(variant) = select(vary.as_str(), &asking.headers, shared) else {
             return;
         };
         let mut headers = storable(&answer.headers);
@@ -463,11 +464,11 @@ impl Listed {
     }
 }
 
-/// The variant that a request selects.
-fn select(vary: &str, request: &HeaderMap) -> Option<u128> {
+/// The variant that a request selects. Where users share the entries, their credentials select.
+fn select(vary: &str, request: &HeaderMap, shared: bool) -> Option<u128> {
     let role = |name: &str| match name {
-        "authorization" => Role::Credential,
-        "cookie" => Role::Secret,
+        "authorization" | "cookie" if shared => Role::Selects,
+        "authorization" | "cookie" => Role::Credential,
         _ => Role::Selects,
     };
     variant(vary, request, &role, &[7; 32])

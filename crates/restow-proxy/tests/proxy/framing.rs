@@ -15,7 +15,14 @@ pub(crate) async fn raw(proxy: &Running, request: &str) -> String {
     let mut answer = Vec::new();
     // A connection that is cut has said what it had to say.
     _ = stream.read_to_end(&mut answer).await;
-    String::from_utf8_lossy(&answer).into_owned()
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, _) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let head = head.to_ascii_lowercase();
+    assert!(
+        !head.contains("; hit") || !head.contains("\r\nset-cookie:"),
+        "{answer}"
+    );
+    answer
 }
 
 /// Requests whose framing two servers could read differently, with a second request hidden behind each.

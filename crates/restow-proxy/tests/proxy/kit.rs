@@ -1,6 +1,6 @@
 //! A proxy of a test, and a client that shows what it says.
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header::SET_COOKIE};
 use reqwest::Client;
 use restow::{Binary, Cache, CacheBuilder, Config, DeclaredEndpoint, Millis, TestClock};
 use restow_proxy::{Admin, Options, PrincipalHeader, Proxy, Upstream};
@@ -37,6 +37,18 @@ impl Seen {
             .map(|v| v.to_str().unwrap())
             .collect::<Vec<_>>()
             .join(", ")
+    }
+
+    /// No test is given what was opened for somebody else: what comes from the cache, or from another's request, sets no cookie.
+    pub(crate) fn checked(self) -> Self {
+        let sets = self.headers.contains_key(SET_COOKIE);
+        assert!(!sets || !(self.is_hit() || self.is_collapsed()), "{self:?}");
+        self
+    }
+
+    /// Whether another's request was answered by it too.
+    pub(crate) fn is_collapsed(&self) -> bool {
+        self.header("cache-status").contains("; collapsed")
     }
 
     pub(crate) fn is_hit(&self) -> bool {
@@ -171,6 +183,7 @@ impl Running {
             headers: answer.headers().clone(),
             body: answer.text().await.unwrap(),
         }
+        .checked()
     }
 }
 

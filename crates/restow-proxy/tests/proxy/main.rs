@@ -11,6 +11,7 @@
 mod accounts;
 mod admin;
 mod bounds;
+mod cells;
 mod clients;
 mod dropped;
 mod encoding;
@@ -27,7 +28,9 @@ mod poison;
 mod principals;
 mod reload;
 mod secure;
+mod sessions;
 mod slow;
 mod stop;
 mod streams;
 mod targets;
+mod varying;

@@ -79,6 +79,7 @@ impl Herd {
                 headers: head.headers,
                 body: String::from_utf8(body.to_vec()).unwrap(),
             }
+            .checked()
         }
     }
 }

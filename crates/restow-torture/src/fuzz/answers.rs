@@ -172,8 +172,10 @@ fn shows_credential(headers: &HeaderMap) -> bool {
     headers.contains_key("authorization")
 }
 
-fn selected(vary: &str, request: &HeaderMap) -> Option<u128> {
+/// Where users share the entries, their credentials select.
+fn selected(vary: &str, request: &HeaderMap, shared: bool) -> Option<u128> {
     let role = |name: &str| match name {
+        "authorization" if shared => Role::Selects,
         "authorization" => Role::Credential,
         "x-secret" => Role::Secret,
         _ => Role::Selects,
@@ -210,7 +212,7 @@ impl Cache<'_> {
             headers,
             facts,
             vary: vary.as_str().to_owned(),
-            variant: selected(vary.as_str(), request),
+            variant: selected(vary.as_str(), request, self.options.shared),
             came,
             lived,
             credential: asked.credential,
@@ -264,7 +266,7 @@ impl Cache<'_> {
             now,
             &Limits::default(),
             &self.options,
-            &mut |vary| selected(vary, later),
+            &mut |vary| selected(vary, later, self.options.shared),
         );
         let (OnRequest::Serve(nth, why)
         | OnRequest::ServeStaleAndRefresh(nth, why)
@@ -274,7 +276,7 @@ impl Cache<'_> {
         };
         let entry = stored.get(nth).context("an entry that is not there")?;
         ensure!(
-            selected(&entry.vary, later) == entry.variant,
+            selected(&entry.vary, later, self.options.shared) == entry.variant,
             "{later:?} selects {entry:?}"
         );
         if self.options.shared && request.credential && !self.options.share {

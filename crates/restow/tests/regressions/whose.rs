@@ -2,7 +2,7 @@
 
 use crate::{
     forms::{self, Client},
-    place::{HOUR, Place, T0, pages},
+    place::{HOUR, Pages, Place, T0, pages},
 };
 use http::{HeaderMap, header::AUTHORIZATION};
 use restow::{
@@ -88,6 +88,46 @@ async fn two_credentials_never_share() {
     cache.commit().await.unwrap();
     assert!(place.holds("alice's"));
     assert!(!place.holds("secret-of"), "a credential is in the file");
+}
+
+/// What all may share, and varies on who asks, is for nobody else: in a cache that users share, and in a program's own.
+#[tokio::test]
+async fn what_varies_on_a_credential_is_never_another_s() {
+    let rules = [
+        "public, max-age=60",
+        "s-maxage=60",
+        "must-revalidate, max-age=60",
+    ];
+    for shared in [true, false] {
+        let builder = Cache::builder().url("memory:").shared(shared);
+        let cache = builder.build().await.unwrap();
+        for rule in rules {
+            for vary in ["Authorization", "Cookie", "X-Api-Key"] {
+                let origin = Origin::start(move |call| {
+                    let reply = Reply::ok(whose(call)).header("cache-control", rule);
+                    reply.header("vary", vary)
+                })
+                .await;
+                let pages = Pages::get("pages", &origin.url("/pages/{id}")).unwrap();
+                cache.create_repository(pages.http()).await.unwrap();
+                for (form, client, _) in forms::all(&cache) {
+                    let url = origin.url(&format!("/pages/{form}"));
+                    for outcome in ["miss", "hit"] {
+                        for (shows, is) in [(ALICE, "alice's"), (BOB, "bob's"), ("", "nobody's")] {
+                            let answer = match shows {
+                                "" => client.get(&url).await,
+                                secret => client.get_with(&url, &[(vary, secret)]).await,
+                            };
+                            let case = format!("{form}, shared: {shared}, {rule}, {vary}");
+                            assert_eq!(answer.text(), is, "{case}");
+                            assert_eq!(answer.outcome().as_strs().0, outcome, "{case}: {is}");
+                        }
+                    }
+                }
+                cache.remove("pages");
+            }
+        }
+    }
 }
 
 /// A client that shows a credential with every request, in a way that nobody sees above it.
