@@ -85,7 +85,7 @@ impl Exchange {
     /// let (request, ()) = http::Request::get("http://api.example.com/pages/1").body(())?.into_parts();
     /// let begin = cache.exchange().foresee(RequestHead::from(&request)).await;
     /// let Begin::Fetch(ticket) = begin else { panic!("nothing is stored") };
-    /// assert_eq!(ticket.outcome().to_string(), "miss; detail=absent");
+    /// assert!(ticket.outcome().to_string().starts_with("miss; detail=absent"));
     /// # Ok(())
     /// # }
     /// ```
