@@ -277,9 +277,8 @@ impl Cache {
 
     fn selects(&self, mount: &Mount, entry: &Entry, head: &RequestHead<'_>) -> bool {
         let (ctx, vary) = (&self.shared.ctx, entry.meta.head.vary());
-        let owner = partition::owner(ctx, mount, head, self.whose.named());
-        save::variant(ctx, mount, vary, head.headers, (owner.shared, None))
-            == Some(entry.id.variant)
+        let shared = partition::is_shared(ctx, mount, head, self.whose.named());
+        save::variant(ctx, mount, vary, head.headers, (shared, None)) == Some(entry.id.variant)
     }
 
     fn offer<'a>(&'a self, mount: &'a Mount) -> Offer<'a> {

@@ -107,10 +107,10 @@ impl Inquiry<'_> {
                         true => Leased::Alone,
                         // Boxed: few requests come here, and all would hold its room.
                         false if shared => Box::pin(self.lease(&found)).await,
-                        false => match self.changed(&found).await {
-                            Some(changed) => Leased::Changed(changed),
-                            None => Leased::Alone,
-                        },
+                        false => {
+                            let changed = self.changed(&found).await;
+                            changed.map_or(Leased::Alone, Leased::Changed)
+                        }
                     };
                     let lease = match lease {
                         Leased::Changed(changed) => {

@@ -39,7 +39,7 @@ pub(crate) fn owner(
     view: Option<&Partition>,
 ) -> Owner {
     let share = mount.rules().share;
-    let shared = ctx.defaults.shared && mount.is_http();
+    let shared = is_shared(ctx, mount, head, view);
     let named = head
         .extensions
         .get::<Principal>()
@@ -49,7 +49,6 @@ pub(crate) fn owner(
     if named.is_none() && mount.credentials != Credentials::none() {
         digest.add_account(head);
     }
-    let shared = shared && !share && named.is_none();
     let in_url = shared && !mount.is_routed();
     if in_url {
         digest.add_parameters(head, &mount.credentials);
@@ -75,6 +74,17 @@ pub(crate) fn owner(
         shared,
         who,
     }
+}
+
+/// Tells whether the rules for shared caches apply to a request: nobody is named, and the cache of several users lets answers decide for themselves.
+pub(crate) fn is_shared(
+    ctx: &Context,
+    mount: &Mount,
+    head: &RequestHead<'_>,
+    view: Option<&Partition>,
+) -> bool {
+    let is_named = view.is_some() || head.extensions.get::<Principal>().is_some();
+    ctx.defaults.shared && mount.is_http() && !mount.rules().share && !is_named
 }
 
 /// A keyed digest of what tells whose a request is; of nothing there is none.

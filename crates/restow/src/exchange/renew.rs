@@ -7,8 +7,8 @@ use crate::{
     entry::{Entry, Head, Meta},
     store::Renewal,
 };
-use http::{HeaderMap, Method};
-use restow_policy::StoreRequest;
+use http::{HeaderMap, Method, StatusCode};
+use restow_policy::{HeadUpdate, StoreRequest};
 
 /// An entry with its new head.
 pub(super) struct Renewed {
@@ -71,6 +71,30 @@ pub(super) fn merge(
             ..entry.clone()
         },
         may_stay,
+    }
+}
+
+/// Lets the answer to a HEAD confirm or disprove what is stored for GET (RFC 9111 section 4.3.5).
+pub(super) async fn by_head(
+    ctx: &Context,
+    mount: &Mount,
+    entry: &Entry,
+    (status, fresh): (StatusCode, &HeaderMap),
+    asked: &Asked,
+    now: Millis,
+) {
+    match restow_policy::head_update(&entry.meta.head.headers(), status, fresh) {
+        HeadUpdate::Freshens => {
+            let renewed = merge(ctx, mount, entry, fresh, asked);
+            write(mount, entry, &renewed, now).await;
+        }
+        HeadUpdate::Invalidates => {
+            let at = std::slice::from_ref(&entry.id.address);
+            if let Err(error) = mount.table.delete(at, now).await {
+                tracing::warn!(target: "restow", repository = mount.name(), %error, "an answer that was made invalid could not be removed");
+            }
+        }
+        HeadUpdate::Nothing => {}
     }
 }
 

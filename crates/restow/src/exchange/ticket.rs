@@ -21,7 +21,7 @@ use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_LENGTH, RANGE},
 };
-use restow_policy::{ErrorKind as Failure, HeadUpdate, rule};
+use restow_policy::{ErrorKind as Failure, rule};
 use std::sync::{Arc, OnceLock};
 
 /// What was asked: what saving the answer needs to know of the request.
@@ -351,36 +351,13 @@ impl Ticket {
         if let Some(entry) = self.held.as_deref()
             && self.asked.mode.stores()
         {
-            self.update_by_head(entry, status, headers, now).await;
+            let (ctx, mount) = (&self.ctx, &self.mount);
+            renew::by_head(ctx, mount, entry, (status, headers), &self.asked, now).await;
         }
         let (answered, saved) = self.answered(self.outcome).saving();
         let rule = Rejection::Policy(rule::HEAD_HAS_NO_BODY);
         _ = saved.set(Saved::Rejected(rule));
         answered
-    }
-
-    /// RFC 9111 section 4.3.5: the answer to a HEAD confirms or disproves what is stored for GET.
-    async fn update_by_head(
-        &self,
-        entry: &Entry,
-        status: StatusCode,
-        headers: &HeaderMap,
-        now: Millis,
-    ) {
-        let mount = &self.mount;
-        match restow_policy::head_update(&entry.meta.head.headers(), status, headers) {
-            HeadUpdate::Freshens => {
-                let renewed = renew::merge(&self.ctx, mount, entry, headers, &self.asked);
-                renew::write(mount, entry, &renewed, now).await;
-            }
-            HeadUpdate::Invalidates => {
-                let at = std::slice::from_ref(&entry.id.address);
-                if let Err(error) = mount.table.delete(at, now).await {
-                    tracing::warn!(target: "restow", repository = mount.name(), %error, "an answer that was made invalid could not be removed");
-                }
-            }
-            HeadUpdate::Nothing => {}
-        }
     }
 
     fn answered(&self, outcome: Outcome) -> Answered {

@@ -94,6 +94,30 @@ impl GuardedTable {
         }
     }
 
+    /// Reads one address.
+    fn read_by<'a, R>(&'a self, read: R, at: &'a Address, parts: Parts) -> Answer<'a, Result<Found>>
+    where
+        R: for<'t> Fn(&'t dyn Table, &'t Address) -> Answer<'t, Result<Found>>
+            + Copy
+            + Send
+            + 'static,
+    {
+        let work = Work {
+            entries: 1,
+            sends: (parts == Parts::Meta).then_some(0),
+            learn: found,
+        };
+        self.quick(
+            Side::Reads,
+            work,
+            |table| read(&**table, at),
+            |table| {
+                let at = at.clone();
+                Box::pin(async move { read(&*table, &at).await })
+            },
+        )
+    }
+
     /// Makes a call that may go over the whole table.
     fn slow<'a, T: Send + 'a>(
         &'a self,
@@ -158,20 +182,7 @@ impl Table for GuardedTable {
     }
 
     fn read<'a>(&'a self, at: &'a Address, parts: Parts, now: Millis) -> Answer<'a, Result<Found>> {
-        let work = Work {
-            entries: 1,
-            sends: (parts == Parts::Meta).then_some(0),
-            learn: found,
-        };
-        self.quick(
-            Side::Reads,
-            work,
-            |table| table.read(at, parts, now),
-            |table| {
-                let at = at.clone();
-                Box::pin(async move { table.read(&at, parts, now).await })
-            },
-        )
+        self.read_by(move |table, at| table.read(at, parts, now), at, parts)
     }
 
     fn read_latest<'a>(
@@ -180,19 +191,10 @@ impl Table for GuardedTable {
         parts: Parts,
         now: Millis,
     ) -> Answer<'a, Result<Found>> {
-        let work = Work {
-            entries: 1,
-            sends: (parts == Parts::Meta).then_some(0),
-            learn: found,
-        };
-        self.quick(
-            Side::Reads,
-            work,
-            |table| table.read_latest(at, parts, now),
-            |table| {
-                let at = at.clone();
-                Box::pin(async move { table.read_latest(&at, parts, now).await })
-            },
+        self.read_by(
+            move |table, at| table.read_latest(at, parts, now),
+            at,
+            parts,
         )
     }
 

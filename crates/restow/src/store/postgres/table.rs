@@ -79,6 +79,13 @@ impl PostgresTable {
         }
     }
 
+    /// What a read found; what else it came upon is seen to.
+    fn heeded<T>(&self, read: Result<(T, Notices)>, now: Millis) -> Result<T> {
+        let (found, notices) = read.map_err(|e| self.named(e))?;
+        self.heed(notices, now);
+        Ok(found)
+    }
+
     fn named(&self, error: crate::Error) -> crate::Error {
         error.in_repository(self.rows.spec.name.shared())
     }
@@ -105,9 +112,7 @@ impl Table for PostgresTable {
                     questions::read(&self.engine, Way::Read, &self.rows, at, parts, now).await
                 }
             };
-            let (found, notices) = read.map_err(|e| self.named(e))?;
-            self.heed(notices, now);
-            Ok(found)
+            self.heeded(read, now)
         })
     }
 
@@ -122,9 +127,7 @@ impl Table for PostgresTable {
             self.engine.check_open()?;
             let way = Way::ReadLatest;
             let read = questions::read(&self.engine, way, &self.rows, at, parts, now).await;
-            let (found, notices) = read.map_err(|e| self.named(e))?;
-            self.heed(notices, now);
-            Ok(found)
+            self.heeded(read, now)
         })
     }
 
@@ -137,9 +140,7 @@ impl Table for PostgresTable {
         Answer::later(async move {
             self.engine.check_open()?;
             let read = questions::read_many(&self.engine, &self.rows, at, parts, now).await;
-            let (found, notices) = read.map_err(|e| self.named(e))?;
-            self.heed(notices, now);
-            Ok(found)
+            self.heeded(read, now)
         })
     }
 

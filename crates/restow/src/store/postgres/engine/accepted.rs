@@ -8,7 +8,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinHandle},
+};
 
 /// Changes whose callers are gone. A later change is answered after them, so that what was seen of one stays.
 #[derive(Debug)]
@@ -19,7 +22,7 @@ pub(super) struct Accepted {
 
 /// Held by the task that makes a change.
 #[derive(Debug)]
-pub(super) struct Ticket {
+struct Ticket {
     accepted: Arc<Accepted>,
     number: u64,
     done: Arc<AtomicBool>,
@@ -43,13 +46,31 @@ impl Accepted {
         }
     }
 
-    /// Begins a change.
-    pub(super) fn begin(self: &Arc<Self>) -> Ticket {
-        Ticket {
+    /// Begins a change in a task of its own; once who waits for it is gone, it has so much time left.
+    pub(super) fn spawn<T: Send + 'static>(
+        self: &Arc<Self>,
+        patience: Duration,
+        change: impl Future<Output = T> + Send + 'static,
+    ) -> (JoinHandle<T>, Waiter) {
+        let number = self.next.fetch_add(1, Relaxed);
+        let done = Arc::new(AtomicBool::new(false));
+        let ticket = Ticket {
             accepted: self.clone(),
-            number: self.next.fetch_add(1, Relaxed),
-            done: Arc::new(AtomicBool::new(false)),
-        }
+            number,
+            done: done.clone(),
+        };
+        let task = tokio::spawn(async move {
+            let _ticket = ticket;
+            change.await
+        });
+        let waiter = Waiter {
+            accepted: self.clone(),
+            number,
+            done,
+            task: task.abort_handle(),
+            patience,
+        };
+        (task, waiter)
     }
 
     /// Waits for all changes without callers that were begun before now.
@@ -66,20 +87,6 @@ impl Accepted {
                 .subscribe()
                 .wait_for(|orphans| !before(orphans))
                 .await;
-        }
-    }
-}
-
-impl Ticket {
-    /// For who waits for the task that makes the change; once that one is gone, the task has so much time left.
-    pub(super) fn waiter(&self, patience: Duration) -> impl FnOnce(AbortHandle) -> Waiter + use<> {
-        let (accepted, number, done) = (self.accepted.clone(), self.number, self.done.clone());
-        move |task| Waiter {
-            accepted,
-            number,
-            done,
-            task,
-            patience,
         }
     }
 }

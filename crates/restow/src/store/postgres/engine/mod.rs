@@ -251,14 +251,7 @@ impl Engine {
     {
         let task = self.check_open().map(|()| {
             let change = change(self.clone());
-            let ticket = self.accepted.begin();
-            let waiter = ticket.waiter(self.options.timeout);
-            let task = tokio::spawn(async move {
-                let _ticket = ticket;
-                change.await
-            });
-            let waiter = waiter(task.abort_handle());
-            (task, waiter)
+            self.accepted.spawn(self.options.timeout, change)
         });
         async move {
             let (task, waiter) = task?;
