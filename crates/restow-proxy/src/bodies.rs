@@ -3,7 +3,8 @@
 
 use crate::{
     coding::{self, Content},
-    pointers, recode,
+    plain::{self, Plain},
+    pointers,
     upstream::Upstream,
     whole::{self, Read},
 };
@@ -51,19 +52,20 @@ pub(crate) async fn rewrite(
         coding::undo(&mut parts.headers);
         return Response::from_parts(parts, body);
     }
-    let body = match whole::read(body, most).await {
-        Read::Whole(body) => body,
-        Read::Longer(body) => return Response::from_parts(parts, body),
-        Read::Broken(read, error) => {
+    let read = match content {
+        Content::Coded(coding) => plain::read(coding, body, most).await,
+        _ => match whole::read(body, most).await {
+            Read::Whole(body) => Plain::Whole(body),
+            Read::Longer(body) => return Response::from_parts(parts, body),
+            Read::Broken(read, error) => Plain::Broken(read, error),
+        },
+    };
+    let plain = match read {
+        Plain::Whole(plain) => plain,
+        Plain::Encoded(body, _) => return Response::from_parts(parts, body),
+        Plain::Broken(read, error) => {
             return Response::from_parts(parts, whole::broken(read, error));
         }
-    };
-    let plain = match content {
-        Content::Coded(coding) => match recode::decode(coding, &body, most).await {
-            Ok(plain) => plain,
-            Err(_) => return Response::from_parts(parts, Body::whole(body)),
-        },
-        _ => body,
     };
     let front = host(request).map(|host| format!("{scheme}://{host}"));
     let body = match replaced(plain.clone(), upstream, front).await {

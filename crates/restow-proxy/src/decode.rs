@@ -2,9 +2,8 @@
 
 use crate::{
     coding::{self, Content},
-    recode,
+    plain::{self, Plain},
     refusal::Refusal,
-    whole::{Read, read},
 };
 use bytes::Bytes;
 use http::{Method, Response, response::Parts};
@@ -20,7 +19,7 @@ use restow_policy::no_transform;
 /// What cannot be decoded within the endpoint's `max_body`, and without growing beyond all measure, goes on as it came and is not stored.
 ///
 /// # Errors
-/// [`Refusal::Unreachable`] where the body breaks off before it can be decoded.
+/// [`Refusal::Unreachable`] or [`Refusal::TimedOut`] where the body breaks off before it can be decoded, and nothing may stand in for it.
 pub(crate) async fn land<B>(
     ticket: Ticket,
     method: &Method,
@@ -43,9 +42,9 @@ where
     };
     let (mut parts, body) = answer.into_parts();
     let now = ticket.now();
-    let mut plain = parts.headers.clone();
-    coding::undo(&mut plain);
-    let (collector, answered) = match ticket.head(parts.status, plain.clone(), Some(url)).await {
+    let mut decoded = parts.headers.clone();
+    coding::undo(&mut decoded);
+    let (collector, answered) = match ticket.head(parts.status, decoded.clone(), Some(url)).await {
         Landing::Answer(entry, part, answered) => {
             let response = response(&entry, method, part, answered, now);
             return Ok(Landed::Response(Box::new(response)));
@@ -59,28 +58,24 @@ where
         return Ok(landed(parts, Body::passing(body), answered));
     };
     let most = collector.max_body();
-    let body = match read(body, most).await {
-        Read::Whole(body) => body,
-        Read::Longer(body) => {
-            collector.refuse(Rejection::TooLarge);
-            return Ok(landed(parts, body, answered));
+    match plain::read(coding, body, most).await {
+        Plain::Whole(body) => {
+            collector.finish_with(body.clone()).await;
+            parts.headers = decoded;
+            Ok(landed(parts, Body::whole(body), answered))
         }
-        Read::Broken(_, error) => {
-            let why = error.to_string();
-            collector.fail(why.as_str().into());
-            return Err(Refusal::Unreachable(why.into()));
-        }
-    };
-    match recode::decode(coding, &body, most).await {
-        Ok(decoded) => {
-            collector.finish_with(decoded.clone()).await;
-            parts.headers = plain;
-            Ok(landed(parts, Body::whole(decoded), answered))
-        }
-        Err(rule) => {
+        Plain::Encoded(body, rule) => {
             tracing::debug!(target: "restow", %rule, "an encoded answer is not stored, and goes on as it came");
             collector.refuse(rule);
-            Ok(landed(parts, Body::whole(body), answered))
+            Ok(landed(parts, body, answered))
+        }
+        Plain::Broken(_, error) => {
+            let why = error.to_string();
+            let Some((entry, part, answered)) = collector.stand_in(why.as_str().into()) else {
+                return Err(Refusal::told(&why));
+            };
+            let response = response(&entry, method, part, answered, now);
+            Ok(Landed::Response(Box::new(response)))
         }
     }
 }

@@ -53,7 +53,7 @@ pub(crate) async fn fit(
         (Content::Coded(coding), accepts) => {
             let as_it_came = matches!(
                 answered.and_then(Answered::saved),
-                Some(Saved::Rejected(Rejection::Encoding | Rejection::Expands))
+                Some(Saved::Rejected(Rejection::Encoding))
             );
             let part = response.status() == StatusCode::PARTIAL_CONTENT;
             if as_it_came || part || accepts.is_some_and(|a| a.takes(coding)) {

@@ -37,6 +37,7 @@ mod links;
 mod log_thread;
 mod metrics;
 mod options;
+mod plain;
 mod pointers;
 mod purge;
 mod recode;

@@ -1,6 +1,6 @@
 //! Bodies that are encoded or decoded on their way, in pieces.
 
-use crate::coding::Coding;
+use crate::{coding::Coding, whole::Held};
 use async_compression::{
     Level, brotli,
     tokio::bufread as codec,
@@ -31,6 +31,8 @@ const TURN: usize = 128 << 10;
 const MOST_GROWTH: u64 = 250;
 /// Up to this length it may grow as it likes for the store.
 const FREE_GROWTH: u64 = 1 << 20;
+/// Up to here what grows beyond measure at its beginning may be less so later.
+const FREE_BEGINNING: u64 = 4 << 20;
 /// The window in which zstd and brotli look for repetitions, as a power of two: memory of each answer under way.
 const WINDOW: u8 = 18;
 /// The largest window that an answer in zstd may ask for (RFC 9659).
@@ -66,7 +68,7 @@ pub(crate) fn decoded(coding: Coding, body: Body, free: u64) -> Body {
     let from = Pieces::of(body);
     let taken = from.taken.clone();
     let mut given = 0;
-    let pieces = ReaderStream::with_capacity(decoder(coding, from), PIECE);
+    let pieces = ReaderStream::with_capacity(decoder_of(coding, from), PIECE);
     let pieces = pieces.map(move |piece| {
         let piece = piece?;
         given += piece.len() as u64;
@@ -79,57 +81,71 @@ pub(crate) fn decoded(coding: Coding, body: Body, free: u64) -> Body {
     Body::passing(StreamBody::new(pieces.boxed()))
 }
 
-/// Decodes a whole body for the store.
-///
-/// # Errors
-/// [`Rejection::Encoding`] where it is not of this coding, or breaks off; [`Rejection::TooLarge`] where it becomes longer than `most`;
-/// [`Rejection::Expands`] where it grows more than bodies do.
-pub(crate) async fn decode(coding: Coding, body: &Bytes, most: u64) -> Result<Bytes, Rejection> {
-    if body.is_empty() {
-        return Ok(Bytes::new());
-    }
-    let length = body.len() as u64;
-    let whole = || Pieces::of(Body::whole(body.clone()));
-    let growth = length.saturating_mul(MOST_GROWTH).max(FREE_GROWTH);
-    let read = read_to(decoder(coding, whole()), most.min(growth)).await;
-    let read = match read {
-        // Some take "deflate" at its word, and leave out the frame that it has in HTTP (RFC 9110 section 8.4.1.2).
-        Err(_) if coding == Coding::Deflate => {
-            let bare = codec::DeflateDecoder::new(whole());
-            read_to(Box::pin(bare), most.min(growth)).await
+/// What a body holds, while it is decoded.
+pub(crate) struct Decoder {
+    reader: Reader,
+    taken: Arc<AtomicU64>,
+}
+
+impl Decoder {
+    /// Decodes a body.
+    pub(crate) fn of(coding: Coding, body: Body) -> Self {
+        let from = Pieces::of(body);
+        Self {
+            taken: from.taken.clone(),
+            reader: decoder_of(coding, from),
         }
-        read => read,
-    };
-    match read {
-        Ok(Some(bytes)) => Ok(bytes),
-        Ok(None) if growth < most => Err(Rejection::Expands),
-        Ok(None) => Err(Rejection::TooLarge),
-        Err(_) => Err(Rejection::Encoding),
+    }
+
+    /// Decodes what was made by the bare algorithm: some take "deflate" at its word, and leave out the frame that it has in HTTP (RFC 9110
+    /// section 8.4.1.2).
+    pub(crate) fn bare(body: Body) -> Self {
+        let from = Pieces::of(body);
+        Self {
+            taken: from.taken.clone(),
+            reader: Box::pin(codec::DeflateDecoder::new(from)),
+        }
+    }
+
+    /// Decodes it to its end, up to `most` bytes.
+    ///
+    /// # Errors
+    /// Where it is not of this coding, or breaks off; within: [`Rejection::TooLarge`] where it becomes longer, [`Rejection::Expands`] where
+    /// it has grown so far as no body does.
+    pub(crate) async fn read(mut self, most: u64) -> io::Result<Result<Held, Rejection>> {
+        let mut held = Held::default();
+        let mut turn = 0;
+        loop {
+            let (into, room) = held.room();
+            let length = self
+                .reader
+                .read_buf(&mut into.limit(room.min(PIECE)))
+                .await?;
+            if length == 0 {
+                return Ok(Ok(held));
+            }
+            let len = held.len() as u64;
+            if len > most {
+                return Ok(Err(Rejection::TooLarge));
+            }
+            if len > growth(self.taken.load(Relaxed)).max(FREE_BEGINNING) {
+                return Ok(Err(Rejection::Expands));
+            }
+            turn += length;
+            if turn >= TURN {
+                turn = 0;
+                tokio::task::yield_now().await;
+            }
+        }
     }
 }
 
-/// Reads to the end; `None` where it is longer than `most`.
-async fn read_to(mut from: Reader, most: u64) -> io::Result<Option<Bytes>> {
-    let mut read = Vec::new();
-    let mut turn = 0;
-    loop {
-        let length = from.read_buf(&mut (&mut read).limit(PIECE)).await?;
-        if length == 0 {
-            read.shrink_to_fit();
-            return Ok(Some(read.into()));
-        }
-        if read.len() as u64 > most {
-            return Ok(None);
-        }
-        turn += length;
-        if turn >= TURN {
-            turn = 0;
-            tokio::task::yield_now().await;
-        }
-    }
+/// How long so many bytes may become for the store where they are decoded.
+pub(crate) fn growth(length: u64) -> u64 {
+    length.saturating_mul(MOST_GROWTH).max(FREE_GROWTH)
 }
 
-fn decoder(coding: Coding, from: Pieces) -> Reader {
+fn decoder_of(coding: Coding, from: Pieces) -> Reader {
     match coding {
         Coding::Gzip => {
             let mut decoder = codec::GzipDecoder::new(from);
@@ -246,11 +262,6 @@ mod tests {
                     plain.len() < 10_000 || encoded.len() < plain.len() * 3 / 4,
                     "{coding:?}"
                 );
-                let back = decode(coding, &encoded, 1 << 20).await;
-                assert!(
-                    back == Ok(plain.clone()) || lines == 0,
-                    "{coding:?} {lines}"
-                );
                 let streamed = decoded(coding, Body::whole(encoded), 0);
                 assert!(
                     streamed.bytes().await.unwrap() == plain,
@@ -261,60 +272,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_too_long_grows_too_much_or_breaks_off_is_none() {
+    async fn what_grows_too_much_is_cut_where_it_is_decoded() {
         for coding in ALL {
-            let plain = text(1_000);
-            let encoded = encode(coding, &plain).await;
-            let length = plain.len() as u64;
-            let whole = encoded.clone();
-            assert_eq!(
-                decode(coding, &whole, length).await,
-                Ok(plain),
-                "{coding:?}"
-            );
-            assert_eq!(
-                decode(coding, &whole, length - 1).await,
-                Err(Rejection::TooLarge),
-                "{coding:?}"
-            );
-            let cut = encoded.slice(..encoded.len() - 1);
-            assert_eq!(
-                decode(coding, &cut, length).await,
-                Err(Rejection::Encoding),
-                "{coding:?}"
-            );
-            let junk = Bytes::from_static(b"{\"this\": \"is plain\"}");
-            assert_eq!(
-                decode(coding, &junk, length).await,
-                Err(Rejection::Encoding),
-                "{coding:?}"
-            );
             // Nothing, very often.
             let bomb = encode(coding, &vec![0; 8 << 20].into()).await;
             assert!(bomb.len() < 16 << 10, "{coding:?} {}", bomb.len());
-            assert_eq!(
-                decode(coding, &bomb, u64::MAX).await,
-                Err(Rejection::Expands),
-                "{coding:?}"
-            );
             for (free, whole) in [(4 << 20, false), (8 << 20, true)] {
                 let body = decoded(coding, Body::whole(bomb.clone()), free);
                 assert_eq!(body.bytes().await.is_ok(), whole, "{coding:?}, {free}");
             }
         }
-    }
-
-    #[tokio::test]
-    async fn members_follow_each_other_and_deflate_may_lack_its_frame() {
-        let (one, two) = (text(3), text(5));
-        for coding in [Coding::Gzip, Coding::Zstd] {
-            let pieces = [encode(coding, &one).await, encode(coding, &two).await];
-            let both = [one.clone(), two.clone()].concat();
-            let pieces = pieces.concat().into();
-            assert_eq!(decode(coding, &pieces, 1 << 20).await, Ok(both.into()));
-        }
-        let framed = encode(Coding::Deflate, &one).await;
-        let bare = framed.slice(2..framed.len() - 4);
-        assert_eq!(decode(Coding::Deflate, &bare, 1 << 20).await, Ok(one));
     }
 }

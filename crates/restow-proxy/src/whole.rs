@@ -21,20 +21,18 @@ pub(crate) async fn read<B>(mut body: B, most: u64) -> Read
 where
     B: http_body::Body<Data = Bytes, Error = BoxError> + Send + Unpin + 'static,
 {
-    let mut read = Joined::default();
+    let mut held = Held::default();
     while let Some(frame) = body.frame().await {
         match frame.map(Frame::into_data) {
-            Ok(Ok(piece)) => read.push(piece),
+            Ok(Ok(piece)) => held.push(piece),
             Ok(Err(_)) => continue,
-            Err(error) => return Read::Broken(read.whole(), error),
+            Err(error) => return Read::Broken(held.whole(), error),
         }
-        if read.len() as u64 > most {
-            let first = stream::iter([Ok(Frame::data(read.whole()))]);
-            let all = first.chain(BodyStream::new(body));
-            return Read::Longer(Body::passing(StreamBody::new(all)));
+        if held.len() as u64 > most {
+            return Read::Longer(held.before(body));
         }
     }
-    Read::Whole(read.whole())
+    Read::Whole(held.whole())
 }
 
 /// A body that breaks off after these bytes.
@@ -45,32 +43,82 @@ pub(crate) fn broken(read: Bytes, error: BoxError) -> Body {
     Body::passing(StreamBody::new(stream::iter(frames)))
 }
 
-/// Pieces in one. A single one is not copied; many small ones do not keep the buffers that they came in.
+/// The size of the first block that bytes are copied to. Each is twice as large as the one before, up to [`MOST`].
+const LEAST: usize = 4 << 10;
+/// The largest block.
+const MOST: usize = 64 << 10;
+
+/// Bytes that have arrived. A single piece is not copied; of several, all but the first are, so that they do not keep the buffers that they came in.
 #[derive(Default)]
-struct Joined {
-    first: Bytes,
-    all: BytesMut,
+pub(crate) struct Held {
+    full: Vec<Bytes>,
+    len: usize,
+    last: BytesMut,
 }
 
-impl Joined {
-    fn len(&self) -> usize {
-        self.first.len() + self.all.len()
+impl Held {
+    pub(crate) fn len(&self) -> usize {
+        self.len + self.last.len()
     }
 
-    fn push(&mut self, piece: Bytes) {
+    /// Takes in the next bytes.
+    pub(crate) fn push(&mut self, mut piece: Bytes) {
         if self.len() == 0 {
-            self.first = piece;
+            self.len = piece.len();
+            self.full = vec![piece];
             return;
         }
-        self.all.extend_from_slice(&std::mem::take(&mut self.first));
-        self.all.extend_from_slice(&piece);
+        while !piece.is_empty() {
+            let (last, room) = self.room();
+            let now = piece.split_to(piece.len().min(room));
+            last.extend_from_slice(&now);
+        }
     }
 
-    fn whole(self) -> Bytes {
-        match self.all.is_empty() {
-            true => self.first,
-            false => self.all.freeze(),
+    /// The block that the next bytes belong to, and how many more it takes.
+    pub(crate) fn room(&mut self) -> (&mut BytesMut, usize) {
+        if self.last.len() == self.last.capacity() {
+            let size = (2 * self.last.len()).clamp(LEAST, MOST);
+            self.turn_over(BytesMut::with_capacity(size));
         }
+        let room = self.last.capacity() - self.last.len();
+        (&mut self.last, room)
+    }
+
+    fn turn_over(&mut self, next: BytesMut) {
+        let last = std::mem::replace(&mut self.last, next);
+        if !last.is_empty() {
+            self.len += last.len();
+            self.full.push(last.freeze());
+        }
+    }
+
+    /// All of it, in one piece that holds on to nothing beside.
+    pub(crate) fn whole(mut self) -> Bytes {
+        let is_full = self.last.len() == self.last.capacity();
+        self.turn_over(BytesMut::new());
+        match &mut self.full[..] {
+            [] => Bytes::new(),
+            [only] if is_full => std::mem::take(only),
+            _ => {
+                let mut whole = BytesMut::with_capacity(self.len);
+                // Each block goes as soon as it is copied.
+                for block in self.full {
+                    whole.extend_from_slice(&block);
+                }
+                whole.freeze()
+            }
+        }
+    }
+
+    /// A body of this, and then of another.
+    pub(crate) fn before<B>(mut self, rest: B) -> Body
+    where
+        B: http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static,
+    {
+        self.turn_over(BytesMut::new());
+        let full = stream::iter(self.full).map(|block| Ok(Frame::data(block)));
+        Body::passing(StreamBody::new(full.chain(BodyStream::new(rest))))
     }
 }
 

@@ -7,6 +7,7 @@
 )]
 
 use crate::{running::Proxy, support::Place};
+use async_compression::tokio::bufread::GzipEncoder;
 use restow_testkit::{Gate, Origin, Reply, dropping::in_time};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -141,4 +142,68 @@ async fn endless_answers_take_the_limit_each_where_clients_stand_still() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endless_answers_in_crumbs_take_no_more() {
     endless(24, LIMIT, 256, Reads::Head).await;
+}
+
+/// Ten megabytes that say ten gigabytes, whatever is done with them: decoded for the store, for a client that accepts nothing else, for links.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_says_very_much_takes_little_more_than_the_longest_body() {
+    const MEMBER: usize = 16 << 20;
+    const MORE: usize = 32 << 20;
+    let (spaces, mut member) = (vec![b' '; MEMBER], Vec::new());
+    let mut encoder = GzipEncoder::new(&spaces[..]);
+    encoder.read_to_end(&mut member).await.unwrap();
+    let bomb = bytes::Bytes::from(member.repeat((10 << 30) / MEMBER));
+    let sent = bomb.clone();
+    let api = Origin::start(move |call| match &*call.target {
+        "/small" => Reply::ok("small").header("cache-control", "no-store"),
+        path => {
+            let reply = match path.starts_with("/items/") {
+                true => Reply::ok(sent.clone()),
+                false => Reply::status(404).then(sent.clone()),
+            };
+            let reply = reply.header("content-type", "application/json");
+            reply.header("content-encoding", "gzip")
+        }
+    })
+    .await;
+    let place = Place::new();
+    let (url, linked) = (api.url(""), api.url("/linked"));
+    place.write(
+        "restow.toml",
+        &format!(
+            "cache = \"memory:\"\n\
+             [[endpoint]]\nname = \"items\"\nroute = \"GET {url}/items/{{id}}\"\n\
+             [[upstream]]\nurl = \"{url}\"\n\
+             [[upstream]]\nmount = \"/linked\"\nurl = \"{linked}\"\nrewrite_pointers = [\"/next\"]\n"
+        ),
+    );
+    let proxy = Proxy::start(&place, &[]);
+    let client = restow_testkit::http_client().no_gzip().build().unwrap();
+    let small = client.get(format!("{}/small", proxy.url)).send();
+    assert_eq!(small.await.unwrap().text().await.unwrap(), "small");
+    let base = status(&proxy, "VmRSS");
+    for path in ["/items/1", "/other", "/linked/1"] {
+        for accepts in ["", "gzip"] {
+            let request = client.get(format!("{}{path}", proxy.url));
+            let request = request.header("accept-encoding", accepts);
+            let mut answer = request.send().await.unwrap();
+            let encoded = answer.headers().contains_key("content-encoding");
+            let mut length = 0;
+            let whole = loop {
+                match answer.chunk().await {
+                    Ok(Some(piece)) => length += piece.len(),
+                    end => break end.is_ok(),
+                }
+            };
+            let said = format!("{path} for {accepts:?}: {length} bytes, encoded: {encoded}");
+            match encoded {
+                true => assert!(whole && length == bomb.len(), "{said}"),
+                false => assert!(!whole && length <= MEMBER && accepts.is_empty(), "{said}"),
+            }
+            let took = status(&proxy, "VmHWM") - base;
+            println!("{said}, +{} MiB", took >> 20);
+            assert!(took < MORE, "{said}: it took {} MiB", took >> 20);
+        }
+    }
+    assert_eq!(api.asked(), 7, "something was stored");
 }

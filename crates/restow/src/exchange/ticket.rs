@@ -474,6 +474,11 @@ impl Collector {
         self.ticket.land(Flight::Failed(why));
     }
 
+    /// The same where nothing of the answer has gone to the caller yet: the stale entry to answer with, if one may be served.
+    pub fn stand_in(self, why: Arc<str>) -> Option<(Arc<Entry>, Part, Answered)> {
+        self.ticket.fail(why)
+    }
+
     /// The body is complete: stores the answer and tells those who wait. From then on every call of this process sees it.
     ///
     /// # Cancel safety
