@@ -532,6 +532,7 @@ impl Inquiry<'_> {
             at: self.ctx.now(),
         }
     }
+            removals: self.ctx.removals.count(),
 
     fn ticket(
         &self,

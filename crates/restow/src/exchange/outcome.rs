@@ -109,8 +109,9 @@ pub enum Saved {
     NoKey,
     /// A rule kept it out.
     Rejected(Rejection),
-    /// Another process took over the fetch, which had taken too long: what it stored or will store is newer. See
-    /// [`Coalesce::Shared`](crate::endpoint::Coalesce::Shared).
+    /// Something newer goes before it. Another process took over the fetch, which had taken too long: see
+    /// [`Coalesce::Shared`](crate::endpoint::Coalesce::Shared). Or this one removed what it would take the place of while it was on its way: a
+    /// request changed it, or somebody purged it.
     Superseded,
     /// The store failed; it has been logged. Where it could not even be read, the answer may be stored yet, but nobody waits for that.
     StoreDown,

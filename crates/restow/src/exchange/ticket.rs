@@ -46,6 +46,8 @@ pub(crate) struct Asked {
     pub(crate) at: Millis,
 }
 
+    /// How many removals there were before.
+    pub(crate) removals: u64,
 /// The right and duty to make one request to the API. Owned and `Send`: it can cross into a task.
 ///
 /// Dropped, it hands the fetch to the next request that waits for it.
@@ -412,8 +414,11 @@ impl Ticket {
         if self.asked.keyed
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            let (mount, entry) = (self.mount.clone(), entry.clone());
-            runtime.spawn(async move { save::write(&mount, &entry, None, now).await });
+            let (ctx, mount, entry) = (self.ctx.clone(), self.mount.clone(), entry.clone());
+            let since = self.asked.removals;
+            runtime.spawn(async move {
+                save::write_unless_removed((&ctx, &mount), &entry, None, since, now).await
+            });
         }
         Saved::StoreDown
     }
@@ -515,7 +520,9 @@ impl Collector {
                     true if ticket.is_store_down() => ticket.store_behind(&entry, arrived.at),
                     true => {
                         let fence = ticket.lease.as_ref().map(HeldLease::fence);
-                        save::write(&ticket.mount, &entry, fence, arrived.at).await
+                        let (place, since) =
+                            ((&*ticket.ctx, &*ticket.mount), ticket.asked.removals);
+                        save::write_unless_removed(place, &entry, fence, since, arrived.at).await
                     }
                     false => Saved::Rejected(Rejection::Mode),
                 };
