@@ -71,7 +71,7 @@ enum Decision {
 impl Inquiry<'_> {
     /// Finds out what it comes to.
     pub(super) async fn run(self) -> Begin {
-        let mut tries = 0;
+        let (mut tries, mut alone) = (0, false);
         let mut seen = None;
         loop {
             let now = self.ctx.now();
@@ -101,7 +101,7 @@ impl Inquiry<'_> {
             }
             let flight = self.flight(&found);
             // A request that was sent round often enough goes alone.
-            if tries > 8 || self.ctx.flights.is_solo(&solo(&flight), now.0) {
+            if alone || tries > 8 || self.ctx.flights.is_solo(&solo(&flight), now.0) {
                 return Begin::Fetch(self.ticket(None, validates, held, outcome));
             }
             tries += 1;
@@ -143,9 +143,11 @@ impl Inquiry<'_> {
                         // Another variant, or the leader was lost: look again.
                         Flight::Landed(_) | Flight::Flying => {}
                         Flight::Failed(why) => return Begin::Failed(why),
-                        Flight::Alone => {
+                        Flight::Alone if store_down => {
                             return Begin::Fetch(self.ticket(None, validates, held, outcome));
                         }
+                        // What it brought may be stored, to be validated.
+                        Flight::Alone => alone = true,
                     }
                 }
             }
@@ -530,9 +532,9 @@ impl Inquiry<'_> {
             coding: self.coding,
             keyed: self.keyed,
             at: self.ctx.now(),
+            removals: self.ctx.removals.count(),
         }
     }
-            removals: self.ctx.removals.count(),
 
     fn ticket(
         &self,

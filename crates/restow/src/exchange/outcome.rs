@@ -140,11 +140,15 @@ impl Outcome {
         Self { kind, rule }
     }
 
-    /// Tells whether the response came from the store without asking the API for its body.
+    /// Tells whether the response is one that is held, and not the API's own to this request: out of the store, or what another request brought.
+    /// It then says how old it is (RFC 9111 section 5.1).
     pub const fn is_from_store(self) -> bool {
         matches!(
             self.kind,
-            OutcomeKind::Hit | OutcomeKind::Stale(_) | OutcomeKind::Validated
+            OutcomeKind::Hit
+                | OutcomeKind::Stale(_)
+                | OutcomeKind::Validated
+                | OutcomeKind::Coalesced
         )
     }
 }

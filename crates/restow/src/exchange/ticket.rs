@@ -21,7 +21,9 @@ use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_LENGTH, RANGE},
 };
-use restow_policy::{ErrorKind as Failure, RequestControl, Rule, rule};
+use restow_policy::{
+    ErrorKind as Failure, OnRequest, Options, Request, RequestControl, Rule, rule,
+};
 use std::sync::{Arc, OnceLock};
 
 /// What was asked: what saving the answer needs to know of the request.
@@ -44,10 +46,10 @@ pub(crate) struct Asked {
     /// Whether the address is made with the store's own secret: else nothing is stored there.
     pub(crate) keyed: bool,
     pub(crate) at: Millis,
-}
-
     /// How many removals there were before.
     pub(crate) removals: u64,
+}
+
 /// The right and duty to make one request to the API. Owned and `Send`: it can cross into a task.
 ///
 /// Dropped, it hands the fetch to the next request that waits for it.
@@ -320,10 +322,16 @@ impl Ticket {
         (self.mount.name(), &self.address)
     }
 
+    /// Answers with an entry, and those who wait too.
     fn serve(self, entry: Arc<Entry>, outcome: Outcome) -> Landing {
+        let answer = self.answer(entry.clone(), outcome);
+        self.land(Flight::Landed(entry));
+        answer
+    }
+
+    fn answer(&self, entry: Arc<Entry>, outcome: Outcome) -> Landing {
         let answered = self.answered(outcome).took(took(&entry));
         let part = Part::of(&entry, &self.asked.method, &self.asked.headers, &self.mount);
-        self.land(Flight::Landed(entry.clone()));
         Landing::Answer(entry, part, answered)
     }
 
@@ -386,9 +394,17 @@ impl Ticket {
         } else {
             None
         };
-        let renewed = newer.unwrap_or(renewal.entry);
-        let why = self.outcome.rule;
-        self.serve(Arc::new(renewed), Outcome::new(OutcomeKind::Validated, why))
+        let renewed = Arc::new(newer.unwrap_or(renewal.entry));
+        let answer = self.answer(
+            renewed.clone(),
+            Outcome::new(OutcomeKind::Validated, self.outcome.rule),
+        );
+        if renewal.may_stay {
+            self.share(renewed, now);
+        } else {
+            self.alone();
+        }
+        answer
     }
 
     async fn newer(&self, than: &Entry, now: Millis) -> Option<Entry> {
@@ -421,6 +437,41 @@ impl Ticket {
             });
         }
         Saved::StoreDown
+    }
+
+    /// Those who wait are given this answer of the API where a cache may use it again unasked; else each of them asks (RFC 9111 section 4).
+    fn share(self, entry: Arc<Entry>, now: Millis) {
+        if self.can_be_used_again(&entry, now) {
+            self.land(Flight::Landed(entry));
+        } else {
+            self.alone();
+        }
+    }
+
+    /// Tells whether a request that demands nothing would be answered with this entry, fresh or stale. Where the program decides how long answers
+    /// are good, it has said so.
+    fn can_be_used_again(&self, entry: &Entry, now: Millis) -> bool {
+        if !self.mount.is_http() {
+            return true;
+        }
+        let request = Request {
+            method: &self.asked.method,
+            headers: &HeaderMap::new(),
+            credential: false,
+        };
+        let options = Options {
+            background: true,
+            ..self.mount.options(self.asked.shared)
+        };
+        let (entries, limits) = (
+            std::iter::once(stored(entry, &self.mount)),
+            &self.mount.limits,
+        );
+        let selects = &mut |_: &str| Some(entry.id.variant.0);
+        matches!(
+            restow_policy::on_request(&request, entries, now.0, limits, &options, selects),
+            OnRequest::Serve(..) | OnRequest::ServeStaleAndRefresh(..)
+        )
     }
 
     fn alone(self) {
@@ -527,7 +578,7 @@ impl Collector {
                     false => Saved::Rejected(Rejection::Mode),
                 };
                 _ = saved.set(end.clone());
-                ticket.land(Flight::Landed(entry));
+                ticket.share(entry, arrived.at);
                 return end;
             }
             Err(rule) => Saved::Rejected(rule),
@@ -542,8 +593,7 @@ impl Asked {
     /// Tells whether the answer says something of an entry for others too. What is not to be stored says nothing, nor does what an API answers to
     /// a user who would not be given the entry.
     fn speaks_for(&self, entry: &Entry) -> bool {
-        !RequestControl::parse(&self.headers).no_store
-            && may_give(entry, self.known, self.shared)
+        !RequestControl::parse(&self.headers).no_store && may_give(entry, self.known, self.shared)
     }
 
     /// Tells whether an answer may be stored that came from `url`: from the origin that was asked, or one that the endpoint allows.
