@@ -256,6 +256,11 @@ impl Listed {
             .map(|(nth, _)| nth)
     }
 
+    /// Whether an entry is given to who asks.
+    fn may_give(&self, nth: usize, asking: &Asking<'_>) -> bool {
+        !(self.options.shared && asking.credential) || may_share(&self.entries[nth].facts).is_ok()
+    }
+
     /// The entry of the request's variant, however old.
     fn held(&self, asking: &Asking<'_>) -> Option<usize> {
         let chosen = |nth: &usize| {
@@ -278,7 +283,12 @@ impl Listed {
         confirms: Option<usize>,
         origin: &mut Origin<'_>,
     ) -> Head {
-        let whole = asking.method == Method::GET && !asking.headers.contains_key(header::RANGE);
+        let has_precondition = [header::IF_MATCH, header::IF_UNMODIFIED_SINCE]
+            .iter()
+            .any(|name| asking.headers.contains_key(name));
+        let whole = asking.method == Method::GET
+            && !asking.headers.contains_key(header::RANGE)
+            && !has_precondition;
         let mut sent = asking.headers.clone();
         if whole {
             drop_own_conditions(&mut sent);
@@ -287,7 +297,12 @@ impl Listed {
                 sent.extend(conditions(&self.entries[nth].stored()));
             }
         }
-        let Some(answer) = origin.ask(sent) else {
+        let answer = origin.ask(sent);
+        if has_precondition {
+            // Its answer is for who asked alone, and nothing stands in for it.
+            return answer.unwrap_or_else(|| Head::own(StatusCode::BAD_GATEWAY));
+        }
+        let Some(answer) = answer else {
             return self
                 .stand_in(asking, ErrorKind::Unreachable)
                 .unwrap_or_else(|| Head::own(StatusCode::BAD_GATEWAY));
@@ -330,7 +345,9 @@ impl Listed {
     }
 
     fn stand_in(&self, asking: &Asking<'_>, failed: ErrorKind) -> Option<Head> {
-        let nth = self.held(asking)?;
+        let nth = self
+            .held(asking)
+            .filter(|nth| self.may_give(*nth, asking))?;
         let stored = self.entries[nth].stored();
         on_error(&stored, asking.now, &LIMITS, &self.options, failed)?;
         Some(self.given(nth, asking))
@@ -424,6 +441,10 @@ impl Listed {
 
     fn update_by_head(&mut self, asking: &Asking<'_>, answer: &Head) {
         let Some(nth) = self.held(asking) else { return };
+        // It says nothing of the entry for others.
+        if RequestControl::parse(&asking.headers).no_store || !self.may_give(nth, asking) {
+            return;
+        }
         let stored = &self.entries[nth].head.headers;
         match head_update(stored, answer.status, &answer.headers) {
             HeadUpdate::Freshens => {

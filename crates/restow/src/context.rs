@@ -5,7 +5,9 @@ use crate::{
     coalesce::{Failing, Flights},
     endpoint::{AnyEndpoint, Credentials, Freshness, RequestHead, Rules},
     entry::{Address, Entry, Partition, Variant},
+    removals::Removals,
     route::{Matched, Route, Target},
+    selection::{Scope, Selection},
     store::{Budget, Store, Table, TableSpec},
     upkeep::{Room, Upkeep},
 };
@@ -88,6 +90,8 @@ pub(crate) struct Context {
     pub(crate) flights: Arc<Flights<FlightKey, Arc<Entry>>>,
     /// What the API failed for a moment ago.
     pub(crate) failing: Arc<Failing>,
+    /// What was removed while answers are under way.
+    pub(crate) removals: Arc<Removals>,
     pub(crate) upkeep: Arc<Upkeep>,
     life: Arc<Life>,
 }
@@ -166,6 +170,7 @@ impl Context {
             defaults,
             flights: Arc::new(Flights::new()),
             failing: Arc::default(),
+            removals: Arc::default(),
             life: Arc::new(Life {
                 mode: AtomicU8::new(mode as u8),
                 closed: AtomicBool::new(false),
@@ -210,6 +215,7 @@ impl Context {
             defaults,
             flights: self.flights.clone(),
             failing: self.failing.clone(),
+            removals: self.removals.clone(),
             life: self.life.clone(),
         })
     }
@@ -266,6 +272,32 @@ impl Context {
         !self.life.closed.swap(true, Ordering::AcqRel)
     }
 
+    /// Says that a selection is about to be removed: what is under way for it was asked for before, so it is not stored after, and nobody joins
+    /// it any more. What takes the place of expired entries is not meant.
+    pub(crate) fn removes(&self, mount: &Mount, which: &Selection) {
+        if which.scope == Scope::Expired {
+            return;
+        }
+        let declaration = mount.endpoint.declaration();
+        self.removals.note(declaration.name.shared(), which.clone());
+        self.flights.close(|flight| {
+            *flight.repository == *mount.name()
+                && which.may_cover(&flight.address, &declaration.fields)
+        });
+    }
+
+    /// Tells whether such a thing as this entry was removed since there were so many removals.
+    pub(crate) fn has_removed(
+        &self,
+        mount: &Mount,
+        entry: &Entry,
+        since: u64,
+        now: Millis,
+    ) -> bool {
+        let covers = |which: &Selection| which.covers(entry, &mount.spec, now);
+        self.removals.since(since, mount.name(), covers)
+    }
+
     /// Remembers that a host asked to be left alone until `until`.
     pub(crate) fn rest(&self, host: &str, until: Millis) {
         let now = self.now();
@@ -312,6 +344,8 @@ pub(crate) struct Mount {
     pub(crate) keep: Duration,
     pub(crate) limits: Limits,
     pub(crate) error_statuses: Arc<[StatusCode]>,
+    /// How its table was opened.
+    spec: TableSpec,
     /// A digest of the declaration.
     pub(crate) declared: u64,
     /// Whether somebody was told already that entries lie in another partition.
@@ -401,6 +435,7 @@ impl Mount {
             room: Room::unknown(spec.budget),
             upkeep: ctx.upkeep.clone(),
             endpoint,
+            spec,
         }))
     }
 

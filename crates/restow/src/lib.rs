@@ -281,6 +281,7 @@ pub mod key;
 mod mode;
 pub mod moving;
 mod registry;
+mod removals;
 pub mod repository;
 pub mod route;
 mod selection;

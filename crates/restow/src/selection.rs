@@ -2,7 +2,7 @@
 
 use crate::{
     Error, ErrorKind, Field, FieldValue, Millis, RawKey, Result,
-    entry::{Entry, Partition},
+    entry::{Address, Entry, Partition},
     store::TableSpec,
 };
 
@@ -192,6 +192,20 @@ impl Selection {
             && self.stored_before.is_none_or(|at| meta.stored_at < at)
             && self.changed_since.is_none_or(|at| meta.changed_at >= at)
             && self.changed_before.is_none_or(|at| meta.changed_at < at)
+    }
+
+    /// Tells whether it could cover an entry at an address, by what the address tells.
+    pub(crate) fn may_cover(&self, address: &Address, fields: &[Field]) -> bool {
+        let is_key = |condition: &Condition| {
+            let at = fields.iter().position(|f| *f.name() == *condition.name);
+            at.is_none_or(|i| address.key.fields().nth(i) == Some(condition.value.as_ref()))
+        };
+        let Self {
+            partition, query, ..
+        } = self;
+        partition.as_ref().is_none_or(|p| *p == address.partition)
+            && query.as_ref().is_none_or(|q| **q == *address.key.query())
+            && self.conditions.iter().all(is_key)
     }
 
     fn unknown(&self, name: &str, spec: &TableSpec) -> Error {

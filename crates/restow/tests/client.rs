@@ -350,6 +350,25 @@ async fn a_post_is_refreshed_behind_without_a_condition() {
     is_refreshed(&queries).await;
 }
 
+/// RFC 9110 section 13.1.2: only a `GET` and a `HEAD` are answered 304.
+#[tokio::test]
+async fn a_post_is_answered_with_the_whole_whatever_its_conditions() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, _) = cache(&clock).await;
+    let url = "https://api.example.com/queries";
+    let queries = RouteEndpoint::<(String,), Text>::post("queries", url);
+    cache.create_repository(queries.unwrap()).await.unwrap();
+    let api = Api::new(|_| Ok(answer(200, &[("etag", "\"1\"")], "one")));
+    let client = cache.client(api.client());
+    let ask = || client.post(url).body("a").header("if-none-match", "\"1\"");
+    ask().send().await.unwrap().text().await.unwrap();
+    let hit = ask().send().await.unwrap();
+    assert_eq!(outcome(&hit), OutcomeKind::Hit);
+    assert_eq!(hit.status(), StatusCode::OK);
+    assert_eq!(hit.text().await.unwrap(), "one");
+    assert_eq!(api.asked(), 1);
+}
+
 #[tokio::test]
 async fn modes_say_what_may_be_asked_and_stored() {
     let clock = TestClock::at(Millis(1_800_000_000_000));

@@ -1,7 +1,7 @@
 //! Many requests at once.
 
 use crate::{
-    kit::{Running, Seen, before, tenants_of},
+    kit::{Running, Seen, asked_with, before, tenants_of},
     streams::Herd,
 };
 use futures_util::{StreamExt as _, future::join_all, stream};
@@ -71,6 +71,169 @@ async fn who_waited_for_an_answer_that_is_not_for_all_asks_at_once() {
         let all = answers(asked).await;
         let bodies: BTreeSet<_> = all.iter().map(|a| &*a.body).collect();
         assert_eq!(bodies.len(), MANY, "{says}: somebody was given another's");
+    }
+}
+
+/// Asks `many` times for the same, and lets the API answer the first of them once the others wait for it.
+async fn behind_one(proxy: &Running, many: usize, first: &Gate) -> Vec<JoinHandle<Seen>> {
+    let mut herd = Herd::of(many, proxy).await;
+    let asked = herd.ask("/same", |_| Vec::new());
+    first.reached(1).await;
+    herd.had_its_turn("/other").await;
+    first.open();
+    asked
+}
+
+/// RFC 9111 section 4: an answer is given to several only where it could be used again unasked. Else each of them asks whether it still holds, at
+/// the same time.
+#[tokio::test]
+async fn an_answer_that_has_to_be_validated_is_validated_by_each_who_waited() {
+    const MANY: usize = 100;
+    allow_files(4 * MANY as u64);
+    for says in ["no-cache, max-age=60", "max-age=0", "public"] {
+        let (first, rest) = (Gate::closed(), Gate::closed());
+        let (one, others) = (first.clone(), rest.clone());
+        let origin = Origin::start(move |call| {
+            let reply = match call.header("if-none-match") {
+                "\"v\"" => Reply::status(304),
+                _ => Reply::ok("a"),
+            };
+            let reply = reply.header("etag", "\"v\"").header("cache-control", says);
+            match (&*call.target, call.nth) {
+                ("/same", 0) => reply.behind(&one),
+                ("/same", _) => reply.behind(&others),
+                _ => reply,
+            }
+        })
+        .await;
+        let proxy = before(&origin).await;
+        let asked = behind_one(&proxy, MANY, &first).await;
+        rest.reached(MANY - 1).await;
+        rest.open();
+        let all = answers(asked).await;
+        assert!(
+            all.iter().all(|a| a.status == 200 && a.body == "a"),
+            "{says}"
+        );
+        let conditions = asked_with(&origin, "/same", "if-none-match");
+        assert!(conditions[1..].iter().all(|tag| tag == "\"v\""), "{says}");
+        assert_eq!(conditions.len(), MANY, "{says}");
+        assert!(!all.iter().any(Seen::is_collapsed), "{says}");
+    }
+}
+
+/// The same of what a 304 says: the entry was everyone's, and is no one's from then on.
+#[tokio::test]
+async fn what_a_304_forbids_to_be_shared_is_fetched_by_each_who_waited() {
+    const MANY: usize = 100;
+    allow_files(4 * MANY as u64);
+    for says in ["no-store", "private", "no-cache"] {
+        let (first, rest) = (Gate::closed(), Gate::closed());
+        let (one, others) = (first.clone(), rest.clone());
+        let origin = Origin::start(move |call| {
+            let reply = match call.header("if-none-match") {
+                "" => Reply::ok("a"),
+                _ => Reply::status(304),
+            };
+            let reply = reply.header("etag", "\"v\"");
+            match (&*call.target, call.nth) {
+                ("/same", 0) => reply.header("cache-control", "max-age=60"),
+                ("/same", 1) => reply.header("cache-control", says).behind(&one),
+                ("/same", _) => reply.header("cache-control", says).behind(&others),
+                _ => reply,
+            }
+        })
+        .await;
+        let proxy = before(&origin).await;
+        proxy.get("/same").await;
+        proxy.advance(100);
+        let asked = behind_one(&proxy, MANY, &first).await;
+        rest.reached(MANY - 1).await;
+        rest.open();
+        let all = answers(asked).await;
+        assert!(
+            all.iter().all(|a| a.status == 200 && a.body == "a"),
+            "{says}"
+        );
+        assert!(!all.iter().any(Seen::is_collapsed), "{says}");
+    }
+}
+
+/// RFC 9111 section 5.1: whoever is given what another asked for is told how old it is.
+#[tokio::test]
+async fn what_one_request_brings_for_all_is_for_all_as_old_as_it_is() {
+    const MANY: usize = 50;
+    const THEN: &str = "Sat, 01 Aug 2026 00:00:00 GMT";
+    const NOW: &str = "Sat, 01 Aug 2026 00:08:30 GMT";
+    // What the API says first, and later: its status, how old its answer is then, and how old what they are given is.
+    for (first_says, status, age, expected) in [
+        ("max-age=60, stale-if-error=3600", 503, "0", "510"),
+        ("max-age=60", 304, "20", "20"),
+        ("max-age=60", 200, "20", "20"),
+        ("max-age=0, stale-while-revalidate=60", 200, "0", "0"),
+    ] {
+        let gate = Gate::closed();
+        let held = gate.clone();
+        let origin = Origin::start(move |call| match (&*call.target, call.nth) {
+            ("/same", 0) => Reply::ok("a")
+                .header("date", THEN)
+                .header("etag", "\"v\"")
+                .header("cache-control", first_says),
+            ("/same", _) => Reply::status(status)
+                .then(if status == 200 { "a" } else { "" })
+                .header("date", NOW)
+                .header("age", age)
+                .header("etag", "\"v\"")
+                .header("cache-control", first_says)
+                .behind(&held),
+            _ => Reply::ok(""),
+        })
+        .await;
+        let proxy = before(&origin).await;
+        proxy.get("/same").await;
+        proxy.advance(510);
+        let asked = behind_one(&proxy, MANY, &gate).await;
+        let all = answers(asked).await;
+        assert_eq!(origin.calls_to("/same").len(), 2, "{first_says}");
+        for one in all {
+            assert_eq!(
+                (one.status.as_u16(), &*one.body),
+                (200, "a"),
+                "{first_says}"
+            );
+            assert_eq!(one.header("age"), expected, "{status}, {first_says}");
+        }
+    }
+}
+
+/// Only the origin can judge `If-Match` (RFC 9110 section 13.1.1): such a request waits for nobody's answer, nor is its own another's.
+#[tokio::test]
+async fn a_precondition_is_judged_by_the_api_whoever_else_asks() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::start(move |call| {
+        match call.header("if-match") {
+            "" => Reply::ok("a").header("cache-control", "max-age=60"),
+            _ => Reply::status(412),
+        }
+        .behind(&held)
+    })
+    .await;
+    let proxy = before(&origin).await;
+    let (all, condition) = (proxy.get("/"), [("if-match", "\"x\"")]);
+    let judged = [(); 2].map(|()| proxy.get_with("/", &condition));
+    let (all, judged, ()) = tokio::join!(all, join_all(judged), async {
+        gate.reached(3).await;
+        gate.open();
+    });
+    assert_eq!((all.status.as_u16(), &*all.body), (200, "a"));
+    for one in &judged {
+        assert_eq!(one.status.as_u16(), 412);
+        let told = one.header("cache-status");
+        assert!(
+            told.ends_with("; fwd-status=412; detail=precondition"),
+            "{told}"
+        );
     }
 }
 

@@ -9,6 +9,7 @@ pub(super) fn cases() -> Vec<Case> {
         behind(),
         invalidation(),
         authorization(),
+        not_for_a_credential(),
         cookies(),
     ]
     .concat()
@@ -486,6 +487,58 @@ fn authorization() -> Vec<Case> {
     ] {
         all.push(asked(&format!("{name}_shares_nothing"), "", says, alice, bob).fetched());
     }
+    all
+}
+
+/// What a user with a credential is not given stands in for nothing that the user asks for, fresh or not.
+fn not_for_a_credential() -> Vec<Case> {
+    const ALICE: &str = "authorization: a";
+    const FOR_ERRORS: &str = "max-age=60, stale-if-error=600";
+    let held = |name: String, says: &str, method: &'static str, at| {
+        let says = format!("cache-control: {says}");
+        let held = case(name, "9111 3.5", Shared)
+            .get(0)
+            .says(&[&says])
+            .fetched();
+        held.ask(method, at, "/a")
+    };
+    let mut all = Vec::new();
+    for (age, at) in [("fresh", 1), ("stale", 100)] {
+        for (what, method, request) in [
+            ("it", "GET", &[ALICE][..]),
+            ("its_head", "HEAD", &[ALICE]),
+            ("a_part_of_it", "GET", &[ALICE, "range: bytes=0-3"]),
+        ] {
+            let name = |failure| format!("{what}_{age}_{failure}_for_a_credential");
+            for status in [429, 503] {
+                let name = name(format!("is_nothing_after_{status}"));
+                let held = held(name, FOR_ERRORS, method, at).with(request);
+                all.push(held.answers(status, &[]).fetched());
+            }
+            let name = name("is_nothing_where_the_origin_closes".to_owned());
+            let held = held(name, FOR_ERRORS, method, at).with(request);
+            all.push(held.unreachable().bad_gateway());
+        }
+    }
+    let public = format!("public, {FOR_ERRORS}");
+    let name = "what_everyone_may_have_stands_in_for_a_credential".to_owned();
+    all.push(
+        held(name, &public, "GET", 100)
+            .with(&[ALICE])
+            .answers(503, &[])
+            .validated(),
+    );
+    // Nor does an error, or an answer to the credential, take the place of what others are given.
+    let name = "an_error_to_a_credential_leaves_what_others_are_given".to_owned();
+    all.push(
+        held(name, FOR_ERRORS, "GET", 1)
+            .with(&[ALICE])
+            .answers(503, &["cache-control: public, max-age=60"])
+            .fetched()
+            .get(2)
+            .stored()
+            .gives(200, "body 0"),
+    );
     all
 }
 

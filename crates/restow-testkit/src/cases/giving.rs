@@ -3,7 +3,7 @@
 use super::{Both, Case, case};
 
 pub(super) fn cases() -> Vec<Case> {
-    [conditions(), ranges(), head()].concat()
+    [conditions(), preconditions(), ranges(), head()].concat()
 }
 
 fn conditions() -> Vec<Case> {
@@ -74,14 +74,49 @@ fn conditions() -> Vec<Case> {
             &["if-modified-since: yesterday"],
         )
         .stored(),
-        held("if_match_is_judged_by_the_origin", "", &["if-match: \"z\""]).fetched(),
-        held(
-            "if_unmodified_since_is_judged_by_the_origin",
-            "",
-            &["if-unmodified-since: {date-3600}"],
-        )
-        .fetched(),
     ]
+}
+
+/// Conditions that only the origin can judge: it sees them, its answer is for who asked, and nothing stands in for it.
+fn preconditions() -> Vec<Case> {
+    let held = |name: String, says: &str, method: &'static str, at, condition: &str| {
+        case(name, "9110 13.1", Both)
+            .get(0)
+            .says(&[says, "etag: \"a\"", "last-modified: {date-600}"])
+            .fetched()
+            .ask(method, at, "/a")
+            .with(&[condition, "if-none-match: \"b\""])
+            .asked_with(&[condition, "if-none-match: \"b\""])
+    };
+    let (plain, for_errors) = (
+        "cache-control: max-age=60",
+        "cache-control: max-age=60, stale-if-error=60",
+    );
+    let mut all = Vec::new();
+    for (name, condition) in [
+        ("if_match", "if-match: \"z\""),
+        ("if_unmodified_since", "if-unmodified-since: {date-3600}"),
+    ] {
+        let judged = |of: &str, method, answer| {
+            let name = format!("{name}{of}_is_judged_by_the_origin");
+            held(name, plain, method, 1, condition)
+                .answers(answer, &["cache-control: max-age=60", "etag: \"b\""])
+                .fetched()
+                .get(2)
+                .stored()
+                .gives(200, "body 0")
+        };
+        all.push(judged("", "GET", 412));
+        all.push(judged("_that_holds", "GET", 200));
+        all.push(judged("_of_a_head", "HEAD", 412));
+        let none = format!("nothing_stands_in_for_what_{name}_asks_for");
+        let none = held(none, for_errors, "GET", 100, condition);
+        all.push(none.answers(503, &[]).fetched());
+        let none = format!("{name}_where_the_origin_closes_is_502");
+        let none = held(none, plain, "GET", 100, condition);
+        all.push(none.unreachable().bad_gateway());
+    }
+    all
 }
 
 fn ranges() -> Vec<Case> {
@@ -198,7 +233,42 @@ fn head() -> Vec<Case> {
             .says(&["cache-control: max-age=5", "etag: \"a\""])
             .fetched()
     };
+    let leaves = |name: &str, rfc, request: &[&str], says: &[&str]| {
+        stored(name, rfc)
+            .ask("HEAD", 1, "/a")
+            .with(request)
+            .says(says)
+            .fetched()
+            .get(2)
+            .stored()
+    };
     vec![
+        leaves(
+            "a_head_that_is_not_to_be_stored_leaves_what_is_stored",
+            "9111 5.2.1.5",
+            &["cache-control: no-store"],
+            &["cache-control: max-age=5", "etag: \"a\""],
+        ),
+        leaves(
+            "its_other_tag_leaves_what_is_stored_too",
+            "9111 5.2.1.5",
+            &["cache-control: no-store"],
+            &["cache-control: max-age=5", "etag: \"b\""],
+        ),
+        leaves(
+            "a_head_of_a_credential_leaves_what_others_are_given",
+            "9111 3.5",
+            &["authorization: a"],
+            &["cache-control: max-age=5", "etag: \"a\""],
+        )
+        .shared(),
+        leaves(
+            "another_tag_for_a_credential_leaves_what_others_are_given",
+            "9111 3.5",
+            &["authorization: a"],
+            &["cache-control: max-age=5", "etag: \"b\""],
+        )
+        .shared(),
         stored("head_is_answered_by_what_is_stored_for_get", "9111 4")
             .ask("HEAD", 1, "/a")
             .stored(),

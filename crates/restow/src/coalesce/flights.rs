@@ -12,10 +12,13 @@ use tokio::sync::watch;
 /// The flights that are under way, and the keys for which waiting was of no use a moment ago.
 #[derive(Debug)]
 pub(crate) struct Flights<K, T> {
-    flying: Mutex<HashMap<K, watch::Sender<Flight<T>>>>,
+    flying: Mutex<HashMap<K, Ends<T>>>,
     pub(super) solo: Mutex<HashMap<u64, Range<i64>>>,
     hasher: RandomState,
 }
+
+/// The end of a flight that its leader holds, and the flights while it can be joined.
+type Ends<T> = Arc<watch::Sender<Flight<T>>>;
 
 /// The state of a flight.
 #[derive(Clone, Debug)]
@@ -42,6 +45,7 @@ pub(crate) enum Seat<K: Eq + Hash + Clone, T: Clone> {
 pub(crate) struct Leader<K: Eq + Hash + Clone, T: Clone> {
     flights: Arc<Flights<K, T>>,
     key: Option<K>,
+    ends: Ends<T>,
 }
 
 /// The right to wait for a flight.
@@ -66,11 +70,18 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
         if let Some(flight) = flying.get(key) {
             return Seat::Passenger(Passenger(flight.subscribe()));
         }
-        flying.insert(key.clone(), watch::Sender::new(Flight::Flying));
+        let ends = Arc::new(watch::Sender::new(Flight::Flying));
+        flying.insert(key.clone(), ends.clone());
         Seat::Leader(Leader {
             flights: self.clone(),
             key: Some(key.clone()),
+            ends,
         })
+    }
+
+    /// Lets nobody join these flights any more: the next one starts anew. Who has a seat keeps it.
+    pub(crate) fn close(&self, which: impl Fn(&K) -> bool) {
+        lock(&self.flying).retain(|key, _| !which(key));
     }
 
     /// Remembers from `now` until `until` that waiting for this key is of no use.
@@ -106,12 +117,19 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
 impl<K: Eq + Hash + Clone, T: Clone> Leader<K, T> {
     /// Ends the flight.
     pub(crate) fn land(mut self, state: Flight<T>) {
-        if let Some(flight) = self
-            .key
-            .take()
-            .and_then(|key| lock(&self.flights.flying).remove(&key))
+        self.leave();
+        self.ends.send_replace(state);
+    }
+
+    /// Takes the flight off the list, where it is not [closed](Flights::close) and another one in its place.
+    fn leave(&mut self) {
+        let Some(key) = self.key.take() else { return };
+        let mut flying = lock(&self.flights.flying);
+        if flying
+            .get(&key)
+            .is_some_and(|ends| Arc::ptr_eq(ends, &self.ends))
         {
-            flight.send_replace(state);
+            flying.remove(&key);
         }
     }
 
@@ -122,10 +140,8 @@ impl<K: Eq + Hash + Clone, T: Clone> Leader<K, T> {
 
 impl<K: Eq + Hash + Clone, T: Clone> Drop for Leader<K, T> {
     fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            // The sender falls with it: the waiters wake, and the first of them leads.
-            lock(&self.flights.flying).remove(&key);
-        }
+        // The sender falls after it: the waiters wake, and the first of them leads.
+        self.leave();
     }
 }
 

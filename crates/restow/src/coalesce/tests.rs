@@ -48,6 +48,37 @@ async fn a_leader_that_is_lost_frees_the_lead() {
     lead(&flights, 1).land(Flight::Failed("no".into()));
 }
 
+#[tokio::test]
+async fn a_flight_that_is_closed_ends_for_who_has_a_seat_and_the_next_starts_anew() {
+    let flights = flights();
+    let (leader, seated) = (lead(&flights, 1), ride(&flights, 1));
+    let (other, apart) = (lead(&flights, 2), ride(&flights, 2));
+    flights.close(|key| *key == 1);
+    let (next, late) = (lead(&flights, 1), ride(&flights, 1));
+    leader.land(Flight::Landed(7));
+    assert!(matches!(seated.wait().await, Flight::Landed(7)));
+    // The next one is still under way.
+    let later = ride(&flights, 1);
+    next.land(Flight::Landed(8));
+    assert!(matches!(late.wait().await, Flight::Landed(8)));
+    assert!(matches!(later.wait().await, Flight::Landed(8)));
+    other.land(Flight::Landed(9));
+    assert!(matches!(apart.wait().await, Flight::Landed(9)));
+}
+
+#[tokio::test]
+async fn a_leader_that_is_lost_on_a_closed_flight_leaves_the_next_one_alone() {
+    let flights = flights();
+    let (leader, seated) = (lead(&flights, 1), ride(&flights, 1));
+    flights.close(|_| true);
+    let next = lead(&flights, 1);
+    drop(leader);
+    assert!(matches!(seated.wait().await, Flight::Flying));
+    let late = ride(&flights, 1);
+    next.land(Flight::Landed(8));
+    assert!(matches!(late.wait().await, Flight::Landed(8)));
+}
+
 #[test]
 fn solo_keys_are_forgotten_in_time_and_bounded_in_number() {
     let flights = flights();

@@ -7,7 +7,7 @@ use super::{
     part::Part,
     partition::Owner,
     save,
-    ticket::{Asked, Ticket, origin, solo, stored, took},
+    ticket::{Asked, Ticket, origin, solo, stands_in, stored, took},
 };
 use crate::{
     Millis, Mode, Result,
@@ -17,7 +17,10 @@ use crate::{
     entry::{Address, Entry, Found, Variant},
     store::Parts,
 };
-use http::{Method, header::RANGE};
+use http::{
+    HeaderMap, Method,
+    header::{IF_MATCH, IF_UNMODIFIED_SINCE, RANGE},
+};
 use restow_policy::{Limits, OnRequest, Options, Request, rule};
 use std::sync::{Arc, atomic::Ordering};
 use tokio::time::Instant;
@@ -68,7 +71,7 @@ enum Decision {
 impl Inquiry<'_> {
     /// Finds out what it comes to.
     pub(super) async fn run(self) -> Begin {
-        let mut tries = 0;
+        let (mut tries, mut alone) = (0, false);
         let mut seen = None;
         loop {
             let now = self.ctx.now();
@@ -90,12 +93,15 @@ impl Inquiry<'_> {
                 } => (validates, held, outcome),
             };
             let outcome = self.explain(outcome, now).await;
+            if has_precondition(self.head.headers) {
+                return Begin::Fetch(self.precondition(outcome));
+            }
             if *self.head.method == Method::HEAD || self.head.headers.contains_key(RANGE) {
                 return self.apart(held, outcome, now, &found);
             }
             let flight = self.flight(&found);
             // A request that was sent round often enough goes alone.
-            if tries > 8 || self.ctx.flights.is_solo(&solo(&flight), now.0) {
+            if alone || tries > 8 || self.ctx.flights.is_solo(&solo(&flight), now.0) {
                 return Begin::Fetch(self.ticket(None, validates, held, outcome));
             }
             tries += 1;
@@ -137,9 +143,11 @@ impl Inquiry<'_> {
                         // Another variant, or the leader was lost: look again.
                         Flight::Landed(_) | Flight::Flying => {}
                         Flight::Failed(why) => return Begin::Failed(why),
-                        Flight::Alone => {
+                        Flight::Alone if store_down => {
                             return Begin::Fetch(self.ticket(None, validates, held, outcome));
                         }
+                        // What it brought may be stored, to be validated.
+                        Flight::Alone => alone = true,
                     }
                 }
             }
@@ -347,9 +355,8 @@ impl Inquiry<'_> {
         outage: Outage,
         now: Millis,
     ) -> Option<(Arc<Entry>, Outcome)> {
-        let options = self.mount.options(self.owner.shared);
-        let seen = stored(&entry, &self.mount);
-        let rule = restow_policy::on_error(&seen, now.0, &self.mount.limits, &options, outage.how)?;
+        let who = (self.owner.known, self.owner.shared);
+        let rule = stands_in(&entry, &self.mount, who, now, outage.how)?;
         let outcome = Outcome::new(OutcomeKind::Stale(Staleness::Error), Some(rule));
         Some((entry, outcome))
     }
@@ -388,6 +395,13 @@ impl Inquiry<'_> {
             }
         }
         Begin::Fetch(ticket)
+    }
+
+    /// Only the origin can judge a precondition: its answer is the caller's alone, and nothing stands in for it (RFC 9110 section 13.1).
+    fn precondition(&self, outcome: Outcome) -> Box<Ticket> {
+        let mut ticket = self.ticket(None, None, None, outcome);
+        ticket.passes = true;
+        ticket
     }
 
     /// Tells whether the API asked to be left alone (`Retry-After`).
@@ -518,6 +532,7 @@ impl Inquiry<'_> {
             coding: self.coding,
             keyed: self.keyed,
             at: self.ctx.now(),
+            removals: self.ctx.removals.count(),
         }
     }
 
@@ -541,4 +556,9 @@ impl Inquiry<'_> {
             lease: None,
         })
     }
+}
+
+/// Tells whether a request is to be carried out only where the answer is still the one that its sender knows.
+fn has_precondition(headers: &HeaderMap) -> bool {
+    headers.contains_key(IF_MATCH) || headers.contains_key(IF_UNMODIFIED_SINCE)
 }

@@ -33,7 +33,8 @@ impl Invalidation {
     /// The request was answered with this head: carries out what it does to what is stored, for every user.
     ///
     /// A success of an unsafe method removes what is stored for its target, for the `Location` and `Content-Location` of the answer on
-    /// the same origin, and for the groups in `Cache-Group-Invalidation`.
+    /// the same origin, and for the groups in `Cache-Group-Invalidation`. What this process asked for before and gets after is not stored
+    /// ([`Saved::Superseded`](super::Saved::Superseded)), and no later request waits for it; what other processes have under way they store.
     ///
     /// # Cancel safety
     /// Dropped, some of the entries may stay.
@@ -107,6 +108,7 @@ async fn remove_at(ctx: &Context, mounts: &Mounts, url: &str) {
 }
 
 async fn clear(ctx: &Context, mount: &Mount, which: &Selection) {
+    ctx.removes(mount, which);
     let now = ctx.now();
     loop {
         match mount.table.clear(which, 1_000, now).await {

@@ -109,8 +109,9 @@ pub enum Saved {
     NoKey,
     /// A rule kept it out.
     Rejected(Rejection),
-    /// Another process took over the fetch, which had taken too long: what it stored or will store is newer. See
-    /// [`Coalesce::Shared`](crate::endpoint::Coalesce::Shared).
+    /// Something newer goes before it. Another process took over the fetch, which had taken too long: see
+    /// [`Coalesce::Shared`](crate::endpoint::Coalesce::Shared). Or this one removed what it would take the place of while it was on its way: a
+    /// request changed it, or somebody purged it.
     Superseded,
     /// The store failed; it has been logged. Where it could not even be read, the answer may be stored yet, but nobody waits for that.
     StoreDown,
@@ -139,11 +140,15 @@ impl Outcome {
         Self { kind, rule }
     }
 
-    /// Tells whether the response came from the store without asking the API for its body.
+    /// Tells whether the response is one that is held, and not the API's own to this request: out of the store, or what another request brought.
+    /// It then says how old it is (RFC 9111 section 5.1).
     pub const fn is_from_store(self) -> bool {
         matches!(
             self.kind,
-            OutcomeKind::Hit | OutcomeKind::Stale(_) | OutcomeKind::Validated
+            OutcomeKind::Hit
+                | OutcomeKind::Stale(_)
+                | OutcomeKind::Validated
+                | OutcomeKind::Coalesced
         )
     }
 }

@@ -29,7 +29,9 @@ impl Part {
     /// Conditions go before the range (RFC 9110 section 13.2.2).
     pub(super) fn of(entry: &Entry, method: &Method, headers: &HeaderMap, mount: &Mount) -> Self {
         let stored = stored(entry, mount);
-        if restow_policy::not_modified(headers, &stored) {
+        // To other methods such a condition says something else (RFC 9110 section 13.1.2).
+        let can_be_304 = matches!(*method, Method::GET | Method::HEAD);
+        if can_be_304 && restow_policy::not_modified(headers, &stored) {
             return Self::NotModified;
         }
         if *method != Method::GET || !headers.contains_key(RANGE) {

@@ -202,13 +202,34 @@ pub(crate) fn variant(
     restow_policy::variant(vary, headers, &role, ctx.secret.get()).map(Variant)
 }
 
-/// Writes an entry. A store that fails is logged and loses nothing but the entry.
-pub(crate) async fn write(
-    mount: &Mount,
+/// Writes an entry, unless such a thing was removed since its request was made.
+pub(crate) async fn write_unless_removed(
+    (ctx, mount): (&Context, &Mount),
     entry: &Arc<Entry>,
     fence: Option<Fence>,
+    since: u64,
     now: Millis,
 ) -> Saved {
+    if ctx.has_removed(mount, entry, since, now) {
+        return Saved::Superseded;
+    }
+    let end = write(mount, entry, fence, now).await;
+    // A removal that came in between may have looked before it was there.
+    if end == Saved::Stored && ctx.has_removed(mount, entry, since, now) {
+        let at = std::slice::from_ref(&entry.id.address);
+        if let Err(error) = mount.table.delete(at, now).await {
+            mount.complain(
+                &error,
+                "an answer that was made invalid could not be removed",
+            );
+        }
+        return Saved::Superseded;
+    }
+    end
+}
+
+/// Writes an entry. A store that fails is logged and loses nothing but the entry.
+async fn write(mount: &Mount, entry: &Arc<Entry>, fence: Option<Fence>, now: Millis) -> Saved {
     match mount
         .table
         .write(

@@ -21,7 +21,9 @@ use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_LENGTH, RANGE},
 };
-use restow_policy::{ErrorKind as Failure, rule};
+use restow_policy::{
+    ErrorKind as Failure, OnRequest, Options, Request, RequestControl, Rule, rule,
+};
 use std::sync::{Arc, OnceLock};
 
 /// What was asked: what saving the answer needs to know of the request.
@@ -44,6 +46,8 @@ pub(crate) struct Asked {
     /// Whether the address is made with the store's own secret: else nothing is stored there.
     pub(crate) keyed: bool,
     pub(crate) at: Millis,
+    /// How many removals there were before.
+    pub(crate) removals: u64,
 }
 
 /// The right and duty to make one request to the API. Owned and `Send`: it can cross into a task.
@@ -61,7 +65,7 @@ pub struct Ticket {
     /// The entry that the request selects, however old.
     pub(crate) held: Option<Arc<Entry>>,
     pub(crate) outcome: Outcome,
-    /// Whether the answer is for its caller alone, as it comes: one to a `HEAD`, or of a part.
+    /// Whether the answer is for its caller alone, as it comes: one to a `HEAD`, of a part, or to a precondition.
     pub(crate) passes: bool,
     /// Those who wait; `None` where nobody can.
     pub(crate) leader: Option<Leader<FlightKey, Arc<Entry>>>,
@@ -97,7 +101,8 @@ pub struct Collector {
 
 impl Ticket {
     /// Readies the headers of the request: takes out the caller's own conditions and puts in the cache's, and the endpoint's encoding
-    /// where that is [settled](Self::upstream_encoding). What asks for a head or a part alone keeps its conditions and its range.
+    /// where that is [settled](Self::upstream_encoding). What asks for a head or a part alone, or has a precondition that only the API can judge
+    /// (`If-Match`, `If-Unmodified-Since`), keeps its conditions and its range.
     pub fn prepare(&self, headers: &mut HeaderMap) {
         if !self.passes {
             restow_policy::drop_own_conditions(headers);
@@ -281,14 +286,8 @@ impl Ticket {
 
     fn stale(&self, failure: Failure) -> Option<(Arc<Entry>, Outcome)> {
         let entry = self.held.clone()?;
-        let options = self.mount.options(self.asked.shared);
-        let rule = restow_policy::on_error(
-            &stored(&entry, &self.mount),
-            self.ctx.now().0,
-            &self.mount.limits,
-            &options,
-            failure,
-        )?;
+        let who = (self.asked.known, self.asked.shared);
+        let rule = stands_in(&entry, &self.mount, who, self.ctx.now(), failure)?;
         self.remember(failure);
         Some((
             entry,
@@ -323,10 +322,16 @@ impl Ticket {
         (self.mount.name(), &self.address)
     }
 
+    /// Answers with an entry, and those who wait too.
     fn serve(self, entry: Arc<Entry>, outcome: Outcome) -> Landing {
+        let answer = self.answer(entry.clone(), outcome);
+        self.land(Flight::Landed(entry));
+        answer
+    }
+
+    fn answer(&self, entry: Arc<Entry>, outcome: Outcome) -> Landing {
         let answered = self.answered(outcome).took(took(&entry));
         let part = Part::of(&entry, &self.asked.method, &self.asked.headers, &self.mount);
-        self.land(Flight::Landed(entry.clone()));
         Landing::Answer(entry, part, answered)
     }
 
@@ -345,18 +350,20 @@ impl Ticket {
 
     /// The answer is its caller's alone. One to a HEAD also says whether what is stored still holds.
     async fn passed(self, status: StatusCode, headers: &HeaderMap, now: Millis) -> Answered {
-        if self.asked.method != Method::HEAD {
-            return self.answered(self.outcome);
-        }
+        let rule = match self.outcome.rule {
+            Some(rule::PRECONDITION) => rule::PRECONDITION,
+            _ if self.asked.method == Method::HEAD => rule::HEAD_HAS_NO_BODY,
+            _ => return self.answered(self.outcome),
+        };
         if let Some(entry) = self.held.as_deref()
             && self.asked.mode.stores()
+            && self.asked.speaks_for(entry)
         {
             let (ctx, mount) = (&self.ctx, &self.mount);
             renew::by_head(ctx, mount, entry, (status, headers), &self.asked, now).await;
         }
         let (answered, saved) = self.answered(self.outcome).saving();
-        let rule = Rejection::Policy(rule::HEAD_HAS_NO_BODY);
-        _ = saved.set(Saved::Rejected(rule));
+        _ = saved.set(Saved::Rejected(Rejection::Policy(rule)));
         answered
     }
 
@@ -387,9 +394,17 @@ impl Ticket {
         } else {
             None
         };
-        let renewed = newer.unwrap_or(renewal.entry);
-        let why = self.outcome.rule;
-        self.serve(Arc::new(renewed), Outcome::new(OutcomeKind::Validated, why))
+        let renewed = Arc::new(newer.unwrap_or(renewal.entry));
+        let answer = self.answer(
+            renewed.clone(),
+            Outcome::new(OutcomeKind::Validated, self.outcome.rule),
+        );
+        if renewal.may_stay {
+            self.share(renewed, now);
+        } else {
+            self.alone();
+        }
+        answer
     }
 
     async fn newer(&self, than: &Entry, now: Millis) -> Option<Entry> {
@@ -401,7 +416,8 @@ impl Ticket {
             .ok()?;
         found
             .iter()
-            .find(|e| e.id == than.id && e.generation != Generation::UNKNOWN && e.is_fresh(now))
+            .filter(|e| e.id == than.id && e.generation != Generation::UNKNOWN)
+            .find(|e| e.is_fresh(now) && may_give(e, self.asked.known, self.asked.shared))
             .map(|e| (**e).clone())
     }
 
@@ -414,10 +430,48 @@ impl Ticket {
         if self.asked.keyed
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            let (mount, entry) = (self.mount.clone(), entry.clone());
-            runtime.spawn(async move { save::write(&mount, &entry, None, now).await });
+            let (ctx, mount, entry) = (self.ctx.clone(), self.mount.clone(), entry.clone());
+            let since = self.asked.removals;
+            runtime.spawn(async move {
+                save::write_unless_removed((&ctx, &mount), &entry, None, since, now).await
+            });
         }
         Saved::StoreDown
+    }
+
+    /// Those who wait are given this answer of the API where a cache may use it again unasked; else each of them asks (RFC 9111 section 4).
+    fn share(self, entry: Arc<Entry>, now: Millis) {
+        if self.can_be_used_again(&entry, now) {
+            self.land(Flight::Landed(entry));
+        } else {
+            self.alone();
+        }
+    }
+
+    /// Tells whether a request that demands nothing would be answered with this entry, fresh or stale. Where the program decides how long answers
+    /// are good, it has said so.
+    fn can_be_used_again(&self, entry: &Entry, now: Millis) -> bool {
+        if !self.mount.is_http() {
+            return true;
+        }
+        let request = Request {
+            method: &self.asked.method,
+            headers: &HeaderMap::new(),
+            credential: false,
+        };
+        let options = Options {
+            background: true,
+            ..self.mount.options(self.asked.shared)
+        };
+        let (entries, limits) = (
+            std::iter::once(stored(entry, &self.mount)),
+            &self.mount.limits,
+        );
+        let selects = &mut |_: &str| Some(entry.id.variant.0);
+        matches!(
+            restow_policy::on_request(&request, entries, now.0, limits, &options, selects),
+            OnRequest::Serve(..) | OnRequest::ServeStaleAndRefresh(..)
+        )
     }
 
     fn alone(self) {
@@ -522,12 +576,14 @@ impl Collector {
                     true if ticket.is_store_down() => ticket.store_behind(&entry, arrived.at),
                     true => {
                         let fence = ticket.lease.as_ref().map(HeldLease::fence);
-                        save::write(&ticket.mount, &entry, fence, arrived.at).await
+                        let (place, since) =
+                            ((&*ticket.ctx, &*ticket.mount), ticket.asked.removals);
+                        save::write_unless_removed(place, &entry, fence, since, arrived.at).await
                     }
                     false => Saved::Rejected(Rejection::Mode),
                 };
                 _ = saved.set(end.clone());
-                ticket.land(Flight::Landed(entry));
+                ticket.share(entry, arrived.at);
                 return end;
             }
             Err(rule) => Saved::Rejected(rule),
@@ -539,6 +595,12 @@ impl Collector {
 }
 
 impl Asked {
+    /// Tells whether the answer says something of an entry for others too. What is not to be stored says nothing, nor does what an API answers to
+    /// a user who would not be given the entry.
+    fn speaks_for(&self, entry: &Entry) -> bool {
+        !RequestControl::parse(&self.headers).no_store && may_give(entry, self.known, self.shared)
+    }
+
     /// Tells whether an answer may be stored that came from `url`: from the origin that was asked, or one that the endpoint allows.
     pub(crate) fn allows_end_at(&self, url: &str, allowed: &[Box<str>]) -> bool {
         let Ok(uri) = url.parse::<http::Uri>() else {
@@ -589,6 +651,24 @@ pub(crate) fn stored<'a>(entry: &'a Entry, mount: &Mount) -> restow_policy::Stor
         stored_at: meta.stored_at.0,
         keep_until: end(meta.expires_at.plus(mount.keep)),
     }
+}
+
+/// By which rule an entry stands in for an API that failed, for a request of a user that is `known` or not, in a partition that is `shared` or not.
+pub(super) fn stands_in(
+    entry: &Entry,
+    mount: &Mount,
+    (known, shared): (bool, bool),
+    now: Millis,
+    failure: Failure,
+) -> Option<Rule> {
+    let (seen, options) = (stored(entry, mount), mount.options(shared));
+    let rule = restow_policy::on_error(&seen, now.0, &mount.limits, &options, failure)?;
+    may_give(entry, known, shared).then_some(rule)
+}
+
+/// Tells whether an entry is given to who asks: in a `shared` partition who is `known` gets what everyone may have alone (RFC 9111 section 3.5).
+pub(super) fn may_give(entry: &Entry, known: bool, shared: bool) -> bool {
+    !(shared && known) || restow_policy::may_share(entry.meta.head.facts()).is_ok()
 }
 
 /// How long the API took for an entry.

@@ -60,6 +60,7 @@ impl Offer<'_> {
             common: owner.common,
             coding: None,
             at: now,
+            removals: ctx.removals.count(),
         };
         let address = Address {
             key,

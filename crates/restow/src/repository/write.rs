@@ -197,6 +197,7 @@ impl<E: Endpoint> Repository<E> {
     /// Clears in chunks, so that no other call waits long for the store.
     pub(super) async fn clear_selected(&self, which: &Selection) -> Result<u64> {
         self.check_writable()?;
+        self.ctx.removes(&self.mount, which);
         let now = self.ctx.now();
         let mut all = 0;
         loop {
@@ -223,11 +224,23 @@ impl<E: Endpoint> Repository<E> {
             }
             return Ok(deleted);
         }
+        self.will_delete(at);
         self.mount
             .table
             .delete(at, self.ctx.now())
             .await
             .map_err(|e| self.named(e))
+    }
+
+    /// Says so: each by itself, or of many that everything may be among them.
+    fn will_delete(&self, at: &[Address]) {
+        if at.len() > 64 {
+            return self.ctx.removes(&self.mount, &Selection::new(Scope::All));
+        }
+        for at in at {
+            let which = self.key_selection(&at.key).within(at.partition.clone());
+            self.ctx.removes(&self.mount, &which);
+        }
     }
 
     /// The head of a value that is saved: a 200 with the codec's content type.

@@ -16,6 +16,7 @@ mod build;
 mod bypass;
 mod end;
 mod open;
+mod removed;
 mod requests;
 mod slow;
 mod stored;

@@ -325,7 +325,7 @@ fn remark(answered: &Answered) -> Option<String> {
         (_, Some(Saved::Rejected(rule))) => Some(format!("not kept: {rule}")),
         (_, Some(Saved::StoreDown)) => Some("not kept: the store failed".to_owned()),
         (_, Some(Saved::Superseded)) => {
-            Some("not kept: another process has fetched it since".to_owned())
+            Some("not kept: it was fetched or removed since".to_owned())
         }
         (("miss", Some("absent" | "expired")), _) => None,
         ((_, detail), _) => detail.map(str::to_owned),
