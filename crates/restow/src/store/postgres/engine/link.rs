@@ -7,8 +7,8 @@ use std::{
     fmt,
     pin::pin,
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
 use tokio_postgres::{
@@ -19,24 +19,16 @@ use tokio_postgres::{
 /// A statement and the types of its parameters.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Query {
-    number: u64,
-    pub(in super::super) sql: String,
+    pub(in super::super) sql: Arc<str>,
     pub(in super::super) types: Vec<Type>,
 }
 
 impl Query {
     pub(in super::super) fn new(sql: String, types: impl Into<Vec<Type>>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
-            number: NEXT.fetch_add(1, Relaxed),
-            sql,
+            sql: sql.into(),
             types: types.into(),
         }
-    }
-
-    /// A number that no other statement has.
-    pub(super) fn number(&self) -> u64 {
-        self.number
     }
 
     /// The values with their types.
@@ -51,7 +43,8 @@ impl Query {
 /// A connection that any number of tasks ask at once: their questions follow each other, and none waits for the answer of another.
 pub(in super::super) struct Link {
     client: Client,
-    statements: Mutex<HashMap<u64, Statement>>,
+    /// By their text.
+    statements: Mutex<HashMap<Arc<str>, Statement>>,
     /// It did not answer in time, and nobody should ask it any more.
     stuck: AtomicBool,
 }
@@ -115,15 +108,16 @@ impl Link {
     }
 
     async fn statement(&self, query: &Query) -> Result<Statement, tokio_postgres::Error> {
-        if let Some(statement) = self.statements().get(&query.number) {
+        if let Some(statement) = self.statements().get(&query.sql) {
             return Ok(statement.clone());
         }
         let statement = self.client.prepare_typed(&query.sql, &query.types).await?;
-        self.statements().insert(query.number, statement.clone());
+        self.statements()
+            .insert(query.sql.clone(), statement.clone());
         Ok(statement)
     }
 
-    fn statements(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Statement>> {
+    fn statements(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Statement>> {
         self.statements
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
