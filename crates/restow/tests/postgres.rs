@@ -39,6 +39,8 @@ mod plans;
 mod pooler;
 #[path = "postgres/samples.rs"]
 mod samples;
+#[path = "postgres/scans.rs"]
+mod scans;
 #[path = "postgres/schema.rs"]
 mod schema;
 #[path = "postgres/sharing.rs"]
