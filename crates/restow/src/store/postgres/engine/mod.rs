@@ -318,11 +318,16 @@ impl Engine {
                 Ok(Err(fault)) => fault,
                 Err(_) => Fault::TimedOut,
             };
-            let link = used.as_deref();
+            let link = used.as_ref();
             let again = match &fault {
                 Fault::TimedOut => {
-                    link.inspect(|link| link.give_up());
+                    link.inspect(|link| link.end(lane.connector()));
                     false
+                }
+                // Another one on the same connection was given up, and this one was behind it.
+                fault if fault.is_ended() && link.is_some_and(|link| link.is_given_up()) => {
+                    conflicts += 1;
+                    conflicts < TRIES
                 }
                 fault if fault.is_conflict() => {
                     conflicts += 1;
