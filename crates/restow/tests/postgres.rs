@@ -37,6 +37,8 @@ mod panics;
 mod plans;
 #[path = "postgres/pooler.rs"]
 mod pooler;
+#[path = "postgres/replicas.rs"]
+mod replicas;
 #[path = "postgres/samples.rs"]
 mod samples;
 #[path = "postgres/scans.rs"]

@@ -59,6 +59,7 @@ pub(super) fn read(
 /// Reads many addresses; answer `i` is for address `i`.
 pub(super) async fn read_many(
     engine: &Arc<Engine>,
+    way: Way,
     rows: &Arc<Rows>,
     at: &[Address],
     parts: Parts,
@@ -78,7 +79,7 @@ pub(super) async fn read_many(
     // Each part is asked for on a connection of its own, all at once.
     let parts = places
         .chunks(PART)
-        .map(|part| read_part(engine, rows, part, parts, now));
+        .map(|part| read_part(engine, way, rows, part, parts, now));
     let parts = futures_util::future::try_join_all(parts).await?;
     let (mut found, mut notices) = (vec![Found::default(); at.len()], Notices::default());
     for (place, entry, noticed) in parts.into_iter().flatten().flatten() {
@@ -102,6 +103,7 @@ type Read = Option<(Place, Option<Arc<Entry>>, Notices)>;
 
 fn read_part(
     engine: &Arc<Engine>,
+    way: Way,
     rows: &Arc<Rows>,
     part: &[(Place, Option<Address>)],
     parts: Parts,
@@ -110,7 +112,7 @@ fn read_part(
     let places: Vec<_> = part.iter().map(|(place, _)| *place).collect();
     let values: Values = vec![Box::new(places), Box::new(rows.horizon(now).0)];
     let (kept, part) = (rows.clone(), part.to_vec());
-    engine.ask(Way::Read, rows.read_many(parts), values, move |row| {
+    engine.ask(way, rows.read_many(parts), values, move |row| {
         let place = place_of(&row)?;
         let nth = part
             .binary_search_by_key(&place, |(place, _)| *place)

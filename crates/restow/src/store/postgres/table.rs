@@ -58,6 +58,20 @@ impl PostgresTable {
         Answer::later(async move { changed.await.map_err(|e| self.named(e)) })
     }
 
+    fn reading<'a>(
+        &'a self,
+        way: Way,
+        at: &'a [Address],
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Vec<Found>>> {
+        Answer::later(async move {
+            self.engine.check_open()?;
+            let read = questions::read_many(&self.engine, way, &self.rows, at, parts, now).await;
+            self.heeded(read, now)
+        })
+    }
+
     fn heed(&self, notices: Notices, now: Millis) {
         let Notices { used, damaged } = notices;
         if !used.is_empty() && self.engine.uses.note(&self.rows.used, &used, now) {
@@ -122,6 +136,10 @@ impl Table for PostgresTable {
         parts: Parts,
         now: Millis,
     ) -> Answer<'a, Result<Found>> {
+        // Who is asked together with others is asked after they have come.
+        if !self.engine.has_replicas() {
+            return self.read(at, parts, now);
+        }
         Answer::later(async move {
             self.rows.spec.check_key(&at.key)?;
             self.engine.check_open()?;
@@ -137,11 +155,16 @@ impl Table for PostgresTable {
         parts: Parts,
         now: Millis,
     ) -> Answer<'a, Result<Vec<Found>>> {
-        Answer::later(async move {
-            self.engine.check_open()?;
-            let read = questions::read_many(&self.engine, &self.rows, at, parts, now).await;
-            self.heeded(read, now)
-        })
+        self.reading(Way::Read, at, parts, now)
+    }
+
+    fn read_many_latest<'a>(
+        &'a self,
+        at: &'a [Address],
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Vec<Found>>> {
+        self.reading(Way::ReadLatest, at, parts, now)
     }
 
     fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>> {

@@ -406,6 +406,11 @@ impl Engine {
         Ok(Lent::new(object, self.connector.clone()))
     }
 
+    /// Tells whether there is a server besides the one that has the latest.
+    pub(super) fn has_replicas(&self) -> bool {
+        !self.replicas.is_empty()
+    }
+
     /// Waits for what was accepted.
     pub(super) async fn settle(&self) {
         self.accepted.settle().await;
