@@ -37,8 +37,12 @@ mod panics;
 mod plans;
 #[path = "postgres/pooler.rs"]
 mod pooler;
+#[path = "postgres/replicas.rs"]
+mod replicas;
 #[path = "postgres/samples.rs"]
 mod samples;
+#[path = "postgres/scans.rs"]
+mod scans;
 #[path = "postgres/schema.rs"]
 mod schema;
 #[path = "postgres/sharing.rs"]

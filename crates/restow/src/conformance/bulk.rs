@@ -6,7 +6,7 @@ use crate::{ErrorKind, FieldRef, RawKey, store::Parts};
 promises! {
     an_unknown_address_is_empty: "Where nothing was written, nothing is found.",
     bulk_answers_keep_order_and_number: "The answers of read_many have the order and number of the questions, repeated ones too.",
-    read_many_is_read_one_by_one: "read_many answers what read answers for each address, and so does read_latest.",
+    read_many_is_read_one_by_one: "read_many answers what read answers for each address, and so do read_latest and read_many_latest.",
     thousands_of_addresses_are_one_question: "read_many takes 3,000 addresses.",
     thousands_of_entries_are_one_write: "write takes 1,000 entries, and all of them are there afterwards.",
     nothing_asked_is_nothing_answered: "Bulk calls take an empty list.",
@@ -67,13 +67,21 @@ async fn read_many_is_read_one_by_one(subject: &dyn Subject) -> Kept {
     .await?;
     let now = T0.plus(DAY);
     let many = t.table.read_many(&at, Parts::Whole, now).await?;
+    let latest_many = t.table.read_many_latest(&at, Parts::Whole, now).await?;
     same!(many.len(), at.len(), "answers");
-    for (at, many) in at.iter().zip(many) {
+    same!(latest_many.len(), at.len(), "answers of the latest");
+    for ((at, many), latest_many) in at.iter().zip(many).zip(latest_many) {
         let latest = t.table.read_latest(at, Parts::Whole, now).await?;
         same!(
             sorted(latest),
             t.read(at, now).await?,
             "the latest entries at {}",
+            at.key
+        );
+        same!(
+            sorted(latest_many),
+            t.read(at, now).await?,
+            "the latest entries at {} of several",
             at.key
         );
         same!(

@@ -195,8 +195,8 @@ impl Ticket {
             return false;
         };
         let table = &self.mount.table;
-        let now = table.read(&self.address, Parts::Meta, self.ctx.now()).await;
-        let now = now.unwrap_or_default();
+        let now = table.read_latest(&self.address, Parts::Meta, self.ctx.now());
+        let now = now.await.unwrap_or_default();
         let same = now.iter().find(|e| e.id == held.id);
         same.is_some_and(|e| e.generation != held.generation)
     }

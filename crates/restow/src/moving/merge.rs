@@ -158,7 +158,7 @@ pub(super) async fn held(
     let mut at: Vec<Address> = entries.iter().map(|e| e.id.address.clone()).collect();
     at.sort_unstable();
     at.dedup();
-    let found = table.read_many(&at, parts, now).await?;
+    let found = table.read_many_latest(&at, parts, now).await?;
     Ok(found.iter().flat_map(Found::iter).cloned().collect())
 }
 

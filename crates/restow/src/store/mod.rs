@@ -173,6 +173,20 @@ pub trait Table: Debug + Send + Sync + 'static {
         now: Millis,
     ) -> Answer<'a, Result<Vec<Found>>>;
 
+    /// Reads as [`read_many`](Self::read_many) does, and never from a copy that may be a moment old: no replica, and no memory of this process. So
+    /// asks who compares what is here with what comes, and who holds it for others.
+    ///
+    /// # Errors
+    /// As for [`read_many`](Self::read_many).
+    fn read_many_latest<'a>(
+        &'a self,
+        at: &'a [Address],
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Vec<Found>>> {
+        self.read_many(at, parts, now)
+    }
+
     /// Writes entries, all or none; the last of several with one identity stays. An entry whose body is the same as before keeps its `changed_at`.
     ///
     /// # Errors

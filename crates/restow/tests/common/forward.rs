@@ -103,6 +103,11 @@ macro_rules! forward {
             self.$inner.read_many(at, parts, now)
         }
     };
+    (@read_many_latest $inner:tt) => {
+        fn read_many_latest<'a>(&'a self, at: &'a [::restow::entry::Address], parts: ::restow::store::Parts, now: ::restow::Millis) -> ::restow::Answer<'a, ::restow::Result<Vec<::restow::entry::Found>>> {
+            self.$inner.read_many_latest(at, parts, now)
+        }
+    };
     (@write $inner:tt) => {
         fn write<'a>(&'a self, entries: &'a [::restow::store::Write], now: ::restow::Millis) -> ::restow::Answer<'a, ::restow::Result<()>> {
             self.$inner.write(entries, now)

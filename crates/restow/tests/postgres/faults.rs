@@ -267,14 +267,14 @@ async fn a_replica_is_read_from_and_is_not_needed() {
 }
 
 /// Waits until a replica has all that is written.
-fn caught_up(server: &Postgres, replica: &Postgres) {
+pub fn caught_up(server: &Postgres, replica: &Postgres) {
     let written = server.sql("SELECT pg_current_wal_lsn()");
     let replayed = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'");
     while replica.sql(&replayed) != "t" {}
 }
 
 /// Lets a replica fall behind from now on.
-async fn pause(replica: &Postgres) {
+pub async fn pause(replica: &Postgres) {
     // That is only asked for; it is so once what is being replayed has been.
     replica.sql("SELECT pg_wal_replay_pause()");
     let begun = Instant::now();

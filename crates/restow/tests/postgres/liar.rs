@@ -72,6 +72,10 @@ pub enum How {
 }
 
 pub const ROW: Kind = Kind(b'D');
+/// What a login is answered with.
+pub const AUTHENTICATION: Kind = Kind(b'R');
+/// What a statement's parameters are.
+const PARAMETERS: Kind = Kind(b't');
 /// The end of what a statement gives, and the end of an answer.
 const COMMAND_COMPLETE: Kind = Kind(b'C');
 const READY: Kind = Kind(b'Z');
@@ -133,6 +137,8 @@ struct Said {
     lies: AtomicUsize,
     /// So many messages that it would be told about are true before.
     honest: AtomicUsize,
+    /// Statements that were prepared by a name.
+    prepared: AtomicUsize,
     /// Rows that were the answers to queries before.
     rows: Mutex<VecDeque<Vec<u8>>>,
 }
@@ -160,6 +166,7 @@ impl Liar {
             lie: Mutex::new(Lie::None),
             lies: AtomicUsize::new(0),
             honest: AtomicUsize::new(0),
+            prepared: AtomicUsize::new(0),
             rows: Mutex::default(),
         });
         let (to, shared) = (server.port(), said.clone());
@@ -191,6 +198,11 @@ impl Liar {
 
     pub fn told(&self) -> usize {
         self.said.lies.load(Relaxed)
+    }
+
+    /// How many statements the server has prepared, over all connections.
+    pub fn prepared(&self) -> usize {
+        self.said.prepared.load(Relaxed)
     }
 }
 
@@ -224,9 +236,14 @@ async fn hand_on(
     mut to: WriteHalf<'_>,
     said: &Said,
 ) -> io::Result<End> {
-    let mut head = [0; 5];
+    let (mut head, mut before) = ([0; 5], Kind(0));
     loop {
         from.read_exact(&mut head).await?;
+        // What is not prepared for later is given its values before it is asked what it is.
+        if (before, head[0]) == (PARSE_COMPLETE, PARAMETERS.0) {
+            said.prepared.fetch_add(1, Relaxed);
+        }
+        before = Kind(head[0]);
         let length = u32::from_be_bytes(head[1..].try_into().unwrap()) as usize;
         let mut message = head.to_vec();
         message.resize(1 + length, 0);

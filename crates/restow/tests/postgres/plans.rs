@@ -1,7 +1,7 @@
-//! Which indexes the server reads, also of a table whose statistics are not there yet.
+//! Which indexes the server reads, also of a table whose statistics are not there yet, and what it prepares.
 
-use crate::support::*;
-use restow::store::{Parts, Renewal};
+use crate::{liar::Liar, support::*};
+use restow::store::{Budget, Parts, Renewal, TableSpec};
 use restow_testkit::Postgres;
 
 /// How often an index of the table `tracks` was read.
@@ -50,4 +50,31 @@ async fn keys_are_found_by_their_own_index_alone() {
         tokio::task::yield_now().await;
     }
     assert_eq!(reads_of(schema, "expires_at"), before);
+}
+
+/// Nobody closes what is prepared before the connection ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_again_and_again_is_prepared_once() {
+    let server = Postgres::shared();
+    let liar = Liar::before(server).await;
+    let store = open(&liar.through(server, &server.fresh())).await.unwrap();
+    let budget = Budget {
+        entries: Some(1),
+        ..Budget::default()
+    };
+    let spec = TableSpec { budget, ..tracks() };
+    let mut prepared = Vec::new();
+    for _ in 0..5 {
+        // Whoever opens it again has the same statements.
+        let table = store.open(&spec).await.unwrap();
+        for id in ["a", "b", "c"] {
+            save(&*table, id, "body").await.unwrap();
+            assert!(body(&*table, id).await.unwrap().is_some());
+        }
+        assert_eq!(table.sweep(1, T0).await.unwrap(), 1);
+        assert_eq!(store.trim(budget, 1).await.unwrap().removed, 1);
+        prepared.push(liar.prepared());
+    }
+    assert!(prepared[0] > 0);
+    assert_eq!(prepared[1..], [prepared[1]; 4]);
 }

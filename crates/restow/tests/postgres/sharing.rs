@@ -1,6 +1,9 @@
 //! Many programs on one database.
 
-use crate::support::*;
+use crate::{
+    liar::{AUTHENTICATION, How, Liar, Lie},
+    support::*,
+};
 use futures_util::{StreamExt, future::try_join_all};
 use restow::{
     BoxStream, Selection,
@@ -101,6 +104,26 @@ async fn a_lost_connection_means_that_everything_may_have_changed() {
     assert_eq!(heard(&mut changes).await, "Silence");
     server.restart();
     assert_eq!(heard(&mut changes).await, "everything");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_login_that_is_not_answered_is_tried_again() {
+    let server = Postgres::shared();
+    let liar = Liar::before(server).await;
+    let url = liar.through(server, &server.fresh());
+    let store = open(&format!("{url}&server_timeout=500ms")).await.unwrap();
+    let mut changes = store.changes().unwrap();
+    liar.tell(Lie::Of(AUTHENTICATION, How::HalfAndSilence));
+    let heard = tokio::spawn(async move { heard(&mut changes).await });
+    let lied = async {
+        while liar.told() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let lied = tokio::time::timeout(Duration::from_secs(10), lied).await;
+    lied.expect("it connects");
+    liar.tell(Lie::None);
+    assert_eq!(heard.await.unwrap(), "everything");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

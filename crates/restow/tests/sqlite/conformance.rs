@@ -140,7 +140,7 @@ fn as_asked(spec: TableSpec) -> TableSpec {
 
 #[deny(clippy::missing_trait_methods)]
 impl Table for CompressedTable {
-    forward!(inner: read read_latest read_many write renew delete count clear sweep scan partitions foreign_changes pending_columns columns_filled stats);
+    forward!(inner: read read_latest read_many read_many_latest write renew delete count clear sweep scan partitions foreign_changes pending_columns columns_filled stats);
 
     fn spec(&self) -> &TableSpec {
         &self.spec

@@ -118,6 +118,35 @@ impl GuardedTable {
         )
     }
 
+    /// Reads many addresses.
+    fn read_many_by<'a, R>(
+        &'a self,
+        read: R,
+        at: &'a [Address],
+        parts: Parts,
+    ) -> Answer<'a, Result<Vec<Found>>>
+    where
+        R: for<'t> Fn(&'t dyn Table, &'t [Address]) -> Answer<'t, Result<Vec<Found>>>
+            + Copy
+            + Send
+            + 'static,
+    {
+        let work = Work {
+            entries: at.len(),
+            sends: (parts == Parts::Meta).then_some(0),
+            learn: |slot, all: &Vec<Found>| all.iter().for_each(|one| found(slot, one)),
+        };
+        self.quick(
+            Side::Reads,
+            work,
+            |table| read(&**table, at),
+            |table| {
+                let at = at.to_vec();
+                Box::pin(async move { read(&*table, &at).await })
+            },
+        )
+    }
+
     /// Makes a call that may go over the whole table.
     fn slow<'a, T: Send + 'a>(
         &'a self,
@@ -204,19 +233,19 @@ impl Table for GuardedTable {
         parts: Parts,
         now: Millis,
     ) -> Answer<'a, Result<Vec<Found>>> {
-        let work = Work {
-            entries: at.len(),
-            sends: (parts == Parts::Meta).then_some(0),
-            learn: |slot, all: &Vec<Found>| all.iter().for_each(|one| found(slot, one)),
-        };
-        self.quick(
-            Side::Reads,
-            work,
-            |table| table.read_many(at, parts, now),
-            |table| {
-                let at = at.to_vec();
-                Box::pin(async move { table.read_many(&at, parts, now).await })
-            },
+        self.read_many_by(move |table, at| table.read_many(at, parts, now), at, parts)
+    }
+
+    fn read_many_latest<'a>(
+        &'a self,
+        at: &'a [Address],
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Vec<Found>>> {
+        self.read_many_by(
+            move |table, at| table.read_many_latest(at, parts, now),
+            at,
+            parts,
         )
     }
 

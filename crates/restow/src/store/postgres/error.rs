@@ -25,6 +25,11 @@ impl Fault {
         .any(|state| self.state() == Some(state))
     }
 
+    /// Tells whether somebody told the server to end the statement. Nothing of it was done.
+    pub(super) fn is_ended(&self) -> bool {
+        self.state() == Some(&SqlState::QUERY_CANCELED)
+    }
+
     /// Tells whether the connection is gone, so that another has to be made.
     pub(super) fn is_lost(&self) -> bool {
         match self {

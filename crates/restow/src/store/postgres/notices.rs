@@ -2,7 +2,7 @@
 
 use super::{
     engine::{Connector, Engine, Use},
-    error::Attempt,
+    error::{Attempt, Fault},
     layout::Area,
 };
 use crate::{
@@ -95,8 +95,9 @@ pub(super) fn listen(engine: &Arc<Engine>) -> BoxStream<'static, Change> {
     Box::pin(async_stream::stream! {
         let mut patience = PATIENCE;
         loop {
+            let opening = timeout(connector.timeout(), Session::open(&connector, &channel));
             let opened = tokio::select! {
-                opened = Session::open(&connector, &channel) => opened,
+                opened = opening => opened.unwrap_or(Err(Fault::TimedOut)),
                 () = ended(&mut closing) => return,
             };
             match opened {

@@ -19,7 +19,8 @@ use tokio_postgres::{Row, types::Type};
 
 /// So many addresses are asked for by one statement.
 const PART: usize = 512;
-/// A page of a scan ends at so many rows, and is meant to hold so many bytes.
+/// The first page of a scan has so many rows; each ends at so many, and is meant to hold so many bytes.
+const FIRST_PAGE: u64 = 16;
 const PAGE_ROWS: u64 = 1_024;
 const PAGE_BYTES: u64 = 1 << 20;
 /// A table of up to so many pages is counted; of a larger one, so many pages are taken as a sample. Numbers for people cost the same
@@ -58,6 +59,7 @@ pub(super) fn read(
 /// Reads many addresses; answer `i` is for address `i`.
 pub(super) async fn read_many(
     engine: &Arc<Engine>,
+    way: Way,
     rows: &Arc<Rows>,
     at: &[Address],
     parts: Parts,
@@ -77,7 +79,7 @@ pub(super) async fn read_many(
     // Each part is asked for on a connection of its own, all at once.
     let parts = places
         .chunks(PART)
-        .map(|part| read_part(engine, rows, part, parts, now));
+        .map(|part| read_part(engine, way, rows, part, parts, now));
     let parts = futures_util::future::try_join_all(parts).await?;
     let (mut found, mut notices) = (vec![Found::default(); at.len()], Notices::default());
     for (place, entry, noticed) in parts.into_iter().flatten().flatten() {
@@ -101,6 +103,7 @@ type Read = Option<(Place, Option<Arc<Entry>>, Notices)>;
 
 fn read_part(
     engine: &Arc<Engine>,
+    way: Way,
     rows: &Arc<Rows>,
     part: &[(Place, Option<Address>)],
     parts: Parts,
@@ -109,7 +112,7 @@ fn read_part(
     let places: Vec<_> = part.iter().map(|(place, _)| *place).collect();
     let values: Values = vec![Box::new(places), Box::new(rows.horizon(now).0)];
     let (kept, part) = (rows.clone(), part.to_vec());
-    engine.ask(Way::Read, rows.read_many(parts), values, move |row| {
+    engine.ask(way, rows.read_many(parts), values, move |row| {
         let place = place_of(&row)?;
         let nth = part
             .binary_search_by_key(&place, |(place, _)| *place)
@@ -320,51 +323,46 @@ pub(super) fn scan<'a>(
     async_stream::try_stream! {
         let at = |fault: super::error::Fault| fault.at(engine.place());
         let mut lent = engine.lend().await?;
-        let transaction = lent.transaction().await.map_err(at)?;
         let filter = Filter::new(rows, which, now);
         let columns = selected_with_address(&rows.layout, parts);
-        // Declared by name, it needs no prepared statement, which a pooler would not know again.
-        let sql = format!(
-            "DECLARE restow_scan NO SCROLL CURSOR FOR SELECT {columns} FROM {} WHERE {}",
-            rows.layout.table, filter.sql
-        );
+        let sql = format!("SELECT {columns} FROM {} WHERE {}", rows.layout.table, filter.sql);
         let query = Query::new(sql, filter.types.clone());
-        let values = filter.values();
-        let typed: Vec<_> = query.typed(&values).collect();
-        transaction.query_typed(&query.sql, &typed).await.map_err(|e| at(e.into()))?;
-        let (mut seen, mut bytes) = (0_u64, 0_u64);
+        let scan = lent.scan(&query, &filter.values()).await.map_err(at)?;
+        let mut wanted = FIRST_PAGE;
         loop {
-            let average = bytes / seen.max(1) + 1;
-            let page = match seen {
-                0 => 16,
-                _ => (PAGE_BYTES / average).clamp(1, PAGE_ROWS),
-            };
-            let sql = format!("FETCH {page} FROM restow_scan");
-            let found = transaction.query_typed(&sql, &[]).await.map_err(|e| at(e.into()))?;
-            if found.is_empty() {
-                break;
-            }
+            let mut page = scan.page(wanted).await.map_err(at)?;
+            let (mut seen, mut largest) = (0_u64, 0_u64);
             let mut notices = Notices::default();
-            for row in &found {
+            while let Some(row) = page.next().await.map_err(at)? {
                 seen += 1;
-                bytes += row.raw_size_bytes() as u64;
-                let Some(place) = place_of(row) else {
+                largest = largest.max(row.raw_size_bytes() as u64);
+                let Some(place) = place_of(&row) else {
                     continue;
                 };
-                let Some(address) = rows.address(row) else {
-                    rows.note_damage(row, place, &mut notices);
+                let Some(address) = rows.address(&row) else {
+                    rows.note_damage(&row, place, &mut notices);
                     continue;
                 };
-                if let Some(entry) = rows.entry(row, parts, &address, place, now, &mut notices) {
+                if let Some(entry) = rows.entry(&row, parts, &address, place, now, &mut notices) {
                     yield entry;
                 }
             }
             // Who reads everything tells nothing of what is used.
             notices.used.clear();
             heed(notices);
+            if seen == 0 {
+                break;
+            }
+            wanted = next_page(wanted, largest);
         }
-        transaction.commit().await.map_err(|e| at(e.into()))?;
+        scan.commit().await.map_err(at)?;
     }
+}
+
+/// How many rows the next page has: as many as fit where all are as large as the largest of the last one, and at most twice as many as that had.
+fn next_page(last: u64, largest: u64) -> u64 {
+    let fit = PAGE_BYTES / largest.max(1);
+    fit.min(last * 2).clamp(1, PAGE_ROWS)
 }
 
 async fn ask(engine: &Engine, query: &Query, values: &Values) -> Result<Vec<Row>> {

@@ -25,7 +25,8 @@ impl Reads {
         let at: Vec<_> = asked.iter().map(|(at, _)| at.clone()).collect();
         // What the earliest of them sees, of which the others leave out what is past by their time.
         let now = asked.iter().map(|(_, now)| *now).min().unwrap_or_default();
-        let read = questions::read_many(&self.engine, &self.rows, &at, self.parts, now).await;
+        let read =
+            questions::read_many(&self.engine, Way::Read, &self.rows, &at, self.parts, now).await;
         let (found, notices) = read?;
         let found = found.into_iter().zip(asked).map(|(found, (_, now))| {
             let horizon = self.rows.horizon(*now);

@@ -2,7 +2,7 @@
 
 use super::{
     change, changes,
-    engine::{Engine, Way},
+    engine::{Engine, Of, Way},
     error::Fault,
     leases, questions,
     reads::Reads,
@@ -44,7 +44,7 @@ impl PostgresTable {
         }
     }
 
-    /// Begins a change that goes on whoever waits for it.
+    /// Begins a change of entries that goes on whoever waits for it.
     fn changing<'a, T, F>(
         &'a self,
         change: impl FnOnce(Arc<Engine>, Arc<Rows>) -> F + 'a,
@@ -53,9 +53,23 @@ impl PostgresTable {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let rows = self.rows.clone();
-        let changed = self.engine.change(|engine| change(engine, rows));
+        let (rows, of) = (self.rows.clone(), Of::Entries(self.rows.spec.name.clone()));
+        let changed = self.engine.change(of, |engine| change(engine, rows));
         Answer::later(async move { changed.await.map_err(|e| self.named(e)) })
+    }
+
+    fn reading<'a>(
+        &'a self,
+        way: Way,
+        at: &'a [Address],
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Vec<Found>>> {
+        Answer::later(async move {
+            self.engine.check_open()?;
+            let read = questions::read_many(&self.engine, way, &self.rows, at, parts, now).await;
+            self.heeded(read, now)
+        })
     }
 
     fn heed(&self, notices: Notices, now: Millis) {
@@ -122,6 +136,10 @@ impl Table for PostgresTable {
         parts: Parts,
         now: Millis,
     ) -> Answer<'a, Result<Found>> {
+        // Who is asked together with others is asked after they have come.
+        if !self.engine.has_replicas() {
+            return self.read(at, parts, now);
+        }
         Answer::later(async move {
             self.rows.spec.check_key(&at.key)?;
             self.engine.check_open()?;
@@ -137,11 +155,16 @@ impl Table for PostgresTable {
         parts: Parts,
         now: Millis,
     ) -> Answer<'a, Result<Vec<Found>>> {
-        Answer::later(async move {
-            self.engine.check_open()?;
-            let read = questions::read_many(&self.engine, &self.rows, at, parts, now).await;
-            self.heeded(read, now)
-        })
+        self.reading(Way::Read, at, parts, now)
+    }
+
+    fn read_many_latest<'a>(
+        &'a self,
+        at: &'a [Address],
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Vec<Found>>> {
+        self.reading(Way::ReadLatest, at, parts, now)
     }
 
     fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>> {
@@ -185,14 +208,17 @@ impl Table for PostgresTable {
     }
 
     fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
-        self.changing(move |engine, rows| async move {
+        let rows = self.rows.clone();
+        // What goes is what it was when it was looked at, so that no later change has to wait for it.
+        let swept = self.engine.change(Of::Itself, move |engine| async move {
             let ended: Values = vec![Box::new(now.minus(REMEMBERED).0)];
             engine
                 .run(Way::Once, &leases::forget(&engine.area), &ended)
                 .await?;
             let past = changes::sweep(&engine, &rows, limit, now).await?;
             Ok(past + trim::sweep(&engine, &rows, limit - past).await?)
-        })
+        });
+        Answer::later(async move { swept.await.map_err(|e| self.named(e)) })
     }
 
     fn scan<'a>(
@@ -219,10 +245,13 @@ impl Table for PostgresTable {
     }
 
     fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
-        let columns = columns.to_vec();
-        self.changing(move |engine, rows| async move {
-            change::filled(&engine, &rows.spec.name, &columns).await
-        })
+        let (columns, name) = (columns.to_vec(), self.rows.spec.name.clone());
+        let noted = self
+            .engine
+            .arrange(Some(&self.rows.spec.name), move |engine| async move {
+                change::filled(&engine, &name, &columns).await
+            });
+        Answer::later(async move { noted.await.map_err(|e| self.named(e)) })
     }
 
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {

@@ -37,7 +37,7 @@ impl TieredTable {
             .foreign(&self.tier.options, now, || self.inner.foreign_changes())
     }
 
-    /// Reads all of an address from the store, and holds it.
+    /// Reads all of an address from the store, and holds it: no replica is asked, for what is behind would be believed long after.
     fn fetch<'a>(
         &'a self,
         at: &'a Address,
@@ -50,7 +50,7 @@ impl TieredTable {
                 self.tier.hold(&self.line, at, found, ticket, foreign, now);
             }
         };
-        match self.inner.read(at, Parts::Whole, now) {
+        match self.inner.read_latest(at, Parts::Whole, now) {
             Answer::Ready(found) => {
                 found.iter().for_each(keep);
                 Answer::Ready(found)
@@ -72,7 +72,7 @@ impl TieredTable {
         now: Millis,
     ) -> Answer<'a, Result<Found>> {
         let foreign = self.foreign(now);
-        match self.inner.read(at, Parts::Meta, now) {
+        match self.inner.read_latest(at, Parts::Meta, now) {
             Answer::Ready(Some(there)) => self.compared(at, held, there, (ticket, foreign), now),
             waiting => Answer::later(async move {
                 let there = waiting.await;
@@ -265,15 +265,15 @@ impl Table for TieredTable {
         Answer::later(async move {
             let missing = at.iter().zip(&hits).filter(|(_, hit)| hit.is_none());
             let missing: Vec<_> = missing.map(|(at, _)| at.clone()).collect();
-            let wanted = match parts {
-                Parts::Meta => Parts::Meta,
-                Parts::Body | Parts::Whole => Parts::Whole,
+            // What is to be held is the latest.
+            let (wanted, read) = match parts {
+                Parts::Meta => (parts, self.inner.read_many(&missing, parts, now)),
+                Parts::Body | Parts::Whole => {
+                    let wanted = Parts::Whole;
+                    (wanted, self.inner.read_many_latest(&missing, wanted, now))
+                }
             };
-            let mut read = self
-                .inner
-                .read_many(&missing, wanted, now)
-                .await?
-                .into_iter();
+            let mut read = read.await?.into_iter();
             let found = at
                 .iter()
                 .zip(tickets)
@@ -289,6 +289,15 @@ impl Table for TieredTable {
                 });
             Ok(found.collect())
         })
+    }
+
+    fn read_many_latest<'a>(
+        &'a self,
+        at: &'a [Address],
+        parts: Parts,
+        now: Millis,
+    ) -> Answer<'a, Result<Vec<Found>>> {
+        self.inner.read_many_latest(at, parts, now)
     }
 
     fn write<'a>(&'a self, entries: &'a [Write], now: Millis) -> Answer<'a, Result<()>> {

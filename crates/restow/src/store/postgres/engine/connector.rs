@@ -75,6 +75,11 @@ impl Connector {
         &self.place
     }
 
+    /// How long the server may take.
+    pub(in super::super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Fails while the format is another one.
     pub(in super::super) fn check(&self) -> Result<()> {
         self.watch.check()

@@ -88,8 +88,8 @@ impl Lane {
     }
 
     fn grow_where_busy(&self, link: &Arc<Link>, free: Option<&Arc<Slot>>, query: &Query) {
-        // Who holds a connection is counted by the handles to it: the slot's is one.
-        let is_busy = Arc::strong_count(link) - 2 >= self.patience;
+        // Who holds a connection is counted by the handles to it: the slot's is one, unless it has another connection by now.
+        let is_busy = Arc::strong_count(link).saturating_sub(2) >= self.patience;
         if let Some(free) = free.filter(|_| is_busy) {
             self.grow(free, query);
         }

@@ -6,8 +6,18 @@ use super::{
     link::Query,
 };
 use deadpool_postgres::{Object, Transaction};
-use std::sync::Arc;
-use tokio_postgres::Row;
+use futures_util::TryStreamExt as _;
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+use tokio_postgres::{
+    Row, RowStream,
+    types::{ToSql, Type},
+};
 
 /// What is known of a table that was just made would let the server go over all of it, and it plans a statement once.
 const PLANS: &str =
@@ -19,7 +29,29 @@ const PLANS: &str =
 pub(in super::super) struct Lent {
     object: Option<Object>,
     connector: Arc<Connector>,
-    busy: bool,
+    under_way: UnderWay,
+}
+
+/// How many statements are not answered yet.
+#[derive(Debug, Default)]
+struct UnderWay(AtomicUsize);
+
+impl UnderWay {
+    /// Waits for the answer of a statement. Where that is given up, the statement stays under way.
+    async fn count<T>(&self, asked: impl Future<Output = T>) -> T {
+        self.begin();
+        let answer = asked.await;
+        self.end();
+        answer
+    }
+
+    fn begin(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn end(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Lent {
@@ -27,7 +59,7 @@ impl Lent {
         Self {
             object: Some(object),
             connector,
-            busy: false,
+            under_way: UnderWay::default(),
         }
     }
 
@@ -38,10 +70,8 @@ impl Lent {
         values: &Values,
     ) -> Attempt<Vec<Row>> {
         let typed: Vec<_> = query.typed(values).collect();
-        self.busy = true;
-        let rows = self.object()?.query_typed(&query.sql, &typed).await;
-        self.busy = false;
-        Ok(rows?)
+        let asked = self.object()?.query_typed(&query.sql, &typed);
+        Ok(self.under_way.count(asked).await?)
     }
 
     /// Begins a transaction. Dropped, it is rolled back.
@@ -52,14 +82,35 @@ impl Lent {
 
     /// Begins a transaction for statements that find rows by their keys. Dropped, it is rolled back.
     pub(in super::super) async fn keys(&mut self) -> Attempt<Keys<'_>> {
+        let object = self.object.as_mut().ok_or_else(super::closed)?;
+        let transaction = object.transaction().await?;
         let prepares = self.connector.prepares();
-        let transaction = self.transaction().await?;
         if prepares {
             transaction.batch_execute(PLANS).await?;
         }
         Ok(Keys {
             transaction,
             prepares,
+            under_way: &self.under_way,
+        })
+    }
+
+    /// Begins to read all that a statement selects, page by page: declared by name, it needs no prepared statement, which a pooler would not
+    /// know again.
+    pub(in super::super) async fn scan(
+        &mut self,
+        query: &Query,
+        values: &Values,
+    ) -> Attempt<Scan<'_>> {
+        let object = self.object.as_mut().ok_or_else(super::closed)?;
+        let transaction = object.transaction().await?;
+        let sql = format!("DECLARE restow_scan NO SCROLL CURSOR FOR {}", query.sql);
+        let typed: Vec<_> = query.typed(values).collect();
+        let declared = transaction.query_typed(&sql, &typed);
+        self.under_way.count(declared).await?;
+        Ok(Scan {
+            transaction,
+            under_way: &self.under_way,
         })
     }
 
@@ -77,11 +128,16 @@ impl Lent {
 pub(in super::super) struct Keys<'l> {
     transaction: Transaction<'l>,
     prepares: bool,
+    under_way: &'l UnderWay,
 }
 
 impl Keys<'_> {
     /// Runs a statement and collects its rows. Several are sent one behind the other.
     pub(in super::super) async fn ask(&self, query: &Query, values: &Values) -> Attempt<Vec<Row>> {
+        self.under_way.count(self.answer(query, values)).await
+    }
+
+    async fn answer(&self, query: &Query, values: &Values) -> Attempt<Vec<Row>> {
         if self.prepares {
             let prepare = self
                 .transaction
@@ -99,9 +155,51 @@ impl Keys<'_> {
     }
 }
 
+/// All that a statement selects, as of one moment.
+pub(in super::super) struct Scan<'l> {
+    transaction: Transaction<'l>,
+    under_way: &'l UnderWay,
+}
+
+impl Scan<'_> {
+    /// Asks for the next rows.
+    pub(in super::super) async fn page(&self, rows: u64) -> Attempt<Page<'_>> {
+        let sql = format!("FETCH {rows} FROM restow_scan");
+        let nothing: [(&(dyn ToSql + Sync), Type); 0] = [];
+        self.under_way.begin();
+        let rows = self.transaction.query_typed_raw(&sql, nothing).await?;
+        Ok(Page {
+            rows: Box::pin(rows),
+            under_way: self.under_way,
+        })
+    }
+
+    pub(in super::super) async fn commit(self) -> Attempt<()> {
+        Ok(self.transaction.commit().await?)
+    }
+}
+
+/// Some rows of a scan, which come as they are taken: the server waits with the rest.
+pub(in super::super) struct Page<'l> {
+    rows: Pin<Box<RowStream>>,
+    under_way: &'l UnderWay,
+}
+
+impl Page<'_> {
+    /// Returns the next row, up to the end, which is told once.
+    pub(in super::super) async fn next(&mut self) -> Attempt<Option<Row>> {
+        let row = self.rows.try_next().await?;
+        if row.is_none() {
+            self.under_way.end();
+        }
+        Ok(row)
+    }
+}
+
 impl Drop for Lent {
     fn drop(&mut self) {
-        let Some(object) = self.object.take().filter(|_| self.busy) else {
+        let is_busy = *self.under_way.0.get_mut() > 0;
+        let Some(object) = self.object.take().filter(|_| is_busy) else {
             return;
         };
         let client = Object::take(object);

@@ -1,42 +1,40 @@
 //! One connection, with the statements it has prepared.
 
-use super::super::values::Values;
+use super::{super::values::Values, connector::Connector};
 use futures_util::TryStreamExt;
 use std::{
     collections::HashMap,
     fmt,
     pin::pin,
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
+use tokio::time::timeout;
 use tokio_postgres::{
     Client, Row, Statement,
     types::{ToSql, Type},
 };
 
-/// A statement and the types of its parameters.
+/// What is asked on a connection that was given up has so long before the server is told to end it, at first and at most.
+const GRACE: Duration = Duration::from_millis(25);
+const MOST_GRACE: Duration = Duration::from_millis(250);
+
+/// A statement and the types of its parameters, which are the same wherever its text is.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Query {
-    number: u64,
-    pub(in super::super) sql: String,
+    pub(in super::super) sql: Arc<str>,
     pub(in super::super) types: Vec<Type>,
 }
 
 impl Query {
     pub(in super::super) fn new(sql: String, types: impl Into<Vec<Type>>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
-            number: NEXT.fetch_add(1, Relaxed),
-            sql,
+            sql: sql.into(),
             types: types.into(),
         }
-    }
-
-    /// A number that no other statement has.
-    pub(super) fn number(&self) -> u64 {
-        self.number
     }
 
     /// The values with their types.
@@ -51,9 +49,12 @@ impl Query {
 /// A connection that any number of tasks ask at once: their questions follow each other, and none waits for the answer of another.
 pub(in super::super) struct Link {
     client: Client,
-    statements: Mutex<HashMap<u64, Statement>>,
+    /// By their text.
+    statements: Mutex<HashMap<Arc<str>, Statement>>,
     /// It did not answer in time, and nobody should ask it any more.
     stuck: AtomicBool,
+    /// What it is asked is being ended.
+    ending: AtomicBool,
 }
 
 impl Link {
@@ -62,6 +63,7 @@ impl Link {
             client,
             statements: Mutex::default(),
             stuck: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
         }
     }
 
@@ -72,6 +74,32 @@ impl Link {
     /// Lets nobody ask it again.
     pub(super) fn give_up(&self) {
         self.stuck.store(true, Relaxed);
+    }
+
+    /// The same, and ends what it is asked on the server too, one after the other: a connection stays there until all of it is answered, and
+    /// what waits for another's lock may never be.
+    pub(super) fn end(self: &Arc<Self>, connector: &Connector) {
+        self.give_up();
+        // pgbouncer 1.18 ends itself when it is asked to cancel one of several.
+        if !connector.prepares() || self.ending.swap(true, Relaxed) {
+            return;
+        }
+        let (link, tls, patience) = (self.clone(), connector.tls(), connector.timeout());
+        tokio::spawn(async move {
+            let cancel = link.client.cancel_token();
+            // It is answered after all the others.
+            let (mut last, mut grace) = (pin!(link.client.batch_execute("")), GRACE);
+            while timeout(grace, last.as_mut()).await.is_err() {
+                _ = timeout(patience, cancel.cancel_query(tls.clone())).await;
+                grace = (grace * 2).min(MOST_GRACE);
+            }
+            link.ending.store(false, Relaxed);
+        });
+    }
+
+    /// Tells whether it was given up, so that what it was asked may have been ended for the sake of others.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.stuck.load(Relaxed)
     }
 
     /// Forgets what it has prepared.
@@ -115,15 +143,16 @@ impl Link {
     }
 
     async fn statement(&self, query: &Query) -> Result<Statement, tokio_postgres::Error> {
-        if let Some(statement) = self.statements().get(&query.number) {
+        if let Some(statement) = self.statements().get(&query.sql) {
             return Ok(statement.clone());
         }
         let statement = self.client.prepare_typed(&query.sql, &query.types).await?;
-        self.statements().insert(query.number, statement.clone());
+        self.statements()
+            .insert(query.sql.clone(), statement.clone());
         Ok(statement)
     }
 
-    fn statements(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Statement>> {
+    fn statements(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Statement>> {
         self.statements
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

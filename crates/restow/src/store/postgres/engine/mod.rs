@@ -8,6 +8,7 @@ mod link;
 mod replica;
 mod uses;
 
+pub(super) use accepted::Of;
 pub(super) use connector::{Connector, Use};
 pub(super) use lent::{Keys, Lent};
 pub(super) use link::Query;
@@ -20,7 +21,7 @@ use super::{
     schema,
     values::Values,
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, store::TableName};
 use accepted::Accepted;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::future::{join_all, try_join_all};
@@ -238,10 +239,11 @@ impl Engine {
         async move { task?.await.map_err(ended)? }
     }
 
-    /// Changes something, whoever waits for it; answers after all that was begun before and that nobody waits for. That is given up where
-    /// the server does not answer it in time.
+    /// Changes something, whoever waits for it; one of a table's entries is answered after all that were begun of it before and that nobody
+    /// waits for. Those are given up where the server does not answer them in time.
     pub(super) fn change<T, F, C>(
         self: &Arc<Self>,
+        of: Of,
         change: C,
     ) -> impl Future<Output = Result<T>> + Send + use<T, F, C>
     where
@@ -251,13 +253,33 @@ impl Engine {
     {
         let task = self.check_open().map(|()| {
             let change = change(self.clone());
-            self.accepted.spawn(self.options.timeout, change)
+            self.accepted.spawn(of, self.options.timeout, change)
         });
         async move {
             let (task, waiter) = task?;
             let done = task.await.map_err(ended)?;
             waiter.settle().await;
             done
+        }
+    }
+
+    /// Changes how a table is made, or the store itself, to the end, whoever waits for it; `table` says which. What was begun of it before and
+    /// nobody waits for ends first, so that who tries again finds it done, and does not begin anew what takes longer than he waits.
+    pub(super) fn arrange<T, F, C>(
+        self: &Arc<Self>,
+        table: Option<&TableName>,
+        change: C,
+    ) -> impl Future<Output = Result<T>> + Send + use<T, F, C>
+    where
+        C: FnOnce(Arc<Self>) -> F + Send,
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let (engine, of) = (self.clone(), Of::Schema(table.cloned()));
+        async move {
+            engine.check_open()?;
+            engine.accepted.settle_of(of.clone()).await;
+            engine.change(of, change).await
         }
     }
 
@@ -318,11 +340,16 @@ impl Engine {
                 Ok(Err(fault)) => fault,
                 Err(_) => Fault::TimedOut,
             };
-            let link = used.as_deref();
+            let link = used.as_ref();
             let again = match &fault {
                 Fault::TimedOut => {
-                    link.inspect(|link| link.give_up());
+                    link.inspect(|link| link.end(lane.connector()));
                     false
+                }
+                // Another one on the same connection was given up, and this one was behind it.
+                fault if fault.is_ended() && link.is_some_and(|link| link.is_given_up()) => {
+                    conflicts += 1;
+                    conflicts < TRIES
                 }
                 fault if fault.is_conflict() => {
                     conflicts += 1;
@@ -401,6 +428,11 @@ impl Engine {
         Ok(Lent::new(object, self.connector.clone()))
     }
 
+    /// Tells whether there is a server besides the one that has the latest.
+    pub(super) fn has_replicas(&self) -> bool {
+        !self.replicas.is_empty()
+    }
+
     /// Waits for what was accepted.
     pub(super) async fn settle(&self) {
         self.accepted.settle().await;
@@ -415,6 +447,8 @@ impl Engine {
             return Ok(());
         }
         self.settle().await;
+        // That of the schema may take for ever.
+        _ = tokio::time::timeout(self.options.timeout, self.accepted.settle_all()).await;
         let flushed = self.uses.flush(self).await;
         for lane in [&self.reads, &self.changes]
             .into_iter()

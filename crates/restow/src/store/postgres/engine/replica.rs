@@ -48,7 +48,7 @@ impl Replica {
     pub(super) async fn ahead_of<S>(
         &self,
         server: impl Future<Output = S>,
-        link: &Link,
+        link: &Arc<Link>,
         query: &Query,
         values: &Values,
     ) -> Result<Vec<Row>, S> {
@@ -64,7 +64,9 @@ impl Replica {
                     biased;
                     asked = asked => asked,
                     said = server.as_mut() => {
-                        self.fail(link);
+                        self.fail();
+                        // Where somebody has locked what is read, it would be there for as long as that.
+                        link.end(self.lane.connector());
                         return Err(said);
                     }
                 },
@@ -73,7 +75,8 @@ impl Replica {
                 Ok(()) => Ok(()),
                 Err(error) => {
                     tracing::debug!(%error, "a replica could not be read from; the server is");
-                    self.fail(link);
+                    self.fail();
+                    link.give_up();
                     Err(server.await)
                 }
             }
@@ -81,8 +84,7 @@ impl Replica {
         asked.map(|()| rows)
     }
 
-    fn fail(&self, link: &Link) {
-        link.give_up();
+    fn fail(&self) {
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 }

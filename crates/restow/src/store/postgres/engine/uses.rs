@@ -12,7 +12,7 @@ const ENOUGH: usize = 256;
 
 /// Uses not written yet, of each table by the statement that writes them.
 #[derive(Debug, Default)]
-pub(in super::super) struct Uses(Mutex<HashMap<u64, Noted>>);
+pub(in super::super) struct Uses(Mutex<HashMap<Arc<str>, Noted>>);
 
 #[derive(Debug)]
 struct Noted {
@@ -29,7 +29,7 @@ impl Uses {
         now: Millis,
     ) -> bool {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let table = noted.entry(statement.number()).or_insert_with(|| Noted {
+        let table = noted.entry(statement.sql.clone()).or_insert_with(|| Noted {
             statement: statement.clone(),
             uses: HashMap::new(),
         });
