@@ -32,6 +32,8 @@ mod panics;
 mod samples;
 #[path = "redis/sharing.rs"]
 mod sharing;
+#[path = "redis/schema.rs"]
+mod schema;
 #[path = "redis/support.rs"]
 mod support;
 #[path = "redis/tls.rs"]

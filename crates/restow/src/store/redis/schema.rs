@@ -154,8 +154,16 @@ pub(super) async fn is_ended(core: &Core, place: &Place) -> Result<bool> {
     from(core, core.link.ask(&ask, Lost::Again).await?, "HEXISTS")
 }
 
-/// Returns a new place.
+/// Returns a new place. Where it is not known which number was the last, it is any: what is left of old repositories has hardly that one.
 pub(super) async fn new_place(core: &Core) -> Result<Place> {
+    let mut number = [0; 4];
+    random(&mut number)?;
+    let mut first = cmd("HSETNX");
+    first
+        .arg(core.names.meta())
+        .arg("next")
+        .arg(u32::from_be_bytes(number) >> 1);
+    core.link.ask(&first, Lost::Again).await?;
     let mut next = cmd("HINCRBY");
     next.arg(core.names.meta()).arg("next").arg(1);
     let number = from(core, core.link.ask(&next, Lost::Fails).await?, "HINCRBY")?;
