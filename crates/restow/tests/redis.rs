@@ -22,6 +22,8 @@ mod eviction;
 mod expiry;
 #[path = "redis/failures.rs"]
 mod failures;
+#[path = "redis/large.rs"]
+mod large;
 #[path = "redis/liar.rs"]
 mod liar;
 #[path = "redis/lies.rs"]

@@ -8,7 +8,7 @@ use super::{
     rows::{Put, Rows},
     schema::{self, Stored, becomes, ends, forgets},
     script::{Call, END},
-    walk::{Hint, Scores},
+    walk::{Hint, MANY_BYTES, Scores, groups},
 };
 use crate::{
     Error, ErrorKind, Millis, Result,
@@ -120,7 +120,9 @@ async fn migrate(
         // Each keeps at least the time it had.
         let times = puts.iter().map(|put| put.entry.meta.checked_at);
         let now = times.min().unwrap_or_default();
-        new.put(puts, now).await?;
+        for some in groups(puts, |put| put.entry.size(), MANY_BYTES) {
+            new.put(some, now).await?;
+        }
     }
     let pending = schema::pending(core, &spec.name).await?;
     let mut columns = pending.columns.clone();

@@ -78,16 +78,10 @@ impl Rows {
     /// Reads the fields of many addresses.
     pub(super) async fn fetch_all(&self, digests: &[Digest], parts: Parts) -> Result<Vec<Fields>> {
         if parts != Parts::Meta {
-            let mut all = self.values(digests).await?;
-            // Few have any beside; they are asked for at once.
-            let beside = digests.iter().zip(&mut all);
-            let beside = beside.filter(|(_, fields)| fields.is_torn());
-            try_join_all(beside.map(|(digest, fields)| async move {
-                *fields = self.with_bodies(digest, std::mem::take(fields)).await?;
-                Ok::<_, Error>(())
-            }))
-            .await?;
-            return Ok(all);
+            let all = self.values(digests).await?;
+            let all = digests.iter().copied().zip(all).collect();
+            let all = self.with_bodies_of(all, parts).await?;
+            return Ok(all.into_iter().map(|(_, fields)| fields).collect());
         }
         let asks = digests.iter().map(|digest| {
             let ask = beginning(&self.place.entry(digest));
@@ -106,8 +100,25 @@ impl Rows {
         Ok(all)
     }
 
+    /// Reads the bodies beside the values of many addresses, unless no body is wanted.
+    pub(super) async fn with_bodies_of(
+        &self,
+        mut all: Vec<(Digest, Fields)>,
+        parts: Parts,
+    ) -> Result<Vec<(Digest, Fields)>> {
+        // Few have any beside; they are asked for at once.
+        let beside = all.iter_mut();
+        let beside = beside.filter(|(_, fields)| parts != Parts::Meta && fields.is_torn());
+        try_join_all(beside.map(|(digest, fields)| async move {
+            *fields = self.with_bodies(digest, std::mem::take(fields)).await?;
+            Ok::<_, Error>(())
+        }))
+        .await?;
+        Ok(all)
+    }
+
     /// Reads the values of many addresses.
-    async fn values(&self, digests: &[Digest]) -> Result<Vec<Fields>> {
+    pub(super) async fn values(&self, digests: &[Digest]) -> Result<Vec<Fields>> {
         // In a cluster, what is asked for at once has to be in one slot.
         let mut groups = BTreeMap::<u32, Vec<usize>>::new();
         for (i, digest) in digests.iter().enumerate() {
