@@ -4,7 +4,7 @@ use super::{
     keys::{self, Digest},
     link::Lost,
     metas::{self, BEGINNING, Fields},
-    rows::{Removal, Rows, When},
+    rows::{Removal, Rows, Told, When},
     schema::from,
     script::REMOVE,
 };
@@ -238,8 +238,8 @@ impl Rows {
         let whole = read.is_damaged.then(|| fields.value().cloned()).flatten();
         runtime.spawn(async move {
             if let Some(value) = whole {
-                let mut call = rows.bucket_call(rows.place.bucket(&digest));
-                call.arg("0").arg("0");
+                let bucket = rows.place.bucket(&digest);
+                let mut call = rows.removal_call(bucket, Told::Nothing, Millis(0));
                 call.key(rows.place.entry(&digest)).arg(digest.0);
                 call.arg([0; 16]).arg("damaged").arg(value.to_vec()).arg("");
                 drop(REMOVE.run(&rows.core.link, &call).await);
@@ -249,7 +249,10 @@ impl Rows {
                 variant: Variant(u128::from_be_bytes(variant)),
                 when: When::Read(generation),
             });
-            drop(rows.remove(removals.collect(), Millis(0)).await);
+            drop(
+                rows.remove(removals.collect(), Told::Nothing, Millis(0))
+                    .await,
+            );
         });
     }
 }

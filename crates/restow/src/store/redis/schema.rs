@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, Result,
-    store::{TableName, TableSpec, declared},
+    store::{Change, TableName, TableSpec, declared},
 };
 use redis::{Cmd, Value, cmd};
 use std::collections::{BTreeMap, BTreeSet};
@@ -172,6 +172,16 @@ pub(super) async fn new_place(core: &Core) -> Result<Place> {
 
 /// Does all swaps or none; tells whether they were done.
 pub(super) async fn swap(core: &Core, swaps: Vec<Swap>) -> Result<bool> {
+    exchange(core, swaps, Vec::new()).await
+}
+
+/// The same, and others hear at once that anything in a repository may have changed.
+pub(super) async fn swap_told(core: &Core, swaps: Vec<Swap>, name: &TableName) -> Result<bool> {
+    let message = core.message(&Change::Table(name.clone()));
+    exchange(core, swaps, message).await
+}
+
+async fn exchange(core: &Core, swaps: Vec<Swap>, message: Vec<u8>) -> Result<bool> {
     let flagged = |value: Option<Vec<u8>>| match value {
         None => b"-".to_vec(),
         Some(mut value) => {
@@ -180,7 +190,9 @@ pub(super) async fn swap(core: &Core, swaps: Vec<Swap>) -> Result<bool> {
         }
     };
     let mut call = Call::default();
-    call.key(core.names.meta());
+    call.key(core.names.meta())
+        .arg(core.names.channel())
+        .arg(message);
     for Swap { field, from, to } in swaps {
         call.arg(field).arg(flagged(from)).arg(flagged(to));
     }

@@ -4,7 +4,7 @@ use super::{
     core::Core,
     keys::Digest,
     metas,
-    rows::{Removal, Rows, When},
+    rows::{Removal, Rows, Told, When},
     schema::{self, MOST, from},
     script::{Call, RECOUNT},
     walk::{Hint, Named, Scores},
@@ -68,11 +68,10 @@ impl Rows {
         let horizon = now.minus(self.spec.keep);
         let gone = Scores::gone(self, now);
         let when = When::Past(Millis(i64::MIN), horizon);
-        let done = self.clear_range(&gone, when, limit, now).await?;
+        let done = self
+            .clear_range(&gone, when, Told::Nothing, limit, now)
+            .await?;
         let removed = done.removed + done.missed;
-        if done.removed > 0 {
-            self.publish_table().await;
-        }
         if removed >= limit {
             return Ok(removed);
         }
@@ -218,7 +217,7 @@ impl Rows {
                 }
             }
             if !missing.is_empty() {
-                self.remove(missing, Millis(0)).await?;
+                self.remove(missing, Told::Nothing, Millis(0)).await?;
             }
             let Some(said) = self.said().await?.into_iter().nth(bucket as usize) else {
                 return Ok(());
@@ -391,8 +390,7 @@ async fn trim_to(all: &[Rows], most: Budget, limit: u64, now: Millis) -> Result<
         let removals = choose(all, &least, &most, limit, &mut trimmed).await?;
         for (number, removals) in removals {
             if let Some(rows) = all.get(number) {
-                rows.remove(removals, now).await?;
-                rows.publish_table().await;
+                rows.remove(removals, Told::Addresses, now).await?;
             }
         }
         if trimmed.removed == before {

@@ -4,7 +4,7 @@ use super::{
     keys::{self, Digest, FirstField, Whose},
     link::Lost,
     metas::{self, Fields},
-    rows::{Removal, Rows, When},
+    rows::{Removal, Removed, Rows, Told, When},
     schema::{count, from},
 };
 use crate::{
@@ -258,7 +258,7 @@ impl Rows {
             }
         }
         if !missing.is_empty() {
-            self.remove(missing, Millis(0)).await?;
+            self.remove(missing, Told::Nothing, Millis(0)).await?;
         }
         Ok(page)
     }
@@ -300,22 +300,20 @@ impl Rows {
     /// Removes up to `limit` of the entries selected.
     pub(super) async fn clear(&self, which: &Selection, limit: u64, now: Millis) -> Result<u64> {
         self.core.ready().await?;
-        let removed = if which.is_plain() && which.partition.is_none() {
-            let scores = Scores::of(which.scope, self, now);
-            let horizon = now.minus(self.spec.keep);
-            let when = match which.scope {
-                Scope::All => When::Past(horizon, Millis::MAX),
-                Scope::Live => When::Past(now.max(horizon), Millis::MAX),
-                Scope::Expired => When::Past(horizon, now),
-            };
-            self.clear_range(&scores, when, limit, now).await?.removed
-        } else {
-            self.clear_covered(which, limit, now).await?
-        };
-        if removed > 0 {
-            self.publish_table().await;
+        if !which.is_plain() || which.partition.is_some() {
+            return self.clear_covered(which, limit, now).await;
         }
-        Ok(removed)
+        let scores = Scores::of(which.scope, self, now);
+        let horizon = now.minus(self.spec.keep);
+        let when = match which.scope {
+            Scope::All => When::Past(horizon, Millis::MAX),
+            Scope::Live => When::Past(now.max(horizon), Millis::MAX),
+            Scope::Expired => When::Past(horizon, now),
+        };
+        let done = self
+            .clear_range(&scores, when, Told::Table, limit, now)
+            .await?;
+        Ok(done.removed)
     }
 
     /// Removes up to `limit` entries within these scores.
@@ -323,10 +321,11 @@ impl Rows {
         &self,
         scores: &Scores,
         when: When,
+        told: Told,
         limit: u64,
         now: Millis,
-    ) -> Result<super::rows::Removed> {
-        let mut sum = super::rows::Removed::default();
+    ) -> Result<Removed> {
+        let mut sum = Removed::default();
         if limit == 0 {
             return Ok(sum);
         }
@@ -345,7 +344,7 @@ impl Rows {
                 })
             });
             let some = all.take(usize::try_from(left).unwrap_or(usize::MAX));
-            let done = self.remove(some.collect(), now).await?;
+            let done = self.remove(some.collect(), told, now).await?;
             sum.removed += done.removed;
             sum.missed += done.missed;
         }
@@ -365,7 +364,8 @@ impl Rows {
                 variant: entry.id.variant,
                 when: When::Read(entry.generation.0),
             });
-            removed += self.remove(some.collect(), now).await?.removed;
+            let done = self.remove(some.collect(), Told::Table, now).await?;
+            removed += done.removed;
             if removed >= limit {
                 break;
             }
