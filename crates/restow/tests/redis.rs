@@ -32,11 +32,13 @@ mod lies;
 mod panics;
 #[path = "redis/samples.rs"]
 mod samples;
-#[path = "redis/sharing.rs"]
-mod sharing;
 #[path = "redis/schema.rs"]
 mod schema;
+#[path = "redis/sharing.rs"]
+mod sharing;
 #[path = "redis/support.rs"]
 mod support;
 #[path = "redis/tls.rs"]
 mod tls;
+#[path = "redis/upkeep.rs"]
+mod upkeep;
