@@ -356,6 +356,13 @@ impl RedisCluster {
         }
     }
 
+    /// Asks for a key whichever server has it.
+    pub fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut answers = self.nodes.iter().map(|node| node.try_ask(words));
+        let answer = answers.find_map(RedisResult::ok);
+        answer.unwrap_or_else(|| panic!("{words:?}: no server has it"))
+    }
+
     fn owner(&self, slot: &str) -> &Redis {
         let number: u16 = slot.parse().unwrap();
         let ranges: Vec<redis::Value> = self.nodes[0].ask(&["CLUSTER", "SLOTS"]);

@@ -22,6 +22,8 @@ mod eviction;
 mod expiry;
 #[path = "redis/failures.rs"]
 mod failures;
+#[path = "redis/large.rs"]
+mod large;
 #[path = "redis/liar.rs"]
 mod liar;
 #[path = "redis/lies.rs"]
@@ -30,9 +32,13 @@ mod lies;
 mod panics;
 #[path = "redis/samples.rs"]
 mod samples;
+#[path = "redis/schema.rs"]
+mod schema;
 #[path = "redis/sharing.rs"]
 mod sharing;
 #[path = "redis/support.rs"]
 mod support;
 #[path = "redis/tls.rs"]
 mod tls;
+#[path = "redis/upkeep.rs"]
+mod upkeep;

@@ -38,9 +38,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Starts the task, where there is a runtime. It ends with the cache and keeps nothing alive.
 pub(super) fn start(ctx: &Arc<Context>, registry: &Arc<Registry>) {
-    let capabilities = ctx.store.capabilities();
-    let idle = capabilities.native_expiry && !ctx.upkeep.budget.is_bounded();
-    if capabilities.read_only || idle {
+    // One that removes by itself what is past its keep has an index to be looked after, and repositories with budgets of their own.
+    if ctx.store.capabilities().read_only {
         return;
     }
     let Ok(runtime) = Handle::try_current() else {

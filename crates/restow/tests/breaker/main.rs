@@ -233,6 +233,33 @@ async fn a_dropped_call_says_nothing_and_a_dropped_probe_holds_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_may_take_long_holds_reads_up_for_a_while_only() {
+    let (faulty, store, table) = guarded().await;
+    faulty.set(Mood::Hangs);
+    for _ in 0..5 {
+        fails(&*table, ErrorKind::Store).await;
+    }
+    tokio::time::advance(PAUSE).await;
+    // It finds out whether the store is back, and is waited for.
+    let mut stats = Box::pin(async { table.stats(T0).await });
+    assert!(futures_util::poll!(&mut stats).is_pending());
+    faulty.set(Mood::Well);
+    let calls = faulty.calls();
+    tokio::time::advance(TIMEOUT * 20).await;
+    fails(&*table, ErrorKind::Down).await;
+    settle().await;
+    assert_eq!(faulty.calls(), calls, "one at a time");
+    tokio::time::advance(TIMEOUT * 5).await;
+    fails(&*table, ErrorKind::Down).await;
+    settle().await;
+    assert!(store.health().unwrap().is_up());
+    assert_eq!(read(&*table).await.unwrap(), 1);
+    // What it comes to is of no matter any more.
+    stats.await.unwrap_err();
+    assert!(store.health().unwrap().is_up());
+}
+
+#[tokio::test(start_paused = true)]
 async fn bulk_work_and_large_bodies_may_take_longer() {
     let (faulty, _, table) = guarded().await;
     let large = "x".repeat(8 << 20);

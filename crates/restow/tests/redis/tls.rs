@@ -135,8 +135,9 @@ async fn a_cluster_that_speaks_tls_alone_is_used_and_followed_where_slots_move()
         let table = store.open(&spec()).await.unwrap();
         table.write(&numbered(0..100, 100), T0).await.unwrap();
         tokio::task::block_in_place(|| {
+            let number: u64 = cluster.ask(&["HGET", "restow:meta", "next"]);
             for bucket in 0..16 {
-                let key = format!("restow{{1.{bucket:x}}}i");
+                let key = format!("restow{{{number}.{bucket:x}}}i");
                 let slot = cluster.nodes()[0].ask(&["CLUSTER", "KEYSLOT", &key]);
                 cluster.migrate(slot, bucket % 3, || {});
             }

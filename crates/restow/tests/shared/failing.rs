@@ -197,9 +197,10 @@ async fn the_servers_of_a_cluster_may_be_restarted_one_by_one_and_its_slots_may_
         load.all_hit(&format!("with server {node} again")).await;
     }
     // The slots of all buckets go to one server and on to the next, key by key.
+    let number: u64 = cluster.ask(&["HGET", "restow:meta", "next"]);
     for to in 0..2 {
         for bucket in 0..16 {
-            let key = format!("restow{{1.{bucket:x}}}i");
+            let key = format!("restow{{{number}.{bucket:x}}}i");
             let slot: u16 = cluster.nodes()[0].ask(&["CLUSTER", "KEYSLOT", &key]);
             cluster.migrate(slot, to, || {});
             load.goes_on(&format!("bucket {bucket} to {to}")).await;

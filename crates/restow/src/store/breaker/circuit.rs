@@ -11,6 +11,8 @@ pub(super) struct Rules {
     pub(super) pause: Duration,
     /// The longest that it stays open.
     pub(super) most_pause: Duration,
+    /// How long others wait for what a probe comes to: then another is made.
+    pub(super) patience: Duration,
 }
 
 /// Over at least so many calls, half of them failures open it too.
@@ -31,7 +33,7 @@ pub(super) struct Circuit {
 enum State {
     Closed(Tally),
     Open { until: Duration, pause: Duration },
-    Probing { pause: Duration },
+    Probing { since: Duration, pause: Duration },
 }
 
 /// What calls came to while the circuit was closed.
@@ -107,8 +109,11 @@ impl Circuit {
     pub(super) fn admit(&mut self, now: Duration, probe: bool) -> Admission {
         match self.state {
             State::Closed(_) => Admission::Pass(Turn(self.turn)),
-            State::Open { until, pause } if probe && now >= until => {
-                self.change(State::Probing { pause });
+            State::Open { pause, .. } | State::Probing { pause, .. }
+                if probe && self.would_admit(now) =>
+            {
+                // What a probe before comes to says nothing any more.
+                self.change(State::Probing { since: now, pause });
                 Admission::Probe(Turn(self.turn))
             }
             State::Open { .. } | State::Probing { .. } => Admission::Refused,
@@ -120,7 +125,8 @@ impl Circuit {
         match self.state {
             State::Closed(_) => true,
             State::Open { until, .. } => now >= until,
-            State::Probing { .. } => false,
+            // It may be a call that goes over a whole table.
+            State::Probing { since, .. } => now >= since.saturating_add(self.rules.patience),
         }
     }
 
@@ -149,7 +155,7 @@ impl Circuit {
                 }));
                 Some(Change::Closed)
             }
-            (State::Probing { pause }, End::Bad) => {
+            (State::Probing { pause, .. }, End::Bad) => {
                 let pause = pause.saturating_mul(2).min(self.rules.most_pause);
                 self.change(State::Open {
                     until: now.saturating_add(pause),
@@ -158,7 +164,7 @@ impl Circuit {
                 Some(Change::StaysOpen)
             }
             // The next call is the probe.
-            (State::Probing { pause }, End::Void) => {
+            (State::Probing { pause, .. }, End::Void) => {
                 let pause = *pause;
                 self.change(State::Open { until: now, pause });
                 None
@@ -226,7 +232,9 @@ mod tests {
         failures: 5,
         pause: Duration::from_millis(200),
         most_pause: Duration::from_secs(1),
+        patience: PATIENCE,
     };
+    const PATIENCE: Duration = Duration::from_millis(1_250);
 
     fn at(ms: u64) -> Duration {
         Duration::from_millis(ms)
@@ -304,6 +312,31 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_that_takes_long_holds_the_next_one_up_for_a_while_only() {
+        let mut circuit = open();
+        let mut now = at(200);
+        let Admission::Probe(first) = circuit.admit(now, true) else {
+            panic!("no probe");
+        };
+        for _ in 0..3 {
+            now += PATIENCE;
+            let just_before = now - at(1);
+            assert_eq!(circuit.admit(just_before, true), Admission::Refused);
+            assert!(!circuit.would_admit(just_before));
+            assert!(circuit.would_admit(now));
+            assert_eq!(circuit.admit(now, false), Admission::Refused);
+            assert!(matches!(circuit.admit(now, true), Admission::Probe(_)));
+        }
+        // It is the last of them that decides.
+        assert_eq!(circuit.end(first, End::Good, now), None);
+        assert!(circuit.is_probing());
+        assert_eq!(
+            call(&mut circuit, End::Good, now + PATIENCE),
+            Some(Change::Closed)
+        );
+    }
+
+    #[test]
     fn what_began_before_it_opened_says_nothing_after() {
         let mut circuit = Circuit::new(RULES);
         let Admission::Pass(early) = circuit.admit(at(0), true) else {
@@ -321,13 +354,13 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes: nothing passes an open circuit but one probe at a time, a healthy store closes it within the longest pause, and
+        /// Whatever comes: nothing passes an open circuit but one probe at a time, for as long as it is waited for, a healthy store closes it within the longest pause, and
         /// one that always fails gets no more than its probes.
         #[test]
         fn it_keeps_its_rules(steps in prop::collection::vec((0_u64..400, 0_u8..4, any::<bool>()), 1..300)) {
             let mut circuit = Circuit::new(RULES);
             let (mut now, mut pending) = (0, Vec::new());
-            let mut probe: Option<Turn> = None;
+            let mut probe: Option<(Turn, Duration)> = None;
             for (wait, action, probes) in steps {
                 now += wait;
                 match action {
@@ -337,15 +370,16 @@ mod tests {
                             pending.push(turn);
                         }
                         Admission::Probe(turn) => {
-                            prop_assert!(probes && probe.is_none() && !circuit.is_closed());
-                            probe = Some(turn);
+                            let in_time = |(_, since)| at(now) < since + PATIENCE;
+                            prop_assert!(probes && !probe.is_some_and(in_time) && !circuit.is_closed());
+                            probe = Some((turn, at(now)));
                         }
                         Admission::Refused => prop_assert!(!circuit.is_closed()),
                     },
                     n => {
                         let end = [End::Good, End::Bad, End::Void][usize::from(n) - 1];
                         let was_closed = circuit.is_closed();
-                        let turn = probe.take().or_else(|| pending.pop());
+                        let turn = probe.take().map(|(turn, _)| turn).or_else(|| pending.pop());
                         let change = turn.and_then(|turn| circuit.end(turn, end, at(now)));
                         let expected = match change {
                             None => circuit.is_closed() == was_closed,
@@ -357,7 +391,7 @@ mod tests {
                     }
                 }
             }
-            if let Some(turn) = probe {
+            if let Some((turn, _)) = probe {
                 circuit.end(turn, End::Void, at(now));
             }
             call(&mut circuit, End::Good, at(now + 1_000));

@@ -195,6 +195,7 @@ impl Half {
             failures: options.failures,
             pause: options.pause,
             most_pause: options.most_pause.max(options.pause),
+            patience: options.patience(),
         };
         Self {
             circuit: Mutex::new(Circuit::new(rules)),

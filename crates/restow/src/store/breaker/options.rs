@@ -25,6 +25,7 @@ pub struct BreakerOptions {
     /// | opening a store or a table | `timeout` x 100 | 5 s |
     /// | what may go over a whole table: count, clear, sweep, stats, each item of a scan | `timeout` x 600 | 30 s |
     /// | opening a table that may be migrated | `timeout` x 72,000 | 1 h |
+    /// | how long a call that finds out whether the store is back keeps the next one from it | `timeout` x 25 | 1.25 s |
     pub timeout: Duration,
     /// So many failures in a row open the breaker; so do half of at least 20 calls within a few seconds. Default 5.
     pub failures: u32,
@@ -125,6 +126,11 @@ impl BreakerOptions {
     pub(super) fn opening(&self, may_migrate: bool) -> Duration {
         self.timeout
             .saturating_mul(if may_migrate { 72_000 } else { 100 })
+    }
+
+    /// How long a probe is the only one: a little longer than one about a single entry may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.timeout.saturating_mul(25)
     }
 
     /// How long what may go over a whole table may take.

@@ -8,7 +8,7 @@ use super::{
     rows::{Put, Rows},
     schema::{self, Stored, becomes, ends, forgets},
     script::{Call, END},
-    walk::{Hint, Scores},
+    walk::{Hint, MANY_BYTES, Scores, groups},
 };
 use crate::{
     Error, ErrorKind, Millis, Result,
@@ -120,7 +120,9 @@ async fn migrate(
         // Each keeps at least the time it had.
         let times = puts.iter().map(|put| put.entry.meta.checked_at);
         let now = times.min().unwrap_or_default();
-        new.put(puts, now).await?;
+        for some in groups(puts, |put| put.entry.size(), MANY_BYTES) {
+            new.put(some, now).await?;
+        }
     }
     let pending = schema::pending(core, &spec.name).await?;
     let mut columns = pending.columns.clone();
@@ -131,12 +133,13 @@ async fn migrate(
         ends(&old.place),
         pending.becomes(&spec.name, columns),
     ];
-    if !schema::swap(core, swaps).await? {
+    if !schema::swap_told(core, swaps, &spec.name).await? {
         purge(core, &new.place).await?;
         return Ok(None);
     }
     purge(core, &old.place).await?;
-    old.publish_table().await;
+    // Meanwhile somebody may have read there again.
+    new.publish_table().await;
     Ok(Some(new))
 }
 
@@ -174,17 +177,15 @@ async fn set_aside(core: &Arc<Core>, stored: &Stored, spec: &TableSpec) -> Resul
         waiting.becomes(&aside.name, pending.columns.clone()),
         pending.becomes(&spec.name, Vec::new()),
     ];
-    if !schema::swap(core, swaps).await? {
+    if !schema::swap_told(core, swaps, &spec.name).await? {
         return Ok(None);
     }
     core.forget(&aside.name);
-    let rows = Rows {
+    Ok(Some(Rows {
         core: core.clone(),
         place,
         spec: Arc::new(spec.clone()),
-    };
-    rows.publish_table().await;
-    Ok(Some(rows))
+    }))
 }
 
 /// Removes a repository; `false` where there is none.
@@ -199,11 +200,12 @@ pub(super) async fn remove(core: &Arc<Core>, name: &TableName) -> Result<bool> {
         let pending = schema::pending(core, name).await?;
         let mut swaps = vec![forgets(name, raw), pending.becomes(name, Vec::new())];
         swaps.extend(place.as_ref().map(ends));
-        if schema::swap(core, swaps).await? {
+        if schema::swap_told(core, swaps, name).await? {
             core.forget(name);
             if let Some(place) = &place {
                 purge(core, place).await?;
             }
+            // Meanwhile somebody may have read there again.
             core.publish(core.message(&Change::Table(name.clone())))
                 .await;
             return Ok(true);
@@ -220,6 +222,8 @@ pub(super) async fn remove(core: &Arc<Core>, name: &TableName) -> Result<bool> {
 pub(super) async fn clean_up(core: &Core) -> Result<()> {
     for place in schema::ending(core).await? {
         purge(core, &place).await?;
+        // Whose it was is not known any more.
+        core.publish(core.message(&Change::Everything)).await;
     }
     Ok(())
 }

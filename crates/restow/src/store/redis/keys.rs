@@ -181,6 +181,11 @@ impl Place {
         format!("{}{{{}.{bucket:x}}}e", self.names.prefix, self.number)
     }
 
+    /// What all keys of its buckets begin with.
+    pub(super) fn all(&self) -> String {
+        format!("{}{{{}.", self.names.prefix, self.number)
+    }
+
     /// Where the large bodies of an address are; the scripts know that too.
     pub(super) fn beside(&self, digest: &Digest) -> Vec<u8> {
         self.of(digest, 'b')

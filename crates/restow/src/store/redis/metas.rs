@@ -85,6 +85,14 @@ impl Fields {
         apart.map(|part| part.head.variant).collect()
     }
 
+    /// How many bytes these bodies have.
+    pub(super) fn bytes_apart(&self) -> u64 {
+        let layout = self.value.as_deref().map(Layout::of).unwrap_or_default();
+        let apart = layout.parts.iter().filter(|part| part.body.is_none());
+        let bytes = apart.map(|part| part.head.seal.len);
+        bytes.fold(0, u64::saturating_add)
+    }
+
     /// Takes the body of such a variant.
     pub(super) fn put_body(&mut self, variant: [u8; 16], body: Vec<u8>) {
         self.bodies.push((variant, body.into()));

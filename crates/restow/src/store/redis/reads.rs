@@ -4,7 +4,7 @@ use super::{
     keys::{self, Digest},
     link::Lost,
     metas::{self, BEGINNING, Fields},
-    rows::{Removal, Rows, When},
+    rows::{Removal, Rows, Told, When},
     schema::from,
     script::REMOVE,
 };
@@ -78,16 +78,10 @@ impl Rows {
     /// Reads the fields of many addresses.
     pub(super) async fn fetch_all(&self, digests: &[Digest], parts: Parts) -> Result<Vec<Fields>> {
         if parts != Parts::Meta {
-            let mut all = self.values(digests).await?;
-            // Few have any beside; they are asked for at once.
-            let beside = digests.iter().zip(&mut all);
-            let beside = beside.filter(|(_, fields)| fields.is_torn());
-            try_join_all(beside.map(|(digest, fields)| async move {
-                *fields = self.with_bodies(digest, std::mem::take(fields)).await?;
-                Ok::<_, Error>(())
-            }))
-            .await?;
-            return Ok(all);
+            let all = self.values(digests).await?;
+            let all = digests.iter().copied().zip(all).collect();
+            let all = self.with_bodies_of(all, parts).await?;
+            return Ok(all.into_iter().map(|(_, fields)| fields).collect());
         }
         let asks = digests.iter().map(|digest| {
             let ask = beginning(&self.place.entry(digest));
@@ -106,8 +100,25 @@ impl Rows {
         Ok(all)
     }
 
+    /// Reads the bodies beside the values of many addresses, unless no body is wanted.
+    pub(super) async fn with_bodies_of(
+        &self,
+        mut all: Vec<(Digest, Fields)>,
+        parts: Parts,
+    ) -> Result<Vec<(Digest, Fields)>> {
+        // Few have any beside; they are asked for at once.
+        let beside = all.iter_mut();
+        let beside = beside.filter(|(_, fields)| parts != Parts::Meta && fields.is_torn());
+        try_join_all(beside.map(|(digest, fields)| async move {
+            *fields = self.with_bodies(digest, std::mem::take(fields)).await?;
+            Ok::<_, Error>(())
+        }))
+        .await?;
+        Ok(all)
+    }
+
     /// Reads the values of many addresses.
-    async fn values(&self, digests: &[Digest]) -> Result<Vec<Fields>> {
+    pub(super) async fn values(&self, digests: &[Digest]) -> Result<Vec<Fields>> {
         // In a cluster, what is asked for at once has to be in one slot.
         let mut groups = BTreeMap::<u32, Vec<usize>>::new();
         for (i, digest) in digests.iter().enumerate() {
@@ -227,8 +238,8 @@ impl Rows {
         let whole = read.is_damaged.then(|| fields.value().cloned()).flatten();
         runtime.spawn(async move {
             if let Some(value) = whole {
-                let mut call = rows.bucket_call(rows.place.bucket(&digest));
-                call.arg("0").arg("0");
+                let bucket = rows.place.bucket(&digest);
+                let mut call = rows.removal_call(bucket, Told::Nothing, Millis(0));
                 call.key(rows.place.entry(&digest)).arg(digest.0);
                 call.arg([0; 16]).arg("damaged").arg(value.to_vec()).arg("");
                 drop(REMOVE.run(&rows.core.link, &call).await);
@@ -238,7 +249,10 @@ impl Rows {
                 variant: Variant(u128::from_be_bytes(variant)),
                 when: When::Read(generation),
             });
-            drop(rows.remove(removals.collect(), Millis(0)).await);
+            drop(
+                rows.remove(removals.collect(), Told::Nothing, Millis(0))
+                    .await,
+            );
         });
     }
 }

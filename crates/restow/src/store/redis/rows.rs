@@ -40,6 +40,17 @@ pub(super) enum When {
     Missing,
 }
 
+/// What others hear of removals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Nothing: to them it was gone already.
+    Nothing,
+    /// Which addresses were removed.
+    Addresses,
+    /// That anything in the table may have been.
+    Table,
+}
+
 /// What came of removals.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Removed {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, Result,
-    store::{TableName, TableSpec, declared},
+    store::{Change, TableName, TableSpec, declared},
 };
 use redis::{Cmd, Value, cmd};
 use std::collections::{BTreeMap, BTreeSet};
@@ -154,8 +154,16 @@ pub(super) async fn is_ended(core: &Core, place: &Place) -> Result<bool> {
     from(core, core.link.ask(&ask, Lost::Again).await?, "HEXISTS")
 }
 
-/// Returns a new place.
+/// Returns a new place. Where it is not known which number was the last, it is any: what is left of old repositories has hardly that one.
 pub(super) async fn new_place(core: &Core) -> Result<Place> {
+    let mut number = [0; 4];
+    random(&mut number)?;
+    let mut first = cmd("HSETNX");
+    first
+        .arg(core.names.meta())
+        .arg("next")
+        .arg(u32::from_be_bytes(number) >> 1);
+    core.link.ask(&first, Lost::Again).await?;
     let mut next = cmd("HINCRBY");
     next.arg(core.names.meta()).arg("next").arg(1);
     let number = from(core, core.link.ask(&next, Lost::Fails).await?, "HINCRBY")?;
@@ -164,6 +172,16 @@ pub(super) async fn new_place(core: &Core) -> Result<Place> {
 
 /// Does all swaps or none; tells whether they were done.
 pub(super) async fn swap(core: &Core, swaps: Vec<Swap>) -> Result<bool> {
+    exchange(core, swaps, Vec::new()).await
+}
+
+/// The same, and others hear at once that anything in a repository may have changed.
+pub(super) async fn swap_told(core: &Core, swaps: Vec<Swap>, name: &TableName) -> Result<bool> {
+    let message = core.message(&Change::Table(name.clone()));
+    exchange(core, swaps, message).await
+}
+
+async fn exchange(core: &Core, swaps: Vec<Swap>, message: Vec<u8>) -> Result<bool> {
     let flagged = |value: Option<Vec<u8>>| match value {
         None => b"-".to_vec(),
         Some(mut value) => {
@@ -172,7 +190,9 @@ pub(super) async fn swap(core: &Core, swaps: Vec<Swap>) -> Result<bool> {
         }
     };
     let mut call = Call::default();
-    call.key(core.names.meta());
+    call.key(core.names.meta())
+        .arg(core.names.channel())
+        .arg(message);
     for Swap { field, from, to } in swaps {
         call.arg(field).arg(flagged(from)).arg(flagged(to));
     }

@@ -4,7 +4,7 @@ use super::{
     core::Core,
     keys::Digest,
     metas,
-    rows::{Removal, Rows, When},
+    rows::{Removal, Rows, Told, When},
     schema::{self, MOST, from},
     script::{Call, RECOUNT},
     walk::{Hint, Named, Scores},
@@ -18,6 +18,7 @@ use futures_util::TryStreamExt;
 use redis::cmd;
 use std::{
     collections::BTreeMap,
+    ops::Range,
     pin::pin,
     sync::{
         Arc,
@@ -33,6 +34,8 @@ const SOME: u32 = 512;
 const SAMPLE: u32 = 128;
 /// So many entries are counted again at each sweep, and the rest of their bucket.
 const RECOUNTED: u64 = 5_000;
+/// Where those buckets that are not blank have so many entries in the mean, none is blank by chance.
+const FILLED: u64 = 32;
 /// So many of a bucket are asked for at least, where those used least recently are looked for.
 const LEAST: u64 = 8;
 
@@ -56,6 +59,11 @@ impl Said {
         let entries = self.entries.as_deref().and_then(|n| n.parse().ok());
         entries.unwrap_or(0_i64) == i64::try_from(self.indexed).unwrap_or(i64::MAX)
     }
+
+    /// Tells whether nobody ever wrote there, as it seems: or the server removed its index together with its numbers.
+    fn is_blank(&self) -> bool {
+        self.indexed == 0 && self.entries.is_none()
+    }
 }
 
 impl Rows {
@@ -68,11 +76,10 @@ impl Rows {
         let horizon = now.minus(self.spec.keep);
         let gone = Scores::gone(self, now);
         let when = When::Past(Millis(i64::MIN), horizon);
-        let done = self.clear_range(&gone, when, limit, now).await?;
+        let done = self
+            .clear_range(&gone, when, Told::Nothing, limit, now)
+            .await?;
         let removed = done.removed + done.missed;
-        if done.removed > 0 {
-            self.publish_table().await;
-        }
         if removed >= limit {
             return Ok(removed);
         }
@@ -91,8 +98,8 @@ impl Rows {
         Ok(removed + trimmed.removed)
     }
 
-    async fn said(&self) -> Result<Vec<Said>> {
-        let asks = self.buckets().flat_map(|bucket| {
+    async fn said(&self, buckets: Range<u32>) -> Result<Vec<Said>> {
+        let asks = buckets.flat_map(|bucket| {
             let (mut card, mut counts) = (cmd("ZCARD"), cmd("HMGET"));
             card.arg(self.place.index(bucket));
             counts
@@ -120,16 +127,20 @@ impl Rows {
     /// Looks whether an index names what is there: of one bucket a sample, of those whose numbers do not agree all.
     async fn look_after(&self) -> Result<()> {
         static TURN: AtomicU32 = AtomicU32::new(0);
-        let said = self.said().await?;
-        let mut counted = 0;
+        let said = self.said(self.buckets()).await?;
+        let (mut wrong, mut counted) = (Vec::new(), 0);
+        let written = said.iter().filter(|said| !said.is_blank());
+        let (buckets, entries) = written.fold((0, 0), |(n, sum), said| (n + 1, sum + said.indexed));
+        let is_filled = buckets > 0 && entries >= FILLED * buckets;
         for (bucket, said) in self.buckets().zip(&said) {
-            if !said.agrees() {
-                self.repair(bucket).await?;
+            if !said.agrees() || (is_filled && said.is_blank()) {
+                wrong.push(bucket);
             } else if said.guessed && counted < RECOUNTED {
                 counted += said.indexed;
                 self.recount(bucket).await?;
             }
         }
+        self.repair(&wrong).await?;
         let filled: Vec<_> = self
             .buckets()
             .zip(said)
@@ -152,43 +163,68 @@ impl Rows {
         Ok(())
     }
 
-    /// Makes the index of a bucket anew of the entries that are there: it was removed by the server, or its numbers were.
+    /// Makes the indexes of buckets, in their order, anew of the entries that are there: they were removed by the server, or their numbers were.
     ///
-    /// That is the only time that the server's keys are walked over.
-    async fn repair(&self, bucket: u32) -> Result<()> {
+    /// That is the only time that the server's keys are walked over: once for all buckets, or in a cluster, where they are on several servers, for each.
+    async fn repair(&self, buckets: &[u32]) -> Result<()> {
+        if buckets.is_empty() {
+            return Ok(());
+        }
         tracing::warn!(
             repository = %self.spec.name,
-            bucket,
+            buckets = buckets.len(),
             "the index of some entries is not what it was, which a maxmemory-policy of allkeys-* does; it is made anew"
         );
-        let before = self.place.entries(bucket);
+        let at_once = match self.core.link.is_cluster() {
+            true => 1,
+            false => buckets.len(),
+        };
+        for some in buckets.chunks(at_once) {
+            self.index_anew(some).await?;
+        }
+        for bucket in buckets {
+            self.recount(*bucket).await?;
+        }
+        Ok(())
+    }
+
+    /// Walks over the server's keys, and puts into their index the entries of these buckets.
+    async fn index_anew(&self, buckets: &[u32]) -> Result<()> {
+        let before = match buckets {
+            [one] => self.place.entries(*one),
+            _ => self.place.all(),
+        };
         let mut cursor = "0".to_owned();
         loop {
             let found = self.core.link.scan(&before, &cursor).await?;
             let (next, keys): (String, Vec<Vec<u8>>) = from(&self.core, found, "SCAN")?;
             let digests = keys.iter().filter_map(|key| {
-                let name = key.get(before.len()..)?;
-                Some(Digest(name.try_into().ok()?))
+                let digest = Digest(*key.last_chunk()?);
+                let bucket = self.place.bucket(&digest);
+                let is_wanted = buckets.binary_search(&bucket).is_ok();
+                (is_wanted && self.place.entry(&digest) == *key).then_some(digest)
             });
             let digests: Vec<_> = digests.collect();
             let all = self.fetch_all(&digests, Parts::Meta).await?;
-            let mut missing = Vec::new();
+            let mut missing = BTreeMap::<u32, Vec<_>>::new();
             for (digest, fields) in digests.into_iter().zip(all) {
                 let heads = fields.heads();
-                missing.extend(heads.into_iter().map(|head| {
+                let of_one = missing.entry(self.place.bucket(&digest)).or_default();
+                of_one.extend(heads.into_iter().map(|head| {
                     let variant = Variant(u128::from_be_bytes(head.variant));
                     (digest, variant, head.stored_at.max(head.checked_at))
                 }));
             }
-            self.core
-                .note_in(&self.place, bucket, self.is_ranked(), &missing)
-                .await?;
+            for (bucket, missing) in missing {
+                self.core
+                    .note_in(&self.place, bucket, self.is_ranked(), &missing)
+                    .await?;
+            }
             if next == "0" {
-                break;
+                return Ok(());
             }
             cursor = next;
         }
-        self.recount(bucket).await
     }
 
     /// Takes out of the index what is not there, and counts the rest.
@@ -218,11 +254,10 @@ impl Rows {
                 }
             }
             if !missing.is_empty() {
-                self.remove(missing, Millis(0)).await?;
+                self.remove(missing, Told::Nothing, Millis(0)).await?;
             }
-            let Some(said) = self.said().await?.into_iter().nth(bucket as usize) else {
-                return Ok(());
-            };
+            let said = self.said(bucket..bucket + 1).await?.pop();
+            let said = said.unwrap_or_default();
             let whose = match owners.as_slice() {
                 [one] => one.to_vec(),
                 _ => b"*".to_vec(),
@@ -282,7 +317,8 @@ impl Rows {
             return Ok(stats);
         }
         note(self.some().await?);
-        stats.bytes = self.said().await?.iter().map(Said::bytes).sum();
+        let said = self.said(self.buckets()).await?;
+        stats.bytes = said.iter().map(Said::bytes).sum();
         stats.ages = ages.scaled(stats.entries, stats.bytes);
         Ok(stats)
     }
@@ -370,7 +406,7 @@ impl Rows {
 async fn trim_to(all: &[Rows], most: Budget, limit: u64, now: Millis) -> Result<Trimmed> {
     let mut trimmed = Trimmed::default();
     for rows in all {
-        let said = rows.said().await?;
+        let said = rows.said(rows.buckets()).await?;
         trimmed.entries += said.iter().map(|said| said.indexed).sum::<u64>();
         trimmed.bytes += said.iter().map(Said::bytes).sum::<u64>();
     }
@@ -391,8 +427,7 @@ async fn trim_to(all: &[Rows], most: Budget, limit: u64, now: Millis) -> Result<
         let removals = choose(all, &least, &most, limit, &mut trimmed).await?;
         for (number, removals) in removals {
             if let Some(rows) = all.get(number) {
-                rows.remove(removals, now).await?;
-                rows.publish_table().await;
+                rows.remove(removals, Told::Addresses, now).await?;
             }
         }
         if trimmed.removed == before {

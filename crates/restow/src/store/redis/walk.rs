@@ -4,7 +4,7 @@ use super::{
     keys::{self, Digest, FirstField, Whose},
     link::Lost,
     metas::{self, Fields},
-    rows::{Removal, Rows, When},
+    rows::{Removal, Removed, Rows, Told, When},
     schema::{count, from},
 };
 use crate::{
@@ -14,12 +14,14 @@ use crate::{
 };
 use futures_util::{Stream, StreamExt, TryStreamExt, future::try_join, stream};
 use redis::{Cmd, cmd};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, pin::pin, sync::Arc};
 
 /// So many names of entries are held at once, unless a single bucket has more.
 const AT_ONCE: u64 = 20_000;
-/// So many addresses are looked at at once.
-const PAGE: usize = 256;
+/// So many entries are looked at at once, or those of a single address.
+const PAGE: u64 = 256;
+/// So many bytes of bodies beside the values of their addresses are held at once, or the bodies of a single address.
+pub(super) const MANY_BYTES: u64 = 4 << 20;
 
 /// The scores that a selection may cover.
 #[derive(Clone, Debug)]
@@ -145,7 +147,7 @@ impl Rows {
                 Some(_) | None => {}
             }
         }
-        for group in groups(mixed) {
+        for group in named_together(mixed) {
             let named = self.named_in(&group, &scores, None).await?;
             let ours = named.iter().filter(|(digest, _)| digest.whose() == whose);
             sum += ours.map(|(_, variants)| variants.len() as u64).sum::<u64>();
@@ -157,7 +159,7 @@ impl Rows {
     pub(super) async fn plan(&self, scores: &Scores) -> Result<Vec<Vec<u32>>> {
         let sizes = self.sizes(scores).await?;
         let filled = self.buckets().zip(sizes).filter(|(_, size)| *size > 0);
-        Ok(groups(filled.collect()))
+        Ok(named_together(filled.collect()))
     }
 
     /// Returns what the indexes of these buckets name.
@@ -191,6 +193,8 @@ impl Rows {
     }
 
     /// Streams the fields of addresses that the index names within these scores, page by page. What is named and not there goes out of the index.
+    ///
+    /// However large bodies are, few bytes come at once: those within the values of a page are small, and how large the others are the values say.
     pub(super) fn pages(
         &self,
         scores: Scores,
@@ -205,25 +209,37 @@ impl Rows {
                     .into_iter()
                     .filter(|(digest, _)| hint.allows(digest))
                     .collect();
-                let pages: Vec<Vec<_>> = named.chunks(PAGE).map(<[_]>::to_vec).collect();
+                let pages = groups(named, |(_, variants)| variants.len() as u64, PAGE);
                 // The next page is asked for while this one is used.
-                let mut pages = stream::iter(pages)
+                let pages = stream::iter(pages)
                     .map(|page| rows.page(page, parts))
-                    .buffered(2);
-                while let Some(page) = pages.next().await {
-                    yield page?;
+                    .buffered(2)
+                    .map_ok(|page| {
+                        let apart = |(_, fields): &(_, Fields)| fields.bytes_apart();
+                        stream::iter(groups(page, apart, MANY_BYTES)).map(Ok)
+                    })
+                    .try_flatten()
+                    .map_ok(|page| rows.with_bodies_of(page, parts))
+                    .try_buffered(2);
+                let mut pages = pin!(pages);
+                while let Some(page) = pages.try_next().await? {
+                    yield page;
                 }
             }
         }
     }
 
+    /// Reads the values of addresses, or what they begin with.
     pub(super) async fn page(
         &self,
         named: Vec<(Digest, Vec<Variant>)>,
         parts: Parts,
     ) -> Result<Vec<(Digest, Fields)>> {
         let digests: Vec<_> = named.iter().map(|(digest, _)| *digest).collect();
-        let all = self.fetch_all(&digests, parts).await?;
+        let all = match parts {
+            Parts::Meta => self.fetch_all(&digests, parts).await?,
+            Parts::Body | Parts::Whole => self.values(&digests).await?,
+        };
         let mut missing = Vec::new();
         let mut page = Vec::with_capacity(all.len());
         for ((digest, variants), fields) in named.into_iter().zip(all) {
@@ -242,7 +258,7 @@ impl Rows {
             }
         }
         if !missing.is_empty() {
-            self.remove(missing, Millis(0)).await?;
+            self.remove(missing, Told::Nothing, Millis(0)).await?;
         }
         Ok(page)
     }
@@ -284,22 +300,20 @@ impl Rows {
     /// Removes up to `limit` of the entries selected.
     pub(super) async fn clear(&self, which: &Selection, limit: u64, now: Millis) -> Result<u64> {
         self.core.ready().await?;
-        let removed = if which.is_plain() && which.partition.is_none() {
-            let scores = Scores::of(which.scope, self, now);
-            let horizon = now.minus(self.spec.keep);
-            let when = match which.scope {
-                Scope::All => When::Past(horizon, Millis::MAX),
-                Scope::Live => When::Past(now.max(horizon), Millis::MAX),
-                Scope::Expired => When::Past(horizon, now),
-            };
-            self.clear_range(&scores, when, limit, now).await?.removed
-        } else {
-            self.clear_covered(which, limit, now).await?
-        };
-        if removed > 0 {
-            self.publish_table().await;
+        if !which.is_plain() || which.partition.is_some() {
+            return self.clear_covered(which, limit, now).await;
         }
-        Ok(removed)
+        let scores = Scores::of(which.scope, self, now);
+        let horizon = now.minus(self.spec.keep);
+        let when = match which.scope {
+            Scope::All => When::Past(horizon, Millis::MAX),
+            Scope::Live => When::Past(now.max(horizon), Millis::MAX),
+            Scope::Expired => When::Past(horizon, now),
+        };
+        let done = self
+            .clear_range(&scores, when, Told::Table, limit, now)
+            .await?;
+        Ok(done.removed)
     }
 
     /// Removes up to `limit` entries within these scores.
@@ -307,10 +321,11 @@ impl Rows {
         &self,
         scores: &Scores,
         when: When,
+        told: Told,
         limit: u64,
         now: Millis,
-    ) -> Result<super::rows::Removed> {
-        let mut sum = super::rows::Removed::default();
+    ) -> Result<Removed> {
+        let mut sum = Removed::default();
         if limit == 0 {
             return Ok(sum);
         }
@@ -329,7 +344,7 @@ impl Rows {
                 })
             });
             let some = all.take(usize::try_from(left).unwrap_or(usize::MAX));
-            let done = self.remove(some.collect(), now).await?;
+            let done = self.remove(some.collect(), told, now).await?;
             sum.removed += done.removed;
             sum.missed += done.missed;
         }
@@ -341,7 +356,7 @@ impl Rows {
         if limit == 0 {
             return Ok(0);
         }
-        let mut pages = std::pin::pin!(self.covered(which, Parts::Meta, now));
+        let mut pages = pin!(self.covered(which, Parts::Meta, now));
         while let Some(page) = pages.try_next().await? {
             let left = usize::try_from(limit - removed).unwrap_or(usize::MAX);
             let some = page.iter().take(left).map(|entry| Removal {
@@ -349,7 +364,8 @@ impl Rows {
                 variant: entry.id.variant,
                 when: When::Read(entry.generation.0),
             });
-            removed += self.remove(some.collect(), now).await?.removed;
+            let done = self.remove(some.collect(), Told::Table, now).await?;
+            removed += done.removed;
             if removed >= limit {
                 break;
             }
@@ -397,16 +413,26 @@ impl Rows {
     }
 }
 
-fn groups(sizes: Vec<(u32, u64)>) -> Vec<Vec<u32>> {
+/// Buckets whose names fit into memory together, of buckets with so many each.
+fn named_together(sizes: Vec<(u32, u64)>) -> Vec<Vec<u32>> {
+    let together = groups(sizes, |(_, size)| *size, AT_ONCE).into_iter();
+    together
+        .map(|group| group.into_iter().map(|(bucket, _)| bucket).collect())
+        .collect()
+}
+
+/// Puts together what has no more than that in sum; what has more by itself stays alone.
+pub(super) fn groups<T>(all: Vec<T>, size: impl Fn(&T) -> u64, most: u64) -> Vec<Vec<T>> {
     let mut groups = Vec::new();
-    let (mut group, mut sum) = (Vec::new(), 0);
-    for (bucket, size) in sizes {
-        if sum > 0 && sum + size > AT_ONCE {
+    let (mut group, mut sum) = (Vec::new(), 0_u64);
+    for one in all {
+        let size = size(&one);
+        if sum > 0 && sum.saturating_add(size) > most {
             groups.push(std::mem::take(&mut group));
             sum = 0;
         }
-        group.push(bucket);
-        sum += size;
+        group.push(one);
+        sum = sum.saturating_add(size);
     }
     if !group.is_empty() {
         groups.push(group);

@@ -6,7 +6,7 @@ use super::{
     error,
     keys::Digest,
     link::Lost,
-    rows::{Put, Removal, Removed, Rows, When},
+    rows::{Put, Removal, Removed, Rows, Told, When},
     schema::{count, from},
     script::{CHECK, Call, REMOVE, RENEW, WRITE},
 };
@@ -31,6 +31,21 @@ impl Rows {
         call.key(self.place.index(bucket))
             .key(self.place.counts(bucket))
             .key(self.place.uses(bucket));
+        call
+    }
+
+    /// Begins a call that removes entries of a bucket.
+    pub(super) fn removal_call(&self, bucket: u32, told: Told, now: Millis) -> Call {
+        let message = match told {
+            Told::Nothing => Vec::new(),
+            Told::Addresses => self.message(std::iter::empty()),
+            Told::Table => self.core.message(&Change::Table(self.spec.name.clone())),
+        };
+        let mut call = self.bucket_call(bucket);
+        call.number(now.0)
+            .number(self.keep())
+            .arg(self.core.names.channel())
+            .arg(message);
         call
     }
 
@@ -257,8 +272,7 @@ impl Rows {
         }
         let calls = slots.into_iter().flat_map(|(bucket, slot)| {
             let chunks = slot.chunks(REMOVALS).map(|chunk| {
-                let mut call = self.bucket_call(bucket);
-                call.number(now.0).number(self.keep());
+                let mut call = self.removal_call(bucket, Told::Addresses, now);
                 for (digest, address) in chunk {
                     call.key(self.place.entry(digest))
                         .arg(digest.0)
@@ -272,15 +286,16 @@ impl Rows {
             chunks.collect::<Vec<_>>()
         });
         let calls: Vec<_> = calls.collect();
-        let removed = self.run_removals(&calls).await?.removed;
-        if removed > 0 {
-            self.core.publish(self.message(at.iter())).await;
-        }
-        Ok(removed)
+        Ok(self.run_removals(&calls).await?.removed)
     }
 
-    /// Removes entries.
-    pub(super) async fn remove(&self, removals: Vec<Removal>, now: Millis) -> Result<Removed> {
+    /// Removes entries; what others hear of it is told by the same script.
+    pub(super) async fn remove(
+        &self,
+        removals: Vec<Removal>,
+        told: Told,
+        now: Millis,
+    ) -> Result<Removed> {
         let mut slots = BTreeMap::<u32, Vec<Removal>>::new();
         for removal in removals {
             let slot = slots.entry(self.place.bucket(&removal.digest)).or_default();
@@ -289,8 +304,7 @@ impl Rows {
         let mut calls = Vec::new();
         for (bucket, slot) in slots {
             for chunk in slot.chunks(REMOVALS) {
-                let mut call = self.bucket_call(bucket);
-                call.number(now.0).number(self.keep());
+                let mut call = self.removal_call(bucket, told, now);
                 for removal in chunk {
                     let (how, one, two) = match removal.when {
                         When::Read(generation) => ("read", generation.to_string(), String::new()),
