@@ -12,6 +12,7 @@ mod accounts;
 mod admin;
 mod bounds;
 mod cells;
+mod changes;
 mod clients;
 mod dropped;
 mod encoding;
