@@ -19,7 +19,7 @@ use crate::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_LENGTH, RANGE},
+    header::{ACCEPT_ENCODING, CONTENT_LENGTH, RANGE, SET_COOKIE},
 };
 use restow_policy::{ErrorKind as Failure, rule};
 use std::sync::{Arc, OnceLock};
@@ -389,7 +389,12 @@ impl Ticket {
         };
         let renewed = newer.unwrap_or(renewal.entry);
         let why = self.outcome.rule;
-        self.serve(Arc::new(renewed), Outcome::new(OutcomeKind::Validated, why))
+        match self.serve(Arc::new(renewed), Outcome::new(OutcomeKind::Validated, why)) {
+            Landing::Answer(entry, part, answered) => {
+                Landing::Answer(entry, part, answered.setting(cookies))
+            }
+            other => other,
+        }
     }
 
     async fn newer(&self, than: &Entry, now: Millis) -> Option<Entry> {
@@ -414,6 +419,7 @@ impl Ticket {
         if self.asked.keyed
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
+        let cookies = cookies(&renewed, headers);
             let (mount, entry) = (self.mount.clone(), entry.clone());
             runtime.spawn(async move { save::write(&mount, &entry, None, now).await });
         }
@@ -590,4 +596,16 @@ pub(crate) fn stored<'a>(entry: &'a Entry, mount: &Mount) -> restow_policy::Stor
 pub(crate) fn took(entry: &Entry) -> std::time::Duration {
     let facts = entry.meta.head.facts();
     Millis(facts.received_at).since(Millis(facts.requested_at))
+}
+
+/// What a 304 sets for the user who asked, where the entry is not theirs alone and does not hold it.
+fn cookies(entry: &Entry, confirmation: &HeaderMap) -> Box<[HeaderValue]> {
+    let set = confirmation.get_all(SET_COOKIE).iter().cloned();
+    let mut set: Box<[HeaderValue]> = set.collect();
+    if set.is_empty() || entry.meta.head.headers().contains_key(SET_COOKIE) {
+        return Box::default();
+    }
+    // They are in no log.
+    set.iter_mut().for_each(|cookie| cookie.set_sensitive(true));
+    set
 }
