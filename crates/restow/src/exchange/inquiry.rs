@@ -7,7 +7,7 @@ use super::{
     part::Part,
     partition::Owner,
     save,
-    ticket::{Asked, Ticket, origin, solo, stored, took},
+    ticket::{Asked, Ticket, origin, solo, stored, stored_for, took},
 };
 use crate::{
     Millis, Mode, Result,
@@ -253,7 +253,8 @@ impl Inquiry<'_> {
             headers: self.head.headers,
             credential: self.owner.known,
         };
-        let entries = found.iter().map(|e| stored(e, &self.mount));
+        let shared = self.owner.shared;
+        let entries = found.iter().map(|e| stored_for(e, &self.mount, shared));
         let decision =
             restow_policy::on_request(&request, entries, now.0, &limits, &options, &mut |vary| {
                 self.select(vary).map(|v| v.0)
@@ -348,7 +349,7 @@ impl Inquiry<'_> {
         now: Millis,
     ) -> Option<(Arc<Entry>, Outcome)> {
         let options = self.mount.options(self.owner.shared);
-        let seen = stored(&entry, &self.mount);
+        let seen = stored_for(&entry, &self.mount, self.owner.shared);
         let rule = restow_policy::on_error(&seen, now.0, &self.mount.limits, &options, outage.how)?;
         let outcome = Outcome::new(OutcomeKind::Stale(Staleness::Error), Some(rule));
         Some((entry, outcome))

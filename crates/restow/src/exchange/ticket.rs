@@ -283,7 +283,7 @@ impl Ticket {
         let entry = self.held.clone()?;
         let options = self.mount.options(self.asked.shared);
         let rule = restow_policy::on_error(
-            &stored(&entry, &self.mount),
+            &stored_for(&entry, &self.mount, self.asked.shared),
             self.ctx.now().0,
             &self.mount.limits,
             &options,
@@ -609,3 +609,18 @@ fn cookies(entry: &Entry, confirmation: &HeaderMap) -> Box<[HeaderValue]> {
     set.iter_mut().for_each(|cookie| cookie.set_sensitive(true));
     set
 }
+/// The same for whoever may be `shared` with: one who stored it for one user alone read another lifetime in it (RFC 9111 section 4.2.1).
+pub(crate) fn stored_for<'a>(
+    entry: &'a Entry,
+    mount: &Mount,
+    shared: bool,
+) -> restow_policy::Stored<'a> {
+    let mut seen = stored(entry, mount);
+    if shared && seen.facts.s_maxage.is_some() {
+        let came = Millis(seen.facts.received_at);
+        let end = mount.expires_at(seen.status, seen.facts, shared, came).0;
+        seen.expires_at = Some(seen.expires_at.map_or(end, |at| at.min(end)));
+    }
+    seen
+}
+
