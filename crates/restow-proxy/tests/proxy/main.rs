@@ -24,6 +24,7 @@ mod github;
 mod herd;
 mod interim;
 mod kit;
+mod limits;
 mod links;
 mod poison;
 mod principals;

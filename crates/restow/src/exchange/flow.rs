@@ -169,9 +169,9 @@ impl Exchange {
             && save::variant(&self.ctx, &mount, vary, head.headers, by) == Some(entry.id.variant)
     }
 
-    /// Tells whether a host asked to be left alone for now (`Retry-After`); background work heeds it.
+    /// Tells whether a host asked to be left alone for now (`Retry-After`), by whomever; background work heeds it.
     pub fn rests(&self, host: &str) -> bool {
-        self.ctx.rests(&host.to_ascii_lowercase())
+        self.ctx.rests_for_some(&host.to_ascii_lowercase())
     }
 
     /// Returns the cache's present moment.
