@@ -11,7 +11,9 @@ use http::{HeaderName, Request};
 use percent_encoding::percent_decode_str;
 use restow::{
     AnyRepository, Binary, Cache, CacheBuilder, Config, Declaration, DeclaredEndpoint, ErrorKind,
-    Mode, endpoint::Account, store::format,
+    Mode,
+    endpoint::{Account, Freshness},
+    store::format,
 };
 use restow_proxy::{EVERYTHING, Everything};
 use std::path::PathBuf;
@@ -172,7 +174,7 @@ impl Session {
     /// Makes the view of the cache that a proxy has, with the same repositories; `None` where nothing is a proxy's.
     fn as_a_proxy(&self, builder: CacheBuilder) -> Result<Option<Cache>, Failure> {
         let everything = self.cache.repository(EVERYTHING);
-        if !everything.is_some_and(|r| is_everything(&r)) && !self.upstreams.have_accounts() {
+        if !everything.is_some_and(|r| is_everything(&r)) && !self.has_proxy() {
             return Ok(None);
         }
         let proxied = shared(builder, self.config.as_ref(), &[])?.build_over(&self.cache)?;
@@ -182,11 +184,18 @@ impl Session {
         Ok(Some(proxied))
     }
 
-    /// Tells whether the answer to a request is kept as a proxy keeps it: the request is made by an account, or no endpoint declares it.
+    /// Tells whether the configuration is a proxy's too.
+    fn has_proxy(&self) -> bool {
+        self.config.as_ref().and_then(Config::proxy).is_some()
+    }
+
+    /// Tells whether the answer to a request is kept as a proxy keeps it: the request is made by an account, no endpoint declares it, or a proxy of
+    /// this configuration will give it to everyone for as long as it says itself.
     pub(crate) fn is_proxied(&self, request: &Request<()>) -> bool {
-        let everything = || self.cache.route(request).is_some_and(|r| is_everything(&r));
         let account = request.extensions().get::<Account>();
-        self.proxied.is_some() && (account.is_some() || everything())
+        let routed = || self.cache.route(request);
+        let is_its = |r| is_everything(&r) || self.has_proxy() && is_everyones(&r, request);
+        self.proxied.is_some() && (account.is_some() || routed().is_some_and(is_its))
     }
 
     /// Returns the cache as a proxy sees it, where there is something that only a proxy keeps.
@@ -314,6 +323,16 @@ pub(crate) fn shared(
 /// Tells whether it holds what no endpoint declares.
 pub(crate) fn is_everything(repository: &AnyRepository) -> bool {
     Everything::is(repository.endpoint().inner().declaration())
+}
+
+/// Tells whether the answer to a request says itself how long it is fresh, for whoever asks: the request shows no credential.
+fn is_everyones(repository: &AnyRepository, request: &Request<()>) -> bool {
+    let rules = &repository.endpoint().inner().declaration().rules;
+    let (credentials, url) = (repository.credentials(), request.uri().to_string());
+    let mut names = request.headers().keys();
+    rules.freshness == Freshness::Http
+        && !names.any(|name| credentials.is_header(name.as_str()))
+        && credentials.strip(&url) == url
 }
 
 /// Waits longer for a store on a network than a request may, unless the URL says how long: there is no API to ask instead, and the first call to

@@ -35,12 +35,6 @@ impl Upstreams {
         Ok(Self(all))
     }
 
-    /// Tells whether one of them has headers of its own.
-    pub(crate) fn have_accounts(&self) -> bool {
-        let mut accounts = self.0.iter().map(|known| &known.account);
-        accounts.any(|account| account.as_ref().is_ok_and(|a| !a.is_empty()))
-    }
-
     /// Returns the accounts by which an answer from this URL may have come, the likeliest first; one without headers is `None`.
     ///
     /// Whoever shows one of an account's headers itself means another account.

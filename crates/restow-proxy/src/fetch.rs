@@ -23,7 +23,7 @@ use hyper_util::{
 use restow::{
     Error, ErrorKind, Result,
     client::{Body, Landed, causes, response},
-    exchange::{Answered, Ticket},
+    exchange::{Answered, Invalidation, Ticket},
 };
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, crypto::ring};
 use std::{io, sync::Arc};
@@ -156,6 +156,14 @@ fn refused(error: &legacy::Error) -> Refusal {
     Refusal::Unreachable(why())
 }
 
+/// A request that got no answer.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    pub(crate) refusal: Refusal,
+    /// Whether the API may have carried it out all the same: for all that is known it got the whole request.
+    may_be_done: bool,
+}
+
 /// What is asked of an API, again where it must be.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -178,7 +186,7 @@ impl Shared {
         headers: HeaderMap,
         body: Body,
         ears: Option<Ears>,
-    ) -> std::result::Result<Response<Incoming>, Refusal> {
+    ) -> std::result::Result<Response<Incoming>, Unanswered> {
         let mut request = Request::new(body);
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = uri;
@@ -198,10 +206,59 @@ impl Shared {
                 *response.version_mut() = Version::HTTP_11;
                 Ok(response)
             }
-            Ok(Err(error)) => Err(refused(&error)),
-            Err(_) => Err(Refusal::TimedOut(
-                format!("no answer within {:?}", self.options.upstream_timeout).into(),
-            )),
+            Ok(Err(error)) => {
+                let refusal = refused(&error);
+                let is_whole = matches!(refusal, Refusal::Unreachable(_) | Refusal::TimedOut(_));
+                Err(Unanswered {
+                    may_be_done: is_whole && !error.is_connect(),
+                    refusal,
+                })
+            }
+            Err(_) => Err(Unanswered {
+                refusal: Refusal::TimedOut(
+                    format!("no answer within {:?}", self.options.upstream_timeout).into(),
+                ),
+                may_be_done: true,
+            }),
+        }
+    }
+
+    /// Makes a request past the cache: once, for its body comes but once.
+    pub(crate) async fn forward(
+        &self,
+        call: Call,
+        body: Body,
+    ) -> std::result::Result<Response<Incoming>, Unanswered> {
+        let Call {
+            upstream,
+            uri,
+            mut parts,
+            ears,
+            ..
+        } = call;
+        let headers = std::mem::take(&mut parts.headers);
+        self.send(&upstream, uri, &parts, headers, body, ears).await
+    }
+
+    /// The same for a request that makes stored answers invalid where the API has carried it out, or may have.
+    pub(crate) async fn change(
+        self: Arc<Self>,
+        call: Call,
+        body: Body,
+        invalidation: Invalidation,
+    ) -> std::result::Result<Response<Incoming>, Unanswered> {
+        match self.forward(call, body).await {
+            Ok(answer) => {
+                let (status, headers) = (answer.status(), answer.headers());
+                invalidation.answered(status, headers).await;
+                Ok(answer)
+            }
+            Err(unanswered) => {
+                if unanswered.may_be_done {
+                    invalidation.unanswered().await;
+                }
+                Err(unanswered)
+            }
         }
     }
 
@@ -220,7 +277,7 @@ impl Shared {
             let sent = self.send(&call.upstream, uri, &call.parts, headers, body, ears);
             let answer = match sent.await {
                 Ok(answer) => answer,
-                Err(refusal) => {
+                Err(Unanswered { refusal, .. }) => {
                     let now = self.exchange.now();
                     return match ticket.fail(refusal.to_string().into()) {
                         Some((entry, part, answered)) => {

@@ -4,7 +4,7 @@ use crate::{
     access_log::Line,
     bodies, coding,
     counted::Counted,
-    fetch::{Call, Clients},
+    fetch::{Call, Clients, Unanswered},
     fields::{self, Via},
     fit,
     idle::Idle,
@@ -155,8 +155,8 @@ impl Shared {
         } else {
             (None, Body::default())
         };
-        // What a GET asks for by a body is in no key.
-        if has_body && parts.method.is_safe() {
+        // What a GET asks for by a body is in no key. Offline it is refused for that.
+        if has_body && parts.method.is_safe() && self.cache.mode() != Mode::Offline {
             parts.extensions.insert(Mode::Bypass);
         }
         let destination = self.upstreams.find(parts)?;
@@ -266,7 +266,7 @@ impl Shared {
 
     /// Sends a request past the cache.
     async fn pass(
-        &self,
+        self: &Arc<Self>,
         parts: &Parts,
         destination: &Destination<'_>,
         body: Body,
@@ -274,22 +274,24 @@ impl Shared {
         invalidation: Option<Invalidation>,
         lane: Option<&Lane>,
     ) -> Result<Reply, Refusal> {
-        let uri = destination.uri()?;
-        let headers = parts.headers.clone();
+        let mut call = call(destination, parts, None)?;
         let (ears, heard) = listen(lane, &destination.upstream, &self.via);
-        let sent = self.send(&destination.upstream, uri, parts, headers, body, ears);
-        let sent = heard.until(sent).await;
+        call.ears = ears;
+        let sent = match invalidation {
+            None => heard.until(self.forward(call, body)).await,
+            Some(invalidation) => {
+                // A task of its own: what the API carries out is done, though its client goes.
+                let sent = tokio::spawn(self.clone().change(call, body, invalidation));
+                let sent = heard.until(sent).await;
+                sent.map_err(|_| Refusal::Unreachable("its task ended early".into()))?
+            }
+        };
         let answer = match sent {
             Ok(answer) => answer,
-            Err(refusal) => {
+            Err(Unanswered { refusal, .. }) => {
                 return self.unanswered(refusal, status::forward(answered.outcome), false);
             }
         };
-        if let Some(invalidation) = invalidation {
-            invalidation
-                .answered(answer.status(), answer.headers())
-                .await;
-        }
         let status = status::forwarded(&self.options.name, &answered, answer.status());
         let mut response = answer.map(|body| Body::passing(self.guard(body)));
         fields::clean_response(response.headers_mut());

@@ -96,6 +96,9 @@ pub(crate) struct Context {
     life: Arc<Life>,
 }
 
+/// Beyond this many, they are forgotten: each costs the API a request more.
+const MOST_RESTING: usize = 4_096;
+
 /// How long it is from one question for a store's secret to the next.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -139,13 +142,15 @@ impl StoreSecret {
     }
 }
 
+/// Hosts that asked to be left alone, by whom, and when. What the public are asked is meant for all.
+type Resting = HashMap<(Box<str>, Partition), Range<Millis>>;
+
 /// What caches over one store share whatever their settings are.
 #[derive(Debug)]
 struct Life {
     mode: AtomicU8,
     closed: AtomicBool,
-    /// Hosts that asked to be left alone, and when.
-    resting: Mutex<HashMap<Box<str>, Range<Millis>>>,
+    resting: Mutex<Resting>,
 }
 
 impl Context {
@@ -298,26 +303,38 @@ impl Context {
         self.removals.since(since, mount.name(), covers)
     }
 
-    /// Remembers that a host asked to be left alone until `until`.
-    pub(crate) fn rest(&self, host: &str, until: Millis) {
+    /// Remembers that a host asked to be left alone until `until`: by one alone, or by all, who are the public.
+    pub(crate) fn rest(&self, host: &str, by: &Partition, until: Millis) {
         let now = self.now();
         let resting = self.life.resting.lock();
         let mut resting = resting.unwrap_or_else(PoisonError::into_inner);
         resting.retain(|_, rest| rest.contains(&now));
+        if resting.len() >= MOST_RESTING {
+            resting.clear();
+        }
         // Where the clock is set back by more than it may differ, it would be left alone for who knows how long.
         let since = now.minus(Duration::from_millis(CLOCK_SKEW_MS.unsigned_abs()));
-        resting.insert(host.into(), since..until);
+        resting.insert((host.into(), by.clone()), since..until);
     }
 
-    /// Tells whether a host asked to be left alone: background work then waits for another day.
-    pub(crate) fn rests(&self, host: &str) -> bool {
+    /// Tells whether a host asked to be left alone, by all or by this one: background work then waits for another day.
+    pub(crate) fn rests(&self, host: &str, one: &Partition) -> bool {
         let now = self.now();
-        self.life
-            .resting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(host)
-            .is_some_and(|rest| rest.contains(&now))
+        let resting = self.life.resting.lock();
+        let resting = resting.unwrap_or_else(PoisonError::into_inner);
+        [&Partition::PUBLIC, one].into_iter().any(|one| {
+            let rest = resting.get(&(host.into(), one.clone()));
+            rest.is_some_and(|rest| rest.contains(&now))
+        })
+    }
+
+    /// Tells whether a host asked to be left alone, by whomever.
+    pub(crate) fn rests_for_some(&self, host: &str) -> bool {
+        let now = self.now();
+        let resting = self.life.resting.lock();
+        let resting = resting.unwrap_or_else(PoisonError::into_inner);
+        let mut all = resting.iter();
+        all.any(|((of, _), rest)| **of == *host && rest.contains(&now))
     }
 }
 

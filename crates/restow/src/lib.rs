@@ -209,6 +209,9 @@
 //! | `offline` | whatever is kept | never: [`ErrorKind::Offline`], or a 504 | only what the program itself saves |
 //! | `bypass` | nothing | always | no |
 //!
+//! Offline, a client asks for nothing at all: requests of no endpoint and those with other methods are answered 504 too. What an unsafe request
+//! changes is invalid in every mode.
+//!
 //! Every response of a client carries an [`Answered`](exchange::Answered), whose [`Outcome`](exchange::Outcome) says why it is what it
 //! is: `hit`, `stale`, `validated`, `coalesced`, `miss`, `bypass` or `refused`, with a detail and the rule that decided.
 //!

@@ -21,9 +21,9 @@ pub enum Mode {
     Refresh,
     /// Serves and fetches, and writes nothing.
     ReadOnly,
-    /// Serves whatever is retained and never asks; what is not held is [`ErrorKind::Offline`].
+    /// Serves whatever is retained and never asks, for what no endpoint declares either; what is not held is [`ErrorKind::Offline`].
     Offline,
-    /// Neither serves nor stores.
+    /// Neither serves nor stores. What an unsafe request changes is invalid all the same.
     Bypass,
 }
 

@@ -408,6 +408,61 @@ async fn modes_say_what_may_be_asked_and_stored() {
 }
 
 #[tokio::test]
+async fn offline_nobody_is_asked_for_anything() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, _items) = cache(&clock).await;
+    let api = Api::new(|_| Ok(answer(200, &[], "asked")));
+    let owning = cache.client(api.client());
+    let borrowing = ClientBuilder::new(http_client())
+        .with(cache.middleware())
+        .with(api.clone())
+        .build();
+    cache.set_mode(Mode::Offline);
+    for client in [owning, borrowing] {
+        for (method, url) in [
+            ("POST", URL),
+            ("DELETE", URL),
+            ("OPTIONS", URL),
+            ("GET", "https://api.example.com/elsewhere"),
+            // Whose it is cannot be told: it has no key.
+            ("GET", "https://me:secret@api.example.com/items/1"),
+        ] {
+            let response = client.request(method.parse().unwrap(), url).send().await;
+            let response = response.unwrap();
+            assert_eq!(response.status(), 504, "{method} {url}");
+            assert_eq!(outcome(&response), OutcomeKind::Refused, "{method} {url}");
+        }
+    }
+    assert_eq!(api.asked(), 0);
+}
+
+#[tokio::test]
+async fn what_is_changed_past_the_cache_is_invalid_to_it() {
+    let clock = TestClock::at(Millis(1_800_000_000_000));
+    let (cache, items) = cache(&clock).await;
+    let api = Api::new(|request| match request.method().as_str() {
+        "DELETE" => Err("the connection was reset"),
+        "PATCH" => Ok(answer(409, &[], "")),
+        _ => Ok(answer(200, &[], "one")),
+    });
+    let client = cache.client(api.client());
+    for (mode, method, stays) in [
+        (Mode::Bypass, "GET", true),
+        (Mode::Bypass, "PATCH", true),
+        (Mode::Bypass, "PUT", false),
+        (Mode::Live, "PUT", false),
+        // It may have been carried out.
+        (Mode::Live, "DELETE", false),
+    ] {
+        items.save("1", &"held".to_owned()).await.unwrap();
+        let request = client.request(method.parse().unwrap(), URL);
+        _ = request.with_extension(mode).send().await;
+        let what = format!("{method} in mode {mode}");
+        assert_eq!(items.contains("1").await.unwrap(), stays, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn many_keys_are_answered_in_order_and_one_failure_does_not_lose_the_others() {
     let clock = TestClock::at(Millis(1_800_000_000_000));
     let (cache, items) = cache(&clock).await;

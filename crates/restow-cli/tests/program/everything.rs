@@ -332,3 +332,50 @@ async fn without_the_secret_of_an_upstream_nothing_is_asked_of_it() {
     assert!(done.err.contains(says), "{done:?}");
     assert_eq!(closed.asked(), asked);
 }
+
+/// What is fetched for everyone's use is kept by the rules for everyone, where the answers decide and a proxy serves them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_fetched_beside_a_proxy_is_kept_as_the_proxy_keeps_it() {
+    let api = Origin::start(|call: &Call| {
+        let reply = Reply::ok("a").header("cache-control", "max-age=3600");
+        match &*call.target {
+            "/items/private" => reply.header("cache-control", "private"),
+            "/items/targeted" => reply.header("cdn-cache-control", "no-store"),
+            _ => reply,
+        }
+    })
+    .await;
+    let place = Place::new();
+    let root = api.url("");
+    let config = format!(
+        r#"cache = "api.db"
+[[endpoint]]
+name = "items"
+route = "GET {root}/items/{{id}}"
+freshness = "http"
+"#
+    );
+    let proxy = "[proxy]\ntargeted = [\"CDN-Cache-Control\"]\n";
+    let again = |more: &[&str], path: &str| {
+        let url = api.url(path);
+        let fetch = [&["fetch", &url][..], more].concat();
+        place.json(&fetch);
+        place.json(&fetch)[0]["outcome"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    place.write("restow.toml", &format!("{config}{proxy}"));
+    let token = ["--header", "Authorization: Bearer canary"];
+    for (path, of_all, of_one) in [
+        ("/items/1", "hit", "hit"),
+        ("/items/private", "miss", "hit"),
+        ("/items/targeted", "miss", "hit"),
+    ] {
+        assert_eq!(again(&[], path), of_all, "{path}");
+        // It is theirs alone, and no proxy gives it to anybody.
+        assert_eq!(again(&token, path), of_one, "{path}");
+    }
+    place.write("restow.toml", &config);
+    assert_eq!(again(&[], "/items/targeted"), "hit");
+}

@@ -1,121 +1,106 @@
-//! Answers that are under way while what they tell of is changed, or purged.
+//! Requests with unsafe methods, and what they make invalid (RFC 9111 section 4.4), in each mode.
 
-use crate::{
-    admin::{self, ask},
-    kit::{Running, Seen, before},
+use crate::kit::{Running, before};
+use restow::Mode;
+use restow_proxy::{Options, Upstream};
+use restow_testkit::{Gate, Origin, Reply, http_client};
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
 };
-use restow::Scope;
-use restow_proxy::{Admin, EVERYTHING};
-use restow_testkit::{Gate, Origin, Reply, dropping::in_time};
 
-/// An API whose first answer for `/a` is slow: it was made before the change. What is changed, it tells.
-async fn slow(gate: &Gate) -> Origin {
-    let gate = gate.clone();
-    Origin::start(move |call| {
-        let reply = match (call.method.as_str(), &*call.target, call.nth) {
-            ("GET", "/a", 0) => Reply::ok("before").behind(&gate),
-            ("GET", ..) => Reply::ok("after"),
-            (_, "/names", _) => Reply::status(204).header("content-location", "/a"),
-            (_, "/group", _) => Reply::status(204).header("cache-group-invalidation", "\"g\""),
-            (_, "/fails", _) => Reply::status(500).header("content-location", "/a"),
-            _ => Reply::status(204),
-        };
-        reply
-            .header("cache-control", "max-age=60")
-            .header("cache-groups", "\"g\"")
+fn held() -> Reply {
+    Reply::ok("a").header("cache-control", "max-age=3600")
+}
+
+async fn with(origin: &Origin, options: Options) -> Running {
+    let upstreams = vec![Upstream::new(&origin.url("")).unwrap()];
+    Running::start(upstreams, options, "").await
+}
+
+#[tokio::test]
+async fn what_may_have_been_carried_out_is_invalid() {
+    let gate = Gate::closed();
+    let late = gate.clone();
+    let origin = Origin::start(move |call| match call.method.as_str() {
+        "GET" => held(),
+        "PUT" => Reply::closed(),
+        _ => Reply::ok("late").behind(&late),
     })
-    .await
-}
-
-/// What changes or purges something.
-async fn happens(proxy: &Running, origin: &Origin, what: &str) {
-    let everything = proxy.proxy.cache().repository(EVERYTHING).unwrap();
-    let everything = everything.everyone();
-    let purge = async |query: &str| {
-        let url = admin::serve(Admin::new(&proxy.proxy, None)).await;
-        let (status, _) = ask("POST", &format!("{url}/purge?{query}"), "", "").await;
-        assert_eq!(status, 200, "{query}");
+    .await;
+    let options = Options {
+        upstream_timeout: Duration::from_millis(50),
+        ..Options::default()
     };
-    match what.split_once(' ').unwrap() {
-        ("purge", "where") => purge(&format!("where=url%3D{}", origin.url("/a"))).await,
-        ("purge", query) => purge(query).await,
-        ("clear", "all") => _ = everything.clear(Scope::All).await.unwrap(),
-        ("clear", "expired") => _ = everything.clear(Scope::Expired).await.unwrap(),
-        (method, path) => _ = proxy.ask(method, path, &[]).await,
+    let proxy = with(&origin, options).await;
+    for (method, status) in [("PUT", 502), ("DELETE", 504)] {
+        proxy.get("/a").await;
+        assert!(proxy.get("/a").await.is_hit());
+        let answer = proxy.ask(method, "/a", &[]).await;
+        assert_eq!(answer.status.as_u16(), status, "{method}");
+        assert!(!proxy.get("/a").await.is_hit(), "{method}");
     }
 }
 
-async fn after(proxy: &Running, what: &str) -> Seen {
-    let answer = in_time("an answer that waits for none before", proxy.get("/a")).await;
-    assert_eq!(answer.body, "after", "{what}");
-    answer
-}
-
-/// RFC 9111 section 4.4: whoever changed it reads the change, and no answer from before takes its place later.
 #[tokio::test]
-async fn what_was_asked_for_before_a_change_is_neither_waited_for_nor_stored_after_it() {
-    for what in [
-        "PUT /a",
-        "POST /names",
-        "POST /group",
-        "purge url=/a",
-        "purge tag=g",
-        "purge all",
-        "purge live",
-        "purge where",
-        "purge until=2030-01-01",
-        "clear all",
-    ] {
-        for reads_before_it_comes in [true, false] {
-            let gate = Gate::closed();
-            let origin = slow(&gate).await;
-            let proxy = before(&origin).await;
-            let first = async {
-                let first = proxy.get("/a").await;
-                // Who asked before gets what was so before.
-                assert_eq!(first.body, "before", "{what}");
-            };
-            let then = async {
-                gate.reached(1).await;
-                happens(&proxy, &origin, what).await;
-                if reads_before_it_comes {
-                    assert!(!after(&proxy, what).await.is_hit(), "{what}");
-                }
-                gate.open();
-            };
-            tokio::join!(first, then);
-            let next = after(&proxy, what).await;
-            assert_eq!(next.is_hit(), reads_before_it_comes, "{what}");
-            assert!(after(&proxy, what).await.is_hit(), "{what}");
-        }
+async fn what_an_api_never_got_the_whole_of_changes_nothing() {
+    let origin = Origin::start(|_| held()).await;
+    let options = Options {
+        idle_timeout: Duration::from_millis(50),
+        ..Options::default()
+    };
+    let proxy = with(&origin, options).await;
+    proxy.get("/a").await;
+    let mut client = TcpStream::connect(proxy.address).await.unwrap();
+    let request = b"PUT /a HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc";
+    client.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(proxy.get("/a").await.is_hit());
+    // Nobody is there any more.
+    drop(origin);
+    let answer = proxy.ask("PUT", "/a", &[]).await;
+    assert_eq!(answer.status.as_u16(), 502);
+    assert!(proxy.get("/a").await.is_hit());
+}
+
+#[tokio::test]
+async fn what_is_changed_while_the_cache_is_bypassed_is_invalid_afterwards() {
+    let origin = Origin::start(|call| match call.method.as_str() {
+        "PATCH" => Reply::status(409),
+        _ => held(),
+    })
+    .await;
+    let proxy = before(&origin).await;
+    for (method, is_hit) in [("GET", true), ("PATCH", true), ("PUT", false)] {
+        proxy.get("/a").await;
+        proxy.proxy.cache().set_mode(Mode::Bypass);
+        let answer = proxy.ask(method, "/a", &[]).await;
+        assert!(answer.header("cache-status").contains("detail=mode"));
+        proxy.proxy.cache().set_mode(Mode::Live);
+        assert_eq!(proxy.get("/a").await.is_hit(), is_hit, "{method}");
     }
 }
 
-/// What concerns something else keeps no answer out, and lets nobody ask twice.
 #[tokio::test]
-async fn a_change_of_something_else_leaves_an_answer_under_way_alone() {
-    for what in [
-        "PUT /b",
-        "POST /fails",
-        "purge url=/b",
-        "purge tag=h",
-        "purge status=404",
-        "purge expired",
-        "purge until=2020-01-01",
-        "purge principal=alice",
-        "clear expired",
-    ] {
-        let gate = Gate::closed();
-        let origin = slow(&gate).await;
-        let proxy = before(&origin).await;
-        let then = async {
-            gate.reached(1).await;
-            happens(&proxy, &origin, what).await;
-            gate.open();
-        };
-        let (first, ()) = tokio::join!(proxy.get("/a"), then);
-        assert_eq!(first.body, "before", "{what}");
-        let next = proxy.get("/a").await;
-        assert!(next.is_hit() && next.body == "before", "{what}: {next:?}");
+async fn offline_the_api_is_asked_for_nothing() {
+    let origin = Origin::start(|_| held()).await;
+    let proxy = before(&origin).await;
+    proxy.get("/a").await;
+    proxy.proxy.cache().set_mode(Mode::Offline);
+    for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        let answer = proxy.ask(method, "/a", &[]).await;
+        assert_eq!(answer.status.as_u16(), 504, "{method}");
+        let status = answer.header("cache-status");
+        assert_eq!(status, "restow; detail=offline-miss", "{method}");
     }
+    let client = http_client().build().unwrap();
+    for method in [http::Method::GET, http::Method::PUT] {
+        let asked = client.request(method, proxy.url("/a")).body("{}").send();
+        assert_eq!(asked.await.unwrap().status(), 504);
+    }
+    assert_eq!(origin.asked(), 1);
+    assert!(proxy.get("/a").await.is_hit());
 }

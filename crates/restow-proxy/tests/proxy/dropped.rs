@@ -257,3 +257,32 @@ async fn a_client_that_goes_leaves_its_fetch_to_those_who_wait_and_to_the_store(
         assert_eq!(origin.calls_to(&path).len(), 1, "{what}");
     }
 }
+
+/// RFC 9111 section 4.4.
+#[tokio::test]
+async fn what_a_client_changes_is_invalid_though_it_goes_before_the_answer() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::start(move |call| match call.method.as_str() {
+        "DELETE" => Reply::status(204).behind(&held),
+        _ => Reply::ok("a").header("cache-control", "max-age=3600"),
+    })
+    .await;
+    let proxy = before(&origin).await;
+    proxy.get("/a").await;
+    let mut client = TcpStream::connect(proxy.address).await.unwrap();
+    let request = b"DELETE /a HTTP/1.1\r\nhost: a\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    gate.reached(1).await;
+    drop(client);
+    // The other one is that which asks here.
+    connections_left(&proxy.proxy, 1).await;
+    assert!(proxy.get("/a").await.is_hit());
+    gate.open();
+    in_time("the end of what is deleted", async {
+        while proxy.get("/a").await.is_hit() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}

@@ -1,6 +1,9 @@
 //! Requests of declared endpoints: the rules of the configuration.
 
-use crate::kit::Running;
+use crate::kit::{Running, T0, open};
+use bytes::Bytes;
+use http::{Request, Response};
+use restow::{Cache, Millis, TestClock, exchange::Saved};
 use restow_proxy::{EVERYTHING, Options, Upstream};
 use restow_testkit::{Origin, Reply};
 
@@ -77,6 +80,40 @@ async fn with_http_the_answers_decide_and_the_endpoint_says_the_rest() {
     assert!(proxy.get("/api/items/silent").await.is_hit());
     proxy.advance(60);
     assert!(!proxy.get("/api/items/silent").await.is_hit());
+}
+
+/// RFC 9111 section 4.2.1: `s-maxage` is for caches that several share, whoever stored the answer.
+#[tokio::test]
+async fn what_a_program_stored_for_itself_is_fresh_for_all_as_long_as_it_says_for_all() {
+    let origin = Origin::start(|_| Reply::ok("new")).await;
+    let route = origin.url("/items/{id}");
+    let endpoint = format!(
+        "[[endpoint]]\nname = \"items\"\nroute = \"GET {route}\"\nfreshness = \"http\"\nnegative = {{ 404 = \"1 hour\" }}"
+    );
+    let clock = TestClock::at(Millis(T0));
+    let builder = Cache::builder().url("memory:").clock(clock.clone());
+    let program = builder.build().await.unwrap();
+    open(&program, &endpoint).await;
+    for (id, status) in [("some", 200), ("none", 404)] {
+        let url = origin.url(&format!("/items/{id}"));
+        let (request, ()) = Request::get(url).body(()).unwrap().into_parts();
+        let answer = Response::builder().status(status);
+        let answer = answer.header("cache-control", "max-age=86400, s-maxage=60");
+        let answer = answer.body(Bytes::new()).unwrap();
+        let saved = program.save(&request, &answer).await;
+        assert_eq!(saved.unwrap(), Saved::Stored);
+    }
+    let shared = Cache::builder().shared(true).build_over(&program).unwrap();
+    open(&shared, &endpoint).await;
+    let upstreams = vec![Upstream::new(&origin.url("")).unwrap()];
+    let proxy = Running::over(shared, clock, upstreams, Options::default()).await;
+    proxy.advance(59);
+    assert!(proxy.get("/items/some").await.is_hit());
+    proxy.advance(2);
+    assert!(!proxy.get("/items/some").await.is_hit());
+    // Of these the endpoint decides.
+    assert!(proxy.get("/items/none").await.is_hit());
+    assert_eq!(origin.asked(), 1);
 }
 
 #[tokio::test]

@@ -188,7 +188,7 @@ impl Running {
 }
 
 /// Opens the endpoints of a configuration.
-async fn open(cache: &Cache, endpoints: &str) {
+pub(crate) async fn open(cache: &Cache, endpoints: &str) {
     let config = Config::parse(endpoints, "restow.toml").unwrap();
     for declaration in config.endpoints() {
         let endpoint = DeclaredEndpoint::from_declaration(declaration.clone(), Binary).unwrap();

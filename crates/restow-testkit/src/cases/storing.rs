@@ -513,11 +513,36 @@ fn cookies() -> Vec<Case> {
             "cache-control: max-age=10",
             "etag: \"a\"",
             "set-cookie: a=b",
+            "set-cookie: c=d",
         ])
         .validated()
+        // It was set for whoever asked.
+        .has(&["set-cookie: a=b", "set-cookie: c=d"])
         .get(21)
         .stored()
-        .lacks(&["set-cookie"]),
+        .lacks(&["set-cookie"])
+        .get(40)
+        .with(&["if-none-match: \"a\""])
+        .confirms(&["etag: \"a\"", "set-cookie: e=f"])
+        .validated()
+        .gives(304, "")
+        .has(&["set-cookie: e=f"]),
+        case(
+            "a_cookie_of_a_304_is_given_once_by_a_private_cache",
+            "9111 7.3",
+            Private,
+        )
+        .get(0)
+        .says(&["cache-control: max-age=10", "etag: \"a\""])
+        .fetched()
+        .get(20)
+        .confirms(&[
+            "cache-control: max-age=10",
+            "etag: \"a\"",
+            "set-cookie: a=b",
+        ])
+        .validated()
+        .has(&["set-cookie: a=b"]),
         case(
             "a_cookie_of_the_request_does_not_hide_what_everyone_may_have",
             "9111 4",

@@ -20,7 +20,7 @@ pub enum Landed {
 }
 
 /// Makes the response of a stored entry: its status, every header line in order, its body or a part of it, and its age (RFC 9111
-/// section 5.1). The [`Answered`] is among its extensions.
+/// section 5.1), and the cookies that a 304 set for this caller alone. The [`Answered`] is among its extensions.
 pub fn response(
     entry: &Entry,
     method: &Method,
@@ -30,6 +30,11 @@ pub fn response(
 ) -> Response<Body> {
     let from_store = answered.outcome.is_from_store();
     let mut response = stored_response(entry, method, part, from_store, now);
+    for cookie in answered.cookies() {
+        response
+            .headers_mut()
+            .append(header::SET_COOKIE, cookie.clone());
+    }
     response.extensions_mut().insert(answered);
     response
 }

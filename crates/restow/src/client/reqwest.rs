@@ -8,9 +8,7 @@ use super::{
 use crate::{
     BoxFuture, Cache, Error, ErrorKind, RequestHead,
     endpoint::Account,
-    exchange::{
-        Answered, Background, Begin, Bypassed, Exchange, FromCache, Outcome, OutcomeKind, Ticket,
-    },
+    exchange::{Answered, Background, Begin, Exchange, FromCache, Invalidation, Ticket},
     route::Target,
 };
 use http::{Extensions, HeaderMap};
@@ -46,7 +44,8 @@ impl Cache {
     /// Returns the cache as a middleware, for a stack that the program builds.
     ///
     /// It borrows the client beneath it: a request that is dropped hands its fetch to one that waits for the same answer, and what is
-    /// stale is validated while the caller waits. [`client`](Self::client) does better where it can be used.
+    /// stale is validated while the caller waits. A `PUT` or `DELETE` that is dropped before its answer makes nothing invalid, though the API may
+    /// have carried it out. [`client`](Self::client) does better where it can be used.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -122,7 +121,9 @@ impl Middleware for CacheMiddleware {
         next: Next<'_>,
     ) -> Result<Response> {
         if has_userinfo(request.url()) {
-            return Ok(attach(next.run(request, extensions).await?, unseen()));
+            let begun = self.exchange.unseen(extensions);
+            let through = Through::Borrowed(next, extensions);
+            return settle(begun, request, through, &self.exchange).await;
         }
         match self
             .exchange
@@ -165,12 +166,9 @@ impl Middleware for Owning {
         _: Next<'_>,
     ) -> Result<Response> {
         if has_userinfo(request.url()) {
-            return Ok(attach(
-                self.inner
-                    .execute_with_extensions(request, extensions)
-                    .await?,
-                unseen(),
-            ));
+            let begun = self.exchange.unseen(extensions);
+            let through = Through::Owned(self.inner.clone(), extensions.clone());
+            return settle(begun, request, through, &self.exchange).await;
         }
         let begun = if self.headers.is_empty() {
             self.exchange
@@ -223,6 +221,14 @@ impl Middleware for Owning {
                     &self.exchange,
                 )
                 .await
+            }
+            Begin::Bypass(answered, Some(invalidation)) => {
+                let through = Through::Owned(self.inner.clone(), extensions.clone());
+                // A task of its own: what the API carries out is done, though its caller goes.
+                match tokio::spawn(change(request, through, invalidation)).await {
+                    Ok(response) => Ok(attach(response?, answered)),
+                    Err(lost) => Err(failed(&format!("its task ended early: {lost}"))),
+                }
             }
             other => {
                 settle(
@@ -304,6 +310,27 @@ async fn refresh_behind(mut ticket: Ticket, mut request: Request, through: Throu
     }
 }
 
+/// Makes a request past the cache that makes stored answers invalid where the API has carried it out, or may have.
+async fn change(
+    request: Request,
+    mut through: Through<'_>,
+    invalidation: Invalidation,
+) -> Result<Response> {
+    match through.send(request).await {
+        Ok(response) => {
+            let (status, headers) = (response.status(), response.headers());
+            invalidation.answered(status, headers).await;
+            Ok(response)
+        }
+        Err(error) => {
+            if !(error.is_connect() || error.is_builder()) {
+                invalidation.unanswered().await;
+            }
+            Err(error)
+        }
+    }
+}
+
 /// Does what needs no ticket.
 async fn settle(
     begun: Begin,
@@ -325,13 +352,9 @@ async fn settle(
         Begin::Refuse(answered) => Ok(finish(refusal(answered), None, &url)),
         Begin::Failed(why) => Err(failed(&why)),
         Begin::Fetch(ticket) => drive(*ticket, request, through).await,
-        Begin::Bypass(answered, invalidation) => {
-            let response = through.send(request).await?;
-            if let Some(invalidation) = invalidation {
-                invalidation
-                    .answered(response.status(), response.headers())
-                    .await;
-            }
+        Begin::Bypass(answered, None) => Ok(attach(through.send(request).await?, answered)),
+        Begin::Bypass(answered, Some(invalidation)) => {
+            let response = change(request, through, invalidation).await?;
             Ok(attach(response, answered))
         }
     }
@@ -407,10 +430,6 @@ fn attach(mut response: Response, answered: Answered) -> Response {
 /// A URL that carries a name and a password: whose request it is cannot be seen in its headers yet.
 fn has_userinfo(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
-}
-
-fn unseen() -> Answered {
-    Answered::bypass(Outcome::new(OutcomeKind::Bypass(Bypassed::NoKey), None))
 }
 
 fn failed(why: &str) -> reqwest_middleware::Error {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Cache, RequestHead,
-    exchange::{Background, Begin, Exchange, Ticket},
+    exchange::{Background, Begin, Exchange, Invalidation, Ticket},
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -17,6 +17,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
+use tokio::task::JoinError;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -157,23 +158,26 @@ where
                         .await
                     {
                         Ok(end) => end,
-                        Err(lost) => Err(ServiceError::Shared(
-                            format!("its task ended early: {lost}").into(),
-                        )),
+                        Err(lost) => Err(ended_early(&lost)),
                     }
                 }
                 Begin::Refuse(answered) => Ok(refusal(answered)),
                 Begin::Failed(why) => Err(ServiceError::Shared(why)),
                 Begin::Bypass(answered, invalidation) => {
-                    let mut response = oneshot(inner, Request::from_parts(parts, body))
-                        .await
-                        .map_err(ServiceError::Inner)?
-                        .map(pass);
-                    if let Some(invalidation) = invalidation {
-                        invalidation
-                            .answered(response.status(), response.headers())
-                            .await;
-                    }
+                    let request = Request::from_parts(parts, body);
+                    let mut response = match invalidation {
+                        None => {
+                            let sent = oneshot(inner, request).await;
+                            sent.map_err(ServiceError::Inner)?.map(pass)
+                        }
+                        // A task of its own: what the API carries out is done, though its caller goes.
+                        Some(invalidation) => {
+                            match tokio::spawn(change(request, inner, invalidation)).await {
+                                Ok(sent) => sent.map_err(ServiceError::Inner)?,
+                                Err(lost) => return Err(ended_early(&lost)),
+                            }
+                        }
+                    };
                     response.extensions_mut().insert(answered);
                     Ok(response)
                 }
@@ -238,6 +242,35 @@ where
             tracing::debug!(target: "restow", %error, "a refresh behind a stale answer failed")
         }
     }
+}
+
+/// Makes a request past the cache that makes stored answers invalid where the API has carried it out, or may have.
+async fn change<S, B, R>(
+    request: Request<B>,
+    inner: S,
+    invalidation: Invalidation,
+) -> Result<Response<Body>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    match oneshot(inner, request).await {
+        Ok(response) => {
+            let response = response.map(pass);
+            let (status, headers) = (response.status(), response.headers());
+            invalidation.answered(status, headers).await;
+            Ok(response)
+        }
+        Err(error) => {
+            invalidation.unanswered().await;
+            Err(error)
+        }
+    }
+}
+
+fn ended_early<E>(lost: &JoinError) -> ServiceError<E> {
+    ServiceError::Shared(format!("its task ended early: {lost}").into())
 }
 
 async fn oneshot<S: Service<Q>, Q>(mut service: S, request: Q) -> Result<S::Response, S::Error> {

@@ -34,6 +34,7 @@ pub enum Begin {
     Refuse(Answered),
     /// The fetch that this request waited for failed.
     Failed(Arc<str>),
-    /// Make the request past the cache. Where there is an invalidation, tell it the status.
+    /// Make the request past the cache. Where there is an invalidation, tell it the answer, or that none came: though the caller goes, for what the
+    /// API carries out is done.
     Bypass(Answered, Option<Invalidation>),
 }

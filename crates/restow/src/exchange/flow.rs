@@ -105,19 +105,24 @@ impl Exchange {
     /// Finds where a request belongs, and its mode; else what it comes to.
     fn find(&self, head: &RequestHead<'_>) -> ControlFlow<Begin, (Arc<Mount>, RawKey, Mode)> {
         let Some(mode) = self.mode_of(head.extensions) else {
-            return Break(bypass(Bypassed::Mode));
+            return Break(self.apart(head));
         };
         let routed = self.registry.look().route(head);
-        match routed {
-            Routed::To(mount, key) => Continue((mount, key, mode)),
+        let begin = match routed {
+            Routed::To(mount, key) => return Continue((mount, key, mode)),
             Routed::NoKey(mount, why) => {
                 let why = why.map_or_else(|| "its key is not known".to_owned(), |w| w.to_string());
                 tracing::debug!(target: "restow", repository = mount.name(), why, "a request has no key");
-                Break(bypass(Bypassed::NoKey))
+                bypass(Bypassed::NoKey)
             }
-            Routed::Bypassed(unfit) => Break(unfit_bypass(&unfit)),
-            Routed::Nowhere => Break(self.unrouted(&self.registry.look(), head)),
-        }
+            Routed::Bypassed(unfit) => unfit_bypass(&unfit),
+            Routed::Nowhere => self.unrouted(&self.registry.look(), head),
+        };
+        Break(match begin {
+            // Whatever it is that would be asked for.
+            Begin::Bypass(answered, _) if mode == Mode::Offline => refuse(answered),
+            begin => begin,
+        })
     }
 
     /// The same for a request whose repository and key are known.
@@ -164,9 +169,9 @@ impl Exchange {
             && save::variant(&self.ctx, &mount, vary, head.headers, by) == Some(entry.id.variant)
     }
 
-    /// Tells whether a host asked to be left alone for now (`Retry-After`); background work heeds it.
+    /// Tells whether a host asked to be left alone for now (`Retry-After`), by whomever; background work heeds it.
     pub fn rests(&self, host: &str) -> bool {
-        self.ctx.rests(&host.to_ascii_lowercase())
+        self.ctx.rests_for_some(&host.to_ascii_lowercase())
     }
 
     /// Returns the cache's present moment.
@@ -189,6 +194,19 @@ impl Exchange {
         let apart =
             mode == Mode::Bypass || self.ctx.is_closed() || extensions.get::<FromCache>().is_some();
         (!apart).then_some(mode)
+    }
+
+    /// A request whose user nobody can tell, and which has no key therefore.
+    #[cfg_attr(
+        not(feature = "reqwest"),
+        allow(dead_code, reason = "asked by the reqwest client alone")
+    )]
+    pub(crate) fn unseen(&self, extensions: &Extensions) -> Begin {
+        let answered = Answered::bypass(Outcome::new(OutcomeKind::Bypass(Bypassed::NoKey), None));
+        match self.mode_of(extensions) {
+            Some(Mode::Offline) => refuse(answered),
+            _ => Begin::Bypass(answered, None),
+        }
     }
 
     fn inquiry<'a>(
@@ -225,6 +243,20 @@ impl Exchange {
         coding.filter(|_| self.negotiates)
     }
 
+    /// A request that the cache has no part in. An unsafe one that the mode keeps away from it makes stored answers invalid all the same: they are served
+    /// again once the mode is another.
+    fn apart(&self, head: &RequestHead<'_>) -> Begin {
+        let answered = Answered::bypass(Outcome::new(OutcomeKind::Bypass(Bypassed::Mode), None));
+        let is_own = || head.extensions.get::<FromCache>().is_some();
+        if !restow_policy::is_unsafe(head.method) || self.ctx.is_closed() || is_own() {
+            return Begin::Bypass(answered, None);
+        }
+        let mounts = self.registry.look();
+        let is_change = matches!(mounts.route(head), Routed::Nowhere);
+        let invalidation = is_change.then(|| self.invalidation(&mounts, head));
+        Begin::Bypass(answered, invalidation)
+    }
+
     /// A request of no endpoint; with an unsafe method it may still make a stored answer invalid (RFC 9111 section 4.4).
     fn unrouted(&self, mounts: &Arc<Mounts>, head: &RequestHead<'_>) -> Begin {
         if !restow_policy::is_unsafe(head.method) {
@@ -242,19 +274,28 @@ impl Exchange {
             _ => Bypassed::NotRouted,
         };
         let rule = (why == Bypassed::Method).then_some(rule::METHOD);
-        let invalidation = Invalidation {
+        Begin::Bypass(
+            Answered::bypass(Outcome::new(OutcomeKind::Bypass(why), rule)),
+            Some(self.invalidation(mounts, head)),
+        )
+    }
+
+    fn invalidation(&self, mounts: &Arc<Mounts>, head: &RequestHead<'_>) -> Invalidation {
+        Invalidation {
             ctx: self.ctx.clone(),
             what: What::Unsafe {
                 mounts: mounts.clone(),
                 method: head.method.clone(),
                 target: head.target.to_string(),
             },
-        };
-        Begin::Bypass(
-            Answered::bypass(Outcome::new(OutcomeKind::Bypass(why), rule)),
-            Some(invalidation),
-        )
+        }
     }
+}
+
+/// Offline nobody is asked.
+fn refuse(mut answered: Answered) -> Begin {
+    answered.outcome = Outcome::new(OutcomeKind::Refused, Some(rule::OFFLINE_MISS));
+    Begin::Refuse(answered)
 }
 
 /// A request of an endpoint whose table does not fit: the answer tells whose it is.

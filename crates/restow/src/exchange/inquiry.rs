@@ -5,9 +5,9 @@ use super::{
     lease::{self, HeldLease, Wish},
     outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Staleness},
     part::Part,
-    partition::Owner,
+    partition::{self, Limited, Owner},
     save,
-    ticket::{Asked, Ticket, origin, solo, stands_in, stored, took},
+    ticket::{Asked, Ticket, origin, solo, stands_in, stored, stored_for, took},
 };
 use crate::{
     Millis, Mode, Result,
@@ -261,7 +261,8 @@ impl Inquiry<'_> {
             headers: self.head.headers,
             credential: self.owner.known,
         };
-        let entries = found.iter().map(|e| stored(e, &self.mount));
+        let shared = self.owner.shared;
+        let entries = found.iter().map(|e| stored_for(e, &self.mount, shared));
         let decision =
             restow_policy::on_request(&request, entries, now.0, &limits, &options, &mut |vary| {
                 self.select(vary).map(|v| v.0)
@@ -406,12 +407,19 @@ impl Inquiry<'_> {
 
     /// Tells whether the API asked to be left alone (`Retry-After`).
     fn rests(&self) -> bool {
-        self.ctx.rests(&self.head.target.host.to_ascii_lowercase())
+        let host = self.head.target.host.to_ascii_lowercase();
+        self.ctx.rests(&host, &self.limited().whose)
+    }
+
+    fn limited(&self) -> Limited {
+        partition::limited(self.ctx, &self.mount, &self.head, &self.owner)
     }
 
     fn outage(&self, now: Millis) -> Option<Outage> {
         let place = (self.mount.name(), &self.address);
-        self.ctx.failing.get(&place, now.0)
+        let failing = &self.ctx.failing;
+        let own = || failing.get(&(place, &self.limited().whose), now.0);
+        failing.get(&place, now.0).or_else(own)
     }
 
     fn answer(&self, entry: Arc<Entry>, outcome: Outcome, refresh: bool, found: &Found) -> Begin {
@@ -529,6 +537,7 @@ impl Inquiry<'_> {
             known: self.owner.known,
             shared: self.owner.shared,
             common: self.owner.common,
+            limited: self.limited(),
             coding: self.coding,
             keyed: self.keyed,
             at: self.ctx.now(),

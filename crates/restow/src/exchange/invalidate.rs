@@ -78,6 +78,15 @@ impl Invalidation {
             What::Unsafe { .. } => {}
         }
     }
+
+    /// The request was sent, and no answer came: it may have been carried out, and counts as a success.
+    ///
+    /// # Cancel safety
+    /// As [`answered`](Self::answered).
+    pub async fn unanswered(self) {
+        let nothing = HeaderMap::new();
+        self.answered(StatusCode::NO_CONTENT, &nothing).await;
+    }
 }
 
 /// The tag of an entry's cache group: groups of two origins are two (RFC 9875 section 2.1).

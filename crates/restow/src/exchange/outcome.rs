@@ -5,6 +5,7 @@ use crate::{
     endpoint::{Coding, Rejection},
     entry::Partition,
 };
+use http::HeaderValue;
 use restow_policy::Rule;
 use std::{
     fmt,
@@ -132,6 +133,8 @@ pub struct Answered {
     /// [negotiating](crate::exchange::Exchange::negotiating) exchange.
     pub upstream_encoding: Option<Coding>,
     saved: Option<Arc<OnceLock<Saved>>>,
+    /// What the API's 304 set for this caller alone.
+    cookies: Box<[HeaderValue]>,
 }
 
 impl Outcome {
@@ -223,6 +226,7 @@ impl Answered {
             took: Duration::ZERO,
             upstream_encoding: None,
             saved: None,
+            cookies: Box::default(),
         }
     }
 
@@ -239,6 +243,7 @@ impl Answered {
             took: Duration::ZERO,
             upstream_encoding: None,
             saved: None,
+            cookies: Box::default(),
         }
     }
 
@@ -256,6 +261,17 @@ impl Answered {
         let cell = Arc::new(OnceLock::new());
         self.saved = Some(cell.clone());
         (self, cell)
+    }
+
+    pub(crate) fn setting(mut self, cookies: Box<[HeaderValue]>) -> Self {
+        self.cookies = cookies;
+        self
+    }
+
+    /// Returns the cookies that the API set for this caller when it confirmed the entry, which does not hold them:
+    /// [`client::response`](crate::client::response) adds them.
+    pub(crate) fn cookies(&self) -> &[HeaderValue] {
+        &self.cookies
     }
 
     /// Returns what became of a fetched answer; `None` for one that was not fetched, and until its body was read to the end.

@@ -87,6 +87,51 @@ pub(crate) fn is_shared(
     ctx.defaults.shared && mount.is_http() && !mount.rules().share && !is_named
 }
 
+/// Whose limits an answer speaks of that refuses a request for the sake of its credential (429, say).
+#[derive(Clone, Debug)]
+pub(crate) struct Limited {
+    /// Who it is: the public where nobody is named.
+    pub(crate) whose: Partition,
+    /// Whether the entry is others' too, who come by other credentials: what this one may not, they may.
+    pub(crate) is_one_of_many: bool,
+}
+
+/// Finds out whose limits count for a request: those of the gateway's account by which it is made, else of the client's credential, else of
+/// whoever has the entry.
+pub(crate) fn limited(
+    ctx: &Context,
+    mount: &Mount,
+    head: &RequestHead<'_>,
+    owner: &Owner,
+) -> Limited {
+    let mut digest = Digest::new(ctx.secret.get());
+    if !head.account.is_empty() {
+        digest.add_account(head);
+        return Limited {
+            whose: digest.partition(),
+            is_one_of_many: false,
+        };
+    }
+    let known = Credentials::default();
+    let credentials = match mount.credentials == Credentials::none() {
+        // To the endpoint nothing is one; to the API it is.
+        true => &known,
+        false => &mount.credentials,
+    };
+    let is_everyones = owner.partition.is_public() || owner.who != Partition::PUBLIC;
+    let is_one_of_many = is_everyones && {
+        let beside = digest.add_credentials(head, credentials);
+        digest.add_parameters(head, credentials) || beside
+    };
+    Limited {
+        whose: match is_one_of_many {
+            true => digest.partition(),
+            false => owner.partition.clone(),
+        },
+        is_one_of_many,
+    }
+}
+
 /// A keyed digest of what tells whose a request is; of nothing there is none.
 struct Digest<'s> {
     secret: &'s [u8; 32],

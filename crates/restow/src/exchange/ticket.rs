@@ -5,6 +5,7 @@ use super::{
     lease::{self, HeldLease, Wish},
     outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Saved, Staleness},
     part::Part,
+    partition::Limited,
     renew,
     save::{self, Arrived},
 };
@@ -13,13 +14,13 @@ use crate::{
     coalesce::{Flight, Leader},
     context::{Context, FlightKey, Mount},
     endpoint::{Coalesce, Coding, Rejection},
-    entry::{Address, Entry, Generation},
+    entry::{Address, Entry, Generation, Partition},
     store::Parts,
 };
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_LENGTH, RANGE},
+    header::{ACCEPT_ENCODING, CONTENT_LENGTH, RANGE, SET_COOKIE},
 };
 use restow_policy::{
     ErrorKind as Failure, OnRequest, Options, Request, RequestControl, Rule, rule,
@@ -41,6 +42,8 @@ pub(crate) struct Asked {
     pub(crate) shared: bool,
     /// Whether others than this user may get the entry.
     pub(crate) common: bool,
+    /// Whose limits a 429 speaks of.
+    pub(crate) limited: Limited,
     /// What the API is asked for in place of what the client accepts.
     pub(crate) coding: Option<Coding>,
     /// Whether the address is made with the store's own secret: else nothing is stored there.
@@ -165,7 +168,7 @@ impl Ticket {
 
     /// Tells whether the API asked to be left alone for now; background work heeds it.
     pub fn should_rest(&self) -> bool {
-        self.ctx.rests(&self.asked.host)
+        self.ctx.rests(&self.asked.host, &self.asked.limited.whose)
     }
 
     /// Tells whether a refresh behind is to be made by this process: ask before it is begun. Where processes wait for each other
@@ -213,8 +216,12 @@ impl Ticket {
     ) -> Landing {
         let at = self.ctx.now();
         if let Some(wait) = restow_policy::retry_after(&headers, at.0) {
-            self.ctx
-                .rest(&self.asked.host, Millis(at.0.saturating_add(wait)));
+            let until = Millis(at.0.saturating_add(wait));
+            let by = match is_for_one(status.as_u16()) {
+                true => &self.asked.limited.whose,
+                false => &Partition::PUBLIC,
+            };
+            self.ctx.rest(&self.asked.host, by, until);
         }
         if status == StatusCode::NOT_MODIFIED
             && let Some(entry) = self.validates.clone()
@@ -227,7 +234,7 @@ impl Ticket {
             return self.serve(entry, outcome);
         }
         if !self.mount.error_statuses.contains(&status) && self.tells_of_get() {
-            self.ctx.failing.answered(&self.place());
+            self.forget_failures();
         }
         if self.passes {
             return Landing::Pass(self.passed(status, &headers, at).await);
@@ -296,6 +303,7 @@ impl Ticket {
     }
 
     /// Of a request that demanded an answer of its own (`no-cache`, say) nothing is remembered: one user's demands make nobody else's answers stale.
+    /// Nor do one user's limits: they are remembered of that user.
     fn remember(&self, failure: Failure) {
         let is_due_for_all = matches!(
             self.outcome.rule,
@@ -307,9 +315,22 @@ impl Ticket {
             )
         );
         if is_due_for_all && (failure == Failure::Unreachable || self.tells_of_get()) {
-            let now = self.ctx.now();
-            self.ctx.failing.failed(&self.place(), failure, now.0);
+            let (failing, now) = (&self.ctx.failing, self.ctx.now());
+            match failure {
+                Failure::Status(status)
+                    if is_for_one(status) && self.asked.limited.is_one_of_many =>
+                {
+                    failing.failed(&self.own_place(), failure, now.0);
+                }
+                _ => failing.failed(&self.place(), failure, now.0),
+            }
         }
+    }
+
+    /// The API has answered: its failures are forgotten.
+    fn forget_failures(&self) {
+        self.ctx.failing.answered(&self.place());
+        self.ctx.failing.answered(&self.own_place());
     }
 
     /// Some APIs answer a GET and fail a HEAD: the status of one says nothing of the other.
@@ -320,6 +341,11 @@ impl Ticket {
     /// What a failure is remembered by.
     fn place(&self) -> (&str, &Address) {
         (self.mount.name(), &self.address)
+    }
+
+    /// What a failure is remembered by that concerns this user alone.
+    fn own_place(&self) -> ((&str, &Address), &Partition) {
+        (self.place(), &self.asked.limited.whose)
     }
 
     /// Answers with an entry, and those who wait too.
@@ -379,7 +405,7 @@ impl Ticket {
 
     /// RFC 9111 section 4.3.4: the answer's fields renew the entry.
     async fn confirmed(mut self, entry: Arc<Entry>, headers: &HeaderMap, now: Millis) -> Landing {
-        self.ctx.failing.answered(&self.place());
+        self.forget_failures();
         let before = entry.meta.head.headers();
         if !restow_policy::freshens(&before, headers) {
             self.validates = None;
@@ -395,10 +421,14 @@ impl Ticket {
             None
         };
         let renewed = Arc::new(newer.unwrap_or(renewal.entry));
-        let answer = self.answer(
-            renewed.clone(),
-            Outcome::new(OutcomeKind::Validated, self.outcome.rule),
-        );
+        let cookies = cookies(&renewed, headers);
+        let outcome = Outcome::new(OutcomeKind::Validated, self.outcome.rule);
+        let answer = match self.answer(renewed.clone(), outcome) {
+            Landing::Answer(entry, part, answered) => {
+                Landing::Answer(entry, part, answered.setting(cookies))
+            }
+            other => other,
+        };
         if renewal.may_stay {
             self.share(renewed, now);
         } else {
@@ -464,7 +494,7 @@ impl Ticket {
             ..self.mount.options(self.asked.shared)
         };
         let (entries, limits) = (
-            std::iter::once(stored(entry, &self.mount)),
+            std::iter::once(stored_for(entry, &self.mount, self.asked.shared)),
             &self.mount.limits,
         );
         let selects = &mut |_: &str| Some(entry.id.variant.0);
@@ -636,6 +666,11 @@ pub(crate) fn solo(key: &FlightKey) -> FlightKey {
     }
 }
 
+/// Tells whether this status refuses a request for the sake of its credential: another's might be answered.
+fn is_for_one(status: u16) -> bool {
+    matches!(status, 401 | 403 | 429)
+}
+
 /// An entry as the policy sees it.
 pub(crate) fn stored<'a>(entry: &'a Entry, mount: &Mount) -> restow_policy::Stored<'a> {
     let meta = &entry.meta;
@@ -653,6 +688,27 @@ pub(crate) fn stored<'a>(entry: &'a Entry, mount: &Mount) -> restow_policy::Stor
     }
 }
 
+/// The same for whoever may be `shared` with: one who stored it for one user alone read another lifetime in it (RFC 9111 section 4.2.1).
+pub(crate) fn stored_for<'a>(
+    entry: &'a Entry,
+    mount: &Mount,
+    shared: bool,
+) -> restow_policy::Stored<'a> {
+    let mut seen = stored(entry, mount);
+    if shared && seen.facts.s_maxage.is_some() {
+        let came = Millis(seen.facts.received_at);
+        let end = mount.expires_at(seen.status, seen.facts, shared, came).0;
+        seen.expires_at = Some(seen.expires_at.map_or(end, |at| at.min(end)));
+    }
+    seen
+}
+
+/// How long the API took for an entry.
+pub(crate) fn took(entry: &Entry) -> std::time::Duration {
+    let facts = entry.meta.head.facts();
+    Millis(facts.received_at).since(Millis(facts.requested_at))
+}
+
 /// By which rule an entry stands in for an API that failed, for a request of a user that is `known` or not, in a partition that is `shared` or not.
 pub(super) fn stands_in(
     entry: &Entry,
@@ -661,7 +717,7 @@ pub(super) fn stands_in(
     now: Millis,
     failure: Failure,
 ) -> Option<Rule> {
-    let (seen, options) = (stored(entry, mount), mount.options(shared));
+    let (seen, options) = (stored_for(entry, mount, shared), mount.options(shared));
     let rule = restow_policy::on_error(&seen, now.0, &mount.limits, &options, failure)?;
     may_give(entry, known, shared).then_some(rule)
 }
@@ -671,8 +727,14 @@ pub(super) fn may_give(entry: &Entry, known: bool, shared: bool) -> bool {
     !(shared && known) || restow_policy::may_share(entry.meta.head.facts()).is_ok()
 }
 
-/// How long the API took for an entry.
-pub(crate) fn took(entry: &Entry) -> std::time::Duration {
-    let facts = entry.meta.head.facts();
-    Millis(facts.received_at).since(Millis(facts.requested_at))
+/// What a 304 sets for the user who asked, where the entry is not theirs alone and does not hold it.
+fn cookies(entry: &Entry, confirmation: &HeaderMap) -> Box<[HeaderValue]> {
+    let set = confirmation.get_all(SET_COOKIE).iter().cloned();
+    let mut set: Box<[HeaderValue]> = set.collect();
+    if set.is_empty() || entry.meta.head.headers().contains_key(SET_COOKIE) {
+        return Box::default();
+    }
+    // They are in no log.
+    set.iter_mut().for_each(|cookie| cookie.set_sensitive(true));
+    set
 }

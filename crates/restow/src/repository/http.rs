@@ -58,6 +58,7 @@ impl Offer<'_> {
             known: owner.known,
             shared: owner.shared,
             common: owner.common,
+            limited: partition::limited(ctx, mount, &head, &owner),
             coding: None,
             at: now,
             removals: ctx.removals.count(),

@@ -1,7 +1,7 @@
 use crate::support::{At, Pages, answer, every_store, get, pages};
 use http::Method;
 use restow::{
-    Declaration, Endpoint, ErrorKind, RequestHead, Scope, Text,
+    Declaration, Endpoint, ErrorKind, Mode, RequestHead, Scope, Text,
     exchange::{Background, Begin, Saved},
 };
 
@@ -37,6 +37,14 @@ async fn requests_of_an_endpoint_that_does_not_fit_bypass_the_cache_until_it_is_
             assert_eq!(repository.as_deref(), Some("pages"));
         }
         assert_eq!(begin(Method::PUT).await.0, "bypass; detail=schema-mismatch");
+        cache.set_mode(Mode::Offline);
+        let parts = get("/pages/home");
+        let head = RequestHead::from(&parts);
+        match exchange.begin(head, Background::Possible).await {
+            Begin::Refuse(answered) => assert_eq!(answered.repository.as_deref(), Some("pages")),
+            other => panic!("{url}: {other:?}"),
+        }
+        cache.set_mode(Mode::Live);
         assert!(cache.route(&get("/pages/home")).is_none());
         assert_eq!(
             cache

@@ -237,7 +237,7 @@ pub const CLIENTS: &[Call] = calls! {
     "tower's request for what is fetched" => |p| by_tower(p, request("new")).await;
 };
 
-async fn by_tower(place: &Place, request: Request<()>) -> Bytes {
+pub async fn by_tower(place: &Place, request: Request<()>) -> Bytes {
     let api = tower::service_fn(|request: Request<()>| async move {
         slowly().await;
         let answer = answer(&request.into_parts().0);

@@ -11,6 +11,7 @@
 )]
 
 mod calls;
+mod changes;
 mod file;
 mod leads;
 mod place;
