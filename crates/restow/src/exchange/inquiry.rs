@@ -1,13 +1,15 @@
 //! One request that has a key, from looking it up to an answer or a ticket.
 
 use super::{
+    asked::{Asked, origin},
     begin::{Background, Begin},
     lease::{self, HeldLease, Wish},
     outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Staleness},
     part::Part,
     partition::{self, Limited, Owner},
     save,
-    ticket::{Asked, Ticket, origin, solo, stands_in, stored, stored_for, took},
+    stored::{stands_in, stored, stored_for, took},
+    ticket::{Ticket, solo},
 };
 use crate::{
     Millis, Mode, Result,

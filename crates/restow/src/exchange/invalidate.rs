@@ -1,6 +1,6 @@
 //! What the answer to a request that went past the cache does to what is stored (RFC 9111 section 4.4, RFC 9875).
 
-use super::ticket::origin;
+use super::asked::origin;
 use crate::{
     RequestHead,
     context::{Context, Mount},

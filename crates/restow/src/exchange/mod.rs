@@ -13,6 +13,7 @@
 //! A ticket is the right and the duty to make one fetch. Dropped, it hands the fetch to a request that waits. Given a head, it says what to
 //! do ([`Landing`]): answer with the stored entry, collect the body to be stored, let it pass, or ask again.
 
+mod asked;
 mod begin;
 mod flow;
 mod gather;
@@ -24,8 +25,10 @@ mod part;
 pub(crate) mod partition;
 mod renew;
 pub(crate) mod save;
+mod stored;
 mod ticket;
 
+pub(crate) use asked::{Asked, origin};
 pub use begin::{Background, Begin};
 pub use flow::Exchange;
 #[cfg(feature = "reqwest")]
@@ -34,5 +37,4 @@ pub(crate) use gather::Reader;
 pub use invalidate::Invalidation;
 pub use outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Saved, Staleness};
 pub use part::Part;
-pub(crate) use ticket::{Asked, origin};
 pub use ticket::{Collector, Landing, Ticket};

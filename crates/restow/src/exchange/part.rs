@@ -1,6 +1,6 @@
 //! How much of a stored entry a caller is answered with.
 
-use super::ticket::stored;
+use super::stored::stored;
 use crate::{context::Mount, entry::Entry};
 use http::{HeaderMap, Method, header::RANGE};
 use restow_policy::RangeAnswer;

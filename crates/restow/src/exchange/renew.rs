@@ -1,6 +1,6 @@
 //! What a 304, or the answer to a HEAD, makes of a stored entry (RFC 9111 sections 4.3.4 and 4.3.5).
 
-use super::{save, ticket::Asked};
+use super::{asked::Asked, save};
 use crate::{
     Millis,
     context::{Context, Mount},

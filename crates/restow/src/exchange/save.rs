@@ -1,10 +1,10 @@
 //! What of a full answer is stored, and how.
 
 use super::{
+    asked::{Asked, origin},
     invalidate::group_tag,
     outcome::Saved,
     partition,
-    ticket::{Asked, origin},
 };
 use crate::{
     ErrorKind, Millis,

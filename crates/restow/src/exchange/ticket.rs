@@ -1,16 +1,17 @@
 //! Tickets: the right and duty to make one request, and what becomes of its answer.
 
 use super::{
+    asked::Asked,
     gather::{Gathering, Reader},
     lease::{self, HeldLease, Wish},
     outcome::{Answered, Bypassed, Missed, Outcome, OutcomeKind, Saved, Staleness},
     part::Part,
-    partition::Limited,
     renew,
     save::{self, Arrived},
+    stored::{cookies, may_give, stands_in, stored, stored_for, took},
 };
 use crate::{
-    Millis, Mode,
+    Millis,
     coalesce::{Flight, Leader},
     context::{Context, FlightKey, Mount},
     endpoint::{Coalesce, Coding, Rejection},
@@ -20,38 +21,10 @@ use crate::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_LENGTH, RANGE, SET_COOKIE},
+    header::{ACCEPT_ENCODING, CONTENT_LENGTH, RANGE},
 };
-use restow_policy::{
-    ErrorKind as Failure, OnRequest, Options, Request, RequestControl, Rule, rule,
-};
+use restow_policy::{ErrorKind as Failure, OnRequest, Options, Request, rule};
 use std::sync::{Arc, OnceLock};
-
-/// What was asked: what saving the answer needs to know of the request.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) method: Method,
-    pub(crate) headers: HeaderMap,
-    /// Scheme, host and port.
-    pub(crate) origin: Box<str>,
-    pub(crate) host: Box<str>,
-    pub(crate) mode: Mode,
-    /// Whether the request says whose it is.
-    pub(crate) known: bool,
-    /// Whether the rules for shared caches apply.
-    pub(crate) shared: bool,
-    /// Whether others than this user may get the entry.
-    pub(crate) common: bool,
-    /// Whose limits a 429 speaks of.
-    pub(crate) limited: Limited,
-    /// What the API is asked for in place of what the client accepts.
-    pub(crate) coding: Option<Coding>,
-    /// Whether the address is made with the store's own secret: else nothing is stored there.
-    pub(crate) keyed: bool,
-    pub(crate) at: Millis,
-    /// How many removals there were before.
-    pub(crate) removals: u64,
-}
 
 /// The right and duty to make one request to the API. Owned and `Send`: it can cross into a task.
 ///
@@ -624,40 +597,6 @@ impl Collector {
     }
 }
 
-impl Asked {
-    /// Tells whether the answer says something of an entry for others too. What is not to be stored says nothing, nor does what an API answers to
-    /// a user who would not be given the entry.
-    fn speaks_for(&self, entry: &Entry) -> bool {
-        !RequestControl::parse(&self.headers).no_store && may_give(entry, self.known, self.shared)
-    }
-
-    /// Tells whether an answer may be stored that came from `url`: from the origin that was asked, or one that the endpoint allows.
-    pub(crate) fn allows_end_at(&self, url: &str, allowed: &[Box<str>]) -> bool {
-        let Ok(uri) = url.parse::<http::Uri>() else {
-            return false;
-        };
-        let end = origin(&crate::route::Target::from(&uri));
-        *end == *self.origin || allowed.iter().any(|o| **o == *end)
-    }
-}
-
-/// Scheme, host and port of a URL, in one spelling.
-pub(crate) fn origin(target: &crate::route::Target<'_>) -> Box<str> {
-    let port = target.port.or(match target.scheme {
-        "http" => Some(80),
-        "https" => Some(443),
-        _ => None,
-    });
-    let scheme = target.scheme.to_ascii_lowercase();
-    let host = target.host.to_ascii_lowercase();
-    match (scheme.as_str(), port) {
-        ("http", Some(80)) | ("https", Some(443)) | (_, None) => {
-            format!("{scheme}://{host}").into()
-        }
-        (_, Some(port)) => format!("{scheme}://{host}:{port}").into(),
-    }
-}
-
 /// The key under which waiting is remembered to be of no use: whatever the variant.
 pub(crate) fn solo(key: &FlightKey) -> FlightKey {
     FlightKey {
@@ -669,72 +608,4 @@ pub(crate) fn solo(key: &FlightKey) -> FlightKey {
 /// Tells whether this status refuses a request for the sake of its credential: another's might be answered.
 fn is_for_one(status: u16) -> bool {
     matches!(status, 401 | 403 | 429)
-}
-
-/// An entry as the policy sees it.
-pub(crate) fn stored<'a>(entry: &'a Entry, mount: &Mount) -> restow_policy::Stored<'a> {
-    let meta = &entry.meta;
-    let end = |at: Millis| (at != Millis::MAX).then_some(at.0);
-    restow_policy::Stored {
-        status: meta.head.status(),
-        facts: meta.head.facts(),
-        vary: meta.head.vary(),
-        variant: entry.id.variant.0,
-        etag: meta.head.etag(),
-        last_modified: meta.head.last_modified(),
-        expires_at: end(meta.expires_at),
-        stored_at: meta.stored_at.0,
-        keep_until: end(meta.expires_at.plus(mount.keep)),
-    }
-}
-
-/// The same for whoever may be `shared` with: one who stored it for one user alone read another lifetime in it (RFC 9111 section 4.2.1).
-pub(crate) fn stored_for<'a>(
-    entry: &'a Entry,
-    mount: &Mount,
-    shared: bool,
-) -> restow_policy::Stored<'a> {
-    let mut seen = stored(entry, mount);
-    if shared && seen.facts.s_maxage.is_some() {
-        let came = Millis(seen.facts.received_at);
-        let end = mount.expires_at(seen.status, seen.facts, shared, came).0;
-        seen.expires_at = Some(seen.expires_at.map_or(end, |at| at.min(end)));
-    }
-    seen
-}
-
-/// How long the API took for an entry.
-pub(crate) fn took(entry: &Entry) -> std::time::Duration {
-    let facts = entry.meta.head.facts();
-    Millis(facts.received_at).since(Millis(facts.requested_at))
-}
-
-/// By which rule an entry stands in for an API that failed, for a request of a user that is `known` or not, in a partition that is `shared` or not.
-pub(super) fn stands_in(
-    entry: &Entry,
-    mount: &Mount,
-    (known, shared): (bool, bool),
-    now: Millis,
-    failure: Failure,
-) -> Option<Rule> {
-    let (seen, options) = (stored_for(entry, mount, shared), mount.options(shared));
-    let rule = restow_policy::on_error(&seen, now.0, &mount.limits, &options, failure)?;
-    may_give(entry, known, shared).then_some(rule)
-}
-
-/// Tells whether an entry is given to who asks: in a `shared` partition who is `known` gets what everyone may have alone (RFC 9111 section 3.5).
-pub(super) fn may_give(entry: &Entry, known: bool, shared: bool) -> bool {
-    !(shared && known) || restow_policy::may_share(entry.meta.head.facts()).is_ok()
-}
-
-/// What a 304 sets for the user who asked, where the entry is not theirs alone and does not hold it.
-fn cookies(entry: &Entry, confirmation: &HeaderMap) -> Box<[HeaderValue]> {
-    let set = confirmation.get_all(SET_COOKIE).iter().cloned();
-    let mut set: Box<[HeaderValue]> = set.collect();
-    if set.is_empty() || entry.meta.head.headers().contains_key(SET_COOKIE) {
-        return Box::default();
-    }
-    // They are in no log.
-    set.iter_mut().for_each(|cookie| cookie.set_sensitive(true));
-    set
 }
