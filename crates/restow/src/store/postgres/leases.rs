@@ -1,7 +1,7 @@
 //! Leases: rows that say who fetches what, each with a number that grows.
 
 use super::{
-    engine::{Engine, Query, Way},
+    engine::{Engine, Of, Query, Way},
     layout::Area,
     values::{Place, Values},
 };
@@ -71,7 +71,7 @@ impl Leases for PostgresLeases {
             self.acquire.clone(),
             (table.as_str().to_owned(), Place::of(at)),
         );
-        Box::pin(self.engine.change(move |engine| async move {
+        Box::pin(self.engine.change(Of::Itself, move |engine| async move {
             loop {
                 let values: Values = vec![
                     Box::new(key.0.clone()),
@@ -114,7 +114,7 @@ impl Leases for PostgresLeases {
             Box::new(now.plus(hold).0),
         ];
         let query = self.renew.clone();
-        Box::pin(self.engine.change(move |engine| async move {
+        Box::pin(self.engine.change(Of::Itself, move |engine| async move {
             let renewed = engine.run(Way::Change, &query, &values).await?;
             Ok(!renewed.is_empty())
         }))
@@ -132,7 +132,7 @@ impl Leases for PostgresLeases {
             Box::new(fence.0.cast_signed()),
         ];
         let query = self.release.clone();
-        Box::pin(self.engine.change(move |engine| async move {
+        Box::pin(self.engine.change(Of::Itself, move |engine| async move {
             engine.run(Way::Change, &query, &values).await.map(drop)
         }))
     }

@@ -25,7 +25,7 @@ use super::{
     Trimmed,
 };
 use crate::{BoxFuture, BoxStream, Result};
-use engine::Engine;
+use engine::{Engine, Of};
 use error::Fault;
 use layout::{Area, Layout};
 use leases::PostgresLeases;
@@ -151,7 +151,9 @@ impl Store for PostgresStore {
             let wanted = spec.clone();
             let opened = self
                 .engine
-                .change(move |engine| async move { change::open(&engine, &wanted).await });
+                .arrange(Some(&spec.name), move |engine| async move {
+                    change::open(&engine, &wanted).await
+                });
             let rows = Rows::new(&self.engine.area, opened.await.map_err(named)?).map_err(named)?;
             self.engine.prepare(rows.reads(), rows.changes()).await;
             Ok(Arc::new(PostgresTable::new(self.engine.clone(), rows)) as Arc<dyn Table>)
@@ -169,11 +171,10 @@ impl Store for PostgresStore {
     }
 
     fn remove<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<bool>> {
-        let table = table.clone();
-        Box::pin(
-            self.engine
-                .change(move |engine| async move { change::remove(&engine, &table).await }),
-        )
+        let name = table.clone();
+        Box::pin(self.engine.arrange(Some(table), move |engine| async move {
+            change::remove(&engine, &name).await
+        }))
     }
 
     fn secret(&self) -> BoxFuture<'_, Result<[u8; 32]>> {
@@ -182,10 +183,9 @@ impl Store for PostgresStore {
 
     fn adopt_secret<'a>(&'a self, secret: &'a [u8; 32]) -> BoxFuture<'a, Result<bool>> {
         let secret = *secret;
-        Box::pin(
-            self.engine
-                .change(move |engine| async move { schema::adopt_secret(&engine, &secret).await }),
-        )
+        Box::pin(self.engine.arrange(None, move |engine| async move {
+            schema::adopt_secret(&engine, &secret).await
+        }))
     }
 
     fn leases(&self) -> Option<Arc<dyn Leases>> {
@@ -197,10 +197,9 @@ impl Store for PostgresStore {
     }
 
     fn trim(&self, most: Budget, limit: u64) -> BoxFuture<'_, Result<Trimmed>> {
-        Box::pin(
-            self.engine
-                .change(move |engine| async move { trim::trim(&engine, most, limit).await }),
-        )
+        Box::pin(self.engine.change(Of::Itself, move |engine| async move {
+            trim::trim(&engine, most, limit).await
+        }))
     }
 
     fn commit(&self) -> BoxFuture<'_, Result<()>> {

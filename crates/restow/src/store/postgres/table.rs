@@ -2,7 +2,7 @@
 
 use super::{
     change, changes,
-    engine::{Engine, Way},
+    engine::{Engine, Of, Way},
     error::Fault,
     leases, questions,
     reads::Reads,
@@ -44,7 +44,7 @@ impl PostgresTable {
         }
     }
 
-    /// Begins a change that goes on whoever waits for it.
+    /// Begins a change of entries that goes on whoever waits for it.
     fn changing<'a, T, F>(
         &'a self,
         change: impl FnOnce(Arc<Engine>, Arc<Rows>) -> F + 'a,
@@ -53,8 +53,8 @@ impl PostgresTable {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let rows = self.rows.clone();
-        let changed = self.engine.change(|engine| change(engine, rows));
+        let (rows, of) = (self.rows.clone(), Of::Entries(self.rows.spec.name.clone()));
+        let changed = self.engine.change(of, |engine| change(engine, rows));
         Answer::later(async move { changed.await.map_err(|e| self.named(e)) })
     }
 
@@ -208,14 +208,17 @@ impl Table for PostgresTable {
     }
 
     fn sweep(&self, limit: u64, now: Millis) -> Answer<'_, Result<u64>> {
-        self.changing(move |engine, rows| async move {
+        let rows = self.rows.clone();
+        // What goes is what it was when it was looked at, so that no later change has to wait for it.
+        let swept = self.engine.change(Of::Itself, move |engine| async move {
             let ended: Values = vec![Box::new(now.minus(REMEMBERED).0)];
             engine
                 .run(Way::Once, &leases::forget(&engine.area), &ended)
                 .await?;
             let past = changes::sweep(&engine, &rows, limit, now).await?;
             Ok(past + trim::sweep(&engine, &rows, limit - past).await?)
-        })
+        });
+        Answer::later(async move { swept.await.map_err(|e| self.named(e)) })
     }
 
     fn scan<'a>(
@@ -242,10 +245,13 @@ impl Table for PostgresTable {
     }
 
     fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
-        let columns = columns.to_vec();
-        self.changing(move |engine, rows| async move {
-            change::filled(&engine, &rows.spec.name, &columns).await
-        })
+        let (columns, name) = (columns.to_vec(), self.rows.spec.name.clone());
+        let noted = self
+            .engine
+            .arrange(Some(&self.rows.spec.name), move |engine| async move {
+                change::filled(&engine, &name, &columns).await
+            });
+        Answer::later(async move { noted.await.map_err(|e| self.named(e)) })
     }
 
     fn stats(&self, now: Millis) -> Answer<'_, Result<Stats>> {

@@ -2,8 +2,8 @@
 
 use super::{
     changes::delete_rows,
-    engine::{Engine, Query},
-    error::Fault,
+    engine::{Engine, Lent, Query},
+    error::{Attempt, Fault},
     layout::Layout,
     questions::held,
     rows::Rows,
@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     Result,
-    store::{Budget, TableSpec, Trimmed},
+    store::{Budget, TableName, TableSpec, Trimmed},
 };
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 use tokio_postgres::types::Type;
 
 /// So many entries are removed in one transaction: others want to write as well.
@@ -43,7 +43,7 @@ pub(super) async fn sweep(engine: &Engine, rows: &Rows, limit: u64) -> Result<u6
 }
 
 /// Removes up to `limit` entries of all tables until they are within `most`.
-pub(super) async fn trim(engine: &Engine, most: Budget, limit: u64) -> Result<Trimmed> {
+pub(super) async fn trim(engine: &Arc<Engine>, most: Budget, limit: u64) -> Result<Trimmed> {
     engine.uses.flush(engine).await?;
     let tables = ranked(engine, limit > 0 && most.is_bounded()).await?;
     remove(engine, &tables, most, limit).await
@@ -71,52 +71,62 @@ impl Ranked {
 }
 
 /// Returns all tables; those that may have to give something up with their order of use.
-async fn ranked(engine: &Engine, in_order: bool) -> Result<Vec<Ranked>> {
-    let at = |fault: Fault| fault.at(engine.place());
-    let mut lent = engine.lend().await?;
-    let specs = schema::specs(&engine.area, lent.client().map_err(at)?)
-        .await
-        .map_err(at)?;
-    let mut tables = Vec::new();
+async fn ranked(engine: &Arc<Engine>, in_order: bool) -> Result<Vec<Ranked>> {
+    let specs = there(engine).await?;
+    let mut tables = Vec::with_capacity(specs.len());
     for spec in specs {
-        let layout = Layout::of(&engine.area, &spec);
-        if !schema::exists(lent.client().map_err(at)?, &layout.table)
-            .await
-            .map_err(at)?
-        {
-            continue;
-        }
         if in_order && !spec.ranked {
             // Nobody who opened it since knew of a budget over all tables.
-            let transaction = lent.transaction().await.map_err(at)?;
-            schema::lock(&engine.area, &*transaction)
-                .await
-                .map_err(at)?;
-            if let Some(spec) = schema::spec(&engine.area, &*transaction, &spec.name)
-                .await
-                .map_err(at)?
-            {
-                let spec = TableSpec {
-                    ranked: true,
-                    ..spec
-                };
-                // A budget of its own has made the index; who only uses the tables may not ask for it.
-                if !layout.budgeted {
-                    let index = Layout::of(&engine.area, &spec).change_budget_index();
-                    transaction
-                        .batch_execute(&index)
-                        .await
-                        .map_err(|e| at(e.into()))?;
-                }
-                schema::remember(&engine.area, &*transaction, &spec)
-                    .await
-                    .map_err(at)?;
-            }
-            transaction.commit().await.map_err(|e| at(e.into()))?;
+            let name = spec.name.clone();
+            let ranking = engine.arrange(Some(&spec.name), move |engine| async move {
+                let mut lent = engine.lend().await?;
+                let ranked = rank(&engine, &mut lent, &name).await;
+                ranked.map_err(|fault| fault.at(engine.place()))
+            });
+            ranking.await?;
         }
-        tables.push(Ranked::new(&layout));
+        tables.push(Ranked::new(&Layout::of(&engine.area, &spec)));
     }
     Ok(tables)
+}
+
+/// The specs of all tables that are there.
+async fn there(engine: &Engine) -> Result<Vec<TableSpec>> {
+    let at = |fault: Fault| fault.at(engine.place());
+    let lent = engine.lend().await?;
+    let client = lent.client().map_err(at)?;
+    let mut there = Vec::new();
+    for spec in schema::specs(&engine.area, client).await.map_err(at)? {
+        let table = Layout::of(&engine.area, &spec).table;
+        if schema::exists(client, &table).await.map_err(at)? {
+            there.push(spec);
+        }
+    }
+    Ok(there)
+}
+
+/// Gives a table its order of use.
+async fn rank(engine: &Engine, lent: &mut Lent, name: &TableName) -> Attempt<()> {
+    let area = &engine.area;
+    let transaction = lent.transaction().await?;
+    schema::lock(area, &*transaction).await?;
+    // Somebody else may have come first.
+    let stored = schema::spec(area, &*transaction, name).await?;
+    if let Some(stored) = stored.filter(|stored| !stored.ranked) {
+        let spec = TableSpec {
+            ranked: true,
+            ..stored.clone()
+        };
+        let (old, new) = (Layout::of(area, &stored), Layout::of(area, &spec));
+        // A budget of its own has made the index; who only uses the tables may not ask for it.
+        if !old.budgeted {
+            transaction
+                .batch_execute(&new.change_budget_index())
+                .await?;
+        }
+        schema::remember(area, &*transaction, &spec).await?;
+    }
+    Ok(transaction.commit().await?)
 }
 
 /// Removes what was used least recently, chunk by chunk.

@@ -7,7 +7,9 @@ mod lent;
 mod link;
 mod replica;
 mod uses;
+mod watched;
 
+pub(super) use accepted::Of;
 pub(super) use connector::{Connector, Use};
 pub(super) use lent::{Keys, Lent};
 pub(super) use link::Query;
@@ -20,7 +22,7 @@ use super::{
     schema,
     values::Values,
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, store::TableName};
 use accepted::Accepted;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::future::{join_all, try_join_all};
@@ -33,6 +35,7 @@ use std::sync::{
 };
 use tokio::sync::watch;
 use tokio_postgres::Row;
+use watched::Watched;
 
 /// A statement that met another's locks is tried so often.
 const TRIES: usize = 5;
@@ -238,10 +241,11 @@ impl Engine {
         async move { task?.await.map_err(ended)? }
     }
 
-    /// Changes something, whoever waits for it; answers after all that was begun before and that nobody waits for. That is given up where
-    /// the server does not answer it in time.
+    /// Changes something, whoever waits for it; one of a table's entries is answered after all that were begun of it before and that nobody
+    /// waits for. Those are given up where the server does not answer them in time.
     pub(super) fn change<T, F, C>(
         self: &Arc<Self>,
+        of: Of,
         change: C,
     ) -> impl Future<Output = Result<T>> + Send + use<T, F, C>
     where
@@ -251,13 +255,39 @@ impl Engine {
     {
         let task = self.check_open().map(|()| {
             let change = change(self.clone());
-            self.accepted.spawn(self.options.timeout, change)
+            self.accepted.spawn(of, self.options.timeout, change)
         });
         async move {
             let (task, waiter) = task?;
             let done = task.await.map_err(ended)?;
             waiter.settle().await;
             done
+        }
+    }
+
+    /// Changes how a table is made, or the store itself, to the end, whoever waits for it; `table` says which. What was begun of it before and
+    /// nobody waits for ends first, so that who tries again finds it done, and does not begin anew what takes longer than he waits.
+    pub(super) fn arrange<T, F, C>(
+        self: &Arc<Self>,
+        table: Option<&TableName>,
+        change: C,
+    ) -> impl Future<Output = Result<T>> + Send + use<T, F, C>
+    where
+        C: FnOnce(Arc<Self>) -> F + Send,
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let (engine, of) = (self.clone(), Of::Schema(table.cloned()));
+        async move {
+            engine.check_open()?;
+            engine.accepted.settle_of(of.clone()).await;
+            let patience = engine.options.timeout;
+            let (task, _waiter) = engine.accepted.spawn(of, patience, change(engine.clone()));
+            let _watched = Watched {
+                task: task.abort_handle(),
+                engine,
+            };
+            task.await.map_err(ended)?
         }
     }
 
@@ -425,6 +455,8 @@ impl Engine {
             return Ok(());
         }
         self.settle().await;
+        // That of the schema may take for ever.
+        _ = tokio::time::timeout(self.options.timeout, self.accepted.settle_all()).await;
         let flushed = self.uses.flush(self).await;
         for lane in [&self.reads, &self.changes]
             .into_iter()
