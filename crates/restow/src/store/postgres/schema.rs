@@ -1,15 +1,16 @@
 //! The tables that every store has, and what is remembered of the others.
 
 use super::{
-    engine::{Engine, Query},
+    engine::{Engine, Query, Way},
     error::{Attempt, Fault},
     layout::{Area, FORMAT, Layout},
+    values::Values,
 };
 use crate::{
     Error, ErrorKind, Result,
     store::{TableName, TableSpec, declared, ident::Literal},
 };
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 use tokio_postgres::{
     GenericClient, Row,
     types::{ToSql, Type},
@@ -147,6 +148,23 @@ pub(super) async fn lock(area: &Area, conn: &impl GenericClient) -> Attempt<()> 
     )
     .await?;
     Ok(())
+}
+
+/// Tells whether the server works for whoever holds [`lock`], or has done so lately.
+pub(super) async fn is_at_work(engine: &Engine, lately: Duration) -> Result<bool> {
+    let sql = "SELECT FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid) \
+        WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+        AND (l.classid::int8 << 32 | l.objid::int8) = $1 \
+        AND (a.state IS DISTINCT FROM 'idle in transaction' OR clock_timestamp() - a.state_change < $2 * interval '1 ms')";
+    let query = Query::new(sql.to_owned(), [Type::INT8, Type::INT8]);
+    let lately = i64::try_from(lately.as_millis()).unwrap_or(i64::MAX);
+    let values: Values = vec![
+        Box::new(engine.area.number().cast_signed()),
+        Box::new(lately),
+    ];
+    let rows = engine.run(Way::ReadLatest, &query, &values).await?;
+    Ok(!rows.is_empty())
 }
 
 /// Returns the key of this store's digests.

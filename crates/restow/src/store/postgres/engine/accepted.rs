@@ -21,8 +21,8 @@ pub(in super::super) enum Of {
     Entries(TableName),
     /// What none of the others undoes: a lease, which has a number, and what is removed only where it still is what was looked at.
     Itself,
-    /// How a table is made, or the store itself. It takes as long as it takes: ended halfway, it would begin anew with whoever tries again. It
-    /// counts as without a caller from the beginning.
+    /// How a table is made, or the store itself. It takes as long as the server works: ended halfway, it would begin anew with whoever tries
+    /// again. It counts as without a caller from the beginning.
     Schema(Option<TableName>),
 }
 

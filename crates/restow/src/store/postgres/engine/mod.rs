@@ -7,6 +7,7 @@ mod lent;
 mod link;
 mod replica;
 mod uses;
+mod watched;
 
 pub(super) use accepted::Of;
 pub(super) use connector::{Connector, Use};
@@ -34,6 +35,7 @@ use std::sync::{
 };
 use tokio::sync::watch;
 use tokio_postgres::Row;
+use watched::Watched;
 
 /// A statement that met another's locks is tried so often.
 const TRIES: usize = 5;
@@ -279,7 +281,13 @@ impl Engine {
         async move {
             engine.check_open()?;
             engine.accepted.settle_of(of.clone()).await;
-            engine.change(of, change).await
+            let patience = engine.options.timeout;
+            let (task, _waiter) = engine.accepted.spawn(of, patience, change(engine.clone()));
+            let _watched = Watched {
+                task: task.abort_handle(),
+                engine,
+            };
+            task.await.map_err(ended)?
         }
     }
 
