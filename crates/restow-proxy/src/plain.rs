@@ -48,7 +48,7 @@ where
     }
     if let Ok(Ok(_)) = decoded {
         // What stands behind the end of its coding has to arrive, too.
-        tee.to_end().await;
+        tee.drain().await;
     }
     let Came {
         rest, held, end, ..
@@ -112,7 +112,7 @@ impl Tee {
             .map(|came| Self::of(came.held.before(came.rest), came.most))
     }
 
-    async fn to_end(&mut self) {
+    async fn drain(&mut self) {
         while self.frame().await.is_some() {}
     }
 

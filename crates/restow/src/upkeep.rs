@@ -41,6 +41,13 @@ pub(crate) struct Room {
     bytes: AtomicI64,
 }
 
+/// What might have been written when somebody began to look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    entries: i64,
+    bytes: i64,
+}
+
 impl Room {
     /// Nothing is known: the first write makes somebody look, where there is a budget at all.
     pub(crate) fn unknown(budget: Budget) -> Self {
@@ -51,20 +58,33 @@ impl Room {
         }
     }
 
-    /// Notes what is held now.
-    pub(crate) fn measured(&self, budget: Budget, entries: u64, bytes: u64) {
-        self.entries.store(left(budget.entries, entries), Relaxed);
-        self.bytes.store(left(budget.bytes, bytes), Relaxed);
+    /// Begins to look at what is held: what is written from here on may or may not be seen, and counts.
+    pub(crate) fn look(&self) -> Look {
+        Look {
+            entries: self.entries.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+        }
     }
 
-    /// Notes that it is full to the last entry.
-    pub(crate) fn is_full(&self, budget: Budget) {
-        self.measured(budget, u64::MAX, u64::MAX);
+    /// Notes what was held when somebody looked.
+    pub(crate) fn measured(&self, look: Look, budget: Budget, entries: u64, bytes: u64) {
+        let less = |room: &AtomicI64, before: i64, left: i64| {
+            let more = left.saturating_sub(before);
+            _ = room.fetch_update(Relaxed, Relaxed, |now| Some(now.saturating_add(more)));
+        };
+        less(&self.entries, look.entries, left(budget.entries, entries));
+        less(&self.bytes, look.bytes, left(budget.bytes, bytes));
+    }
+
+    /// Notes that it was full to the last entry.
+    pub(crate) fn is_full(&self, look: Look, budget: Budget) {
+        self.measured(look, budget, u64::MAX, u64::MAX);
     }
 
     /// Lets writes make nobody look until it is measured again.
     pub(crate) fn leave(&self) {
-        self.measured(Budget::default(), 0, 0);
+        self.entries.store(i64::MAX, Relaxed);
+        self.bytes.store(i64::MAX, Relaxed);
     }
 
     /// Tells whether it is time to look.
@@ -124,13 +144,29 @@ mod tests {
     #[test]
     fn half_of_what_is_left_may_be_written_and_at_the_end_all_of_it() {
         let room = Room::unknown(budget(1_000));
-        room.measured(budget(1_000), 600, 0);
+        room.measured(room.look(), budget(1_000), 600, 0);
         assert!(!room.take(200, 0));
         assert!(room.take(1, 0));
-        room.measured(budget(1_000), 990, 0);
+        room.measured(room.look(), budget(1_000), 990, 0);
         assert!(!room.take(10, 0));
         assert!(room.take(1, 0), "the budget itself is never passed unseen");
-        room.is_full(budget(1_000));
+        room.is_full(room.look(), budget(1_000));
         assert!(room.take(1, 0));
+    }
+
+    #[test]
+    fn what_is_written_while_somebody_looks_counts() {
+        for budget in [budget(1_000), Budget::default()] {
+            let room = Room::unknown(budget);
+            room.take(5, 0);
+            let look = room.look();
+            assert_eq!(room.take(20, 0), budget.is_bounded());
+            room.measured(look, budget, 985, 0);
+            assert_eq!(room.is_spent(), budget.is_bounded(), "15 are left");
+            room.measured(room.look(), budget, 980, 0);
+            assert!(!room.is_spent());
+            assert!(!room.take(20, 0));
+            assert_eq!(room.take(1, 0), budget.is_bounded());
+        }
     }
 }

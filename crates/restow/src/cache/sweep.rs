@@ -159,16 +159,17 @@ impl Sweeper {
                 if !budget.is_bounded() || keeps_out(ctx.mode()) {
                     return Some(());
                 }
+                let room = &ctx.upkeep.room;
+                let look = room.look();
                 match ctx.store.trim(budget, limit).await {
                     Ok(held) => {
-                        let room = &ctx.upkeep.room;
-                        room.measured(budget, held.entries, held.bytes);
+                        room.measured(look, budget, held.entries, held.bytes);
                         if held.removed < limit {
                             return Some(());
                         }
                     }
                     Err(error) => {
-                        ctx.upkeep.room.leave();
+                        room.leave();
                         self.failures.fetch_add(1, Relaxed);
                         complain(&ctx, None, &error);
                         return Some(());
@@ -191,16 +192,17 @@ async fn sweep(ctx: &Context, mount: &Mount, measure: bool) -> Result<u64> {
     let now = ctx.now();
     let budget = mount.table.spec().budget;
     let measure = budget.is_bounded() && (measure || mount.room.is_spent());
+    let look = mount.room.look();
     let removed = mount.table.sweep(LIMIT, now).await?;
     if !measure || removed >= LIMIT {
         return Ok(removed);
     }
     if removed == 0 {
         let held = mount.table.stats(now).await?;
-        mount.room.measured(budget, held.entries, held.bytes);
+        mount.room.measured(look, budget, held.entries, held.bytes);
     } else {
         // To count is more work than to look again after the next write.
-        mount.room.is_full(budget);
+        mount.room.is_full(look, budget);
     }
     Ok(removed)
 }
