@@ -73,7 +73,7 @@ pub use fields::{
     HeadUpdate, drop_cookies, drop_hop_by_hop, freshens, head_update, merge_304, storable,
 };
 pub use groups::{groups, invalidated_groups};
-pub use lifetime::{Lifetime, lifetime};
+pub use lifetime::{Lifetime, lifetime, was_fresh};
 pub use range::{RangeAnswer, range};
 pub use rule::Rule;
 pub use store::{

@@ -38,6 +38,16 @@ pub fn lifetime(status: StatusCode, facts: &Facts, options: &Options) -> Lifetim
     }
 }
 
+/// Tells whether an answer was fresh when the server that sent it did so: what it lost since, it lost on the way.
+///
+/// Whoever asked before it came may be given it (RFC 9111 4): it is what the origin would have answered.
+pub fn was_fresh(status: StatusCode, facts: &Facts, options: &Options) -> bool {
+    match whole(status, facts, options) {
+        Lifetime::Explicit(ms) | Lifetime::Heuristic(ms) => ms > i64::from(facts.age) * 1000,
+        Lifetime::Unknown => false,
+    }
+}
+
 /// By how much an answer was stale already when it arrived, in milliseconds: one that says nothing of its lifetime by its whole age.
 ///
 /// Its `expires_at` cannot tell: nothing expires before it is there.

@@ -334,7 +334,13 @@ impl Listed {
             }
             let (renewed, may_stay) = self.renewed(nth, asking, &answer.headers);
             self.entries[nth] = renewed;
-            let given = self.given(nth, asking);
+            let mut given = self.given(nth, asking);
+            if !given.headers.contains_key(header::SET_COOKIE) {
+                // They were set for whoever asked.
+                for cookie in answer.headers.get_all(header::SET_COOKIE) {
+                    given.headers.append(header::SET_COOKIE, cookie.clone());
+                }
+            }
             if !may_stay {
                 self.entries.remove(nth);
             }

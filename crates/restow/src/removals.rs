@@ -2,7 +2,7 @@
 
 use crate::Selection;
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -14,19 +14,19 @@ use std::{
 pub(crate) struct Removals {
     /// How many there were.
     count: AtomicU64,
-    /// The newest last.
-    last: Mutex<VecDeque<Removal>>,
+    last: Mutex<HashMap<Arc<str>, Last>>,
 }
 
-#[derive(Debug)]
-struct Removal {
-    /// How many there were with it.
-    count: u64,
-    repository: Arc<str>,
-    which: Selection,
+/// The last removals from a repository.
+#[derive(Debug, Default)]
+struct Last {
+    /// Each selection once, the newest last, and how many there were with it.
+    known: VecDeque<(u64, Selection)>,
+    /// How many there were with the last that was forgotten.
+    forgotten: u64,
 }
 
-/// Beyond this many they are forgotten: what is longer under way is not stored.
+/// Beyond this many they are forgotten: what is longer under way in this repository is not stored.
 const MOST: usize = 1_024;
 
 impl Removals {
@@ -39,14 +39,7 @@ impl Removals {
     pub(crate) fn note(&self, repository: Arc<str>, which: Selection) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let count = self.count.load(Ordering::Acquire) + 1;
-        if last.len() >= MOST {
-            last.pop_front();
-        }
-        last.push_back(Removal {
-            count,
-            repository,
-            which,
-        });
+        last.entry(repository).or_default().push(count, which);
         self.count.store(count, Ordering::Release);
     }
 
@@ -61,12 +54,27 @@ impl Removals {
             return false;
         }
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_forgotten = last.front().is_some_and(|first| first.count > count + 1);
-        let mut newer = last
-            .iter()
-            .rev()
-            .take_while(|removal| removal.count > count);
-        is_forgotten || newer.any(|r| *r.repository == *repository && covers(&r.which))
+        last.get(repository)
+            .is_some_and(|last| last.since(count, covers))
+    }
+}
+
+impl Last {
+    fn push(&mut self, count: u64, which: Selection) {
+        // The same again and again takes no place of others: mostly it is one of the newest.
+        if let Some(before) = self.known.iter().rposition(|(_, w)| *w == which) {
+            self.known.remove(before);
+        } else if self.known.len() >= MOST
+            && let Some((count, _)) = self.known.pop_front()
+        {
+            self.forgotten = count;
+        }
+        self.known.push_back((count, which));
+    }
+
+    fn since(&self, count: u64, covers: impl Fn(&Selection) -> bool) -> bool {
+        let newer = self.known.iter().rev().take_while(|(c, _)| *c > count);
+        self.forgotten > count || newer.into_iter().any(|(_, which)| covers(which))
     }
 }
 
@@ -98,15 +106,31 @@ mod tests {
     }
 
     #[test]
-    fn what_began_before_those_that_are_remembered_counts_as_removed() {
+    fn what_began_before_those_that_are_remembered_counts_as_removed_from_its_repository() {
         let removals = Removals::default();
-        for _ in 0..MOST {
-            note(&removals, "a", 200);
+        let most = u16::try_from(MOST).unwrap();
+        for status in 0..most {
+            note(&removals, "a", status);
         }
-        assert!(!removals.since(0, "b", |_| true));
+        let never = |_: &Selection| false;
+        assert!(!removals.since(0, "a", never));
+        note(&removals, "a", most);
+        assert!(removals.since(0, "a", never), "the first is forgotten");
+        assert!(!removals.since(1, "a", never) && !removals.since(0, "b", never));
+        let last = removals.last.lock().unwrap();
+        assert_eq!(last.get("a").unwrap().known.len(), MOST);
+    }
+
+    #[test]
+    fn the_same_again_and_again_takes_one_place() {
+        let removals = Removals::default();
         note(&removals, "a", 200);
-        assert_eq!(removals.last.lock().unwrap().len(), MOST);
-        assert!(removals.since(0, "b", |_| true));
-        assert!(!removals.since(1, "b", |_| true));
+        for _ in 0..2 * MOST {
+            note(&removals, "a", 404);
+        }
+        let is = |status| move |which: &Selection| which.status == Some(status);
+        assert!(removals.since(0, "a", is(200)) && removals.since(0, "a", is(404)));
+        assert!(!removals.since(1, "a", is(200)) && removals.since(1, "a", is(404)));
+        assert!(!removals.since(removals.count(), "a", |_| true));
     }
 }

@@ -122,6 +122,45 @@ async fn an_answer_that_has_to_be_validated_is_validated_by_each_who_waited() {
     }
 }
 
+/// What was fresh when the API sent it, and took longer, is given to all who waited: to ask again each would take longer still.
+#[tokio::test]
+async fn an_answer_that_took_longer_than_it_is_fresh_is_given_to_all_who_waited() {
+    const MANY: usize = 100;
+    allow_files(4 * MANY as u64);
+    for confirmed in [false, true] {
+        let first = Gate::closed();
+        let gate = first.clone();
+        let slow = usize::from(confirmed);
+        let origin = Origin::start(move |call| {
+            let reply = match call.header("if-none-match") {
+                "" => Reply::ok("a"),
+                _ => Reply::status(304),
+            };
+            let reply = reply.header("etag", "\"v\"");
+            let reply = reply.header("cache-control", "max-age=60");
+            match (&*call.target, call.nth) {
+                ("/same", nth) if nth == slow => reply.behind(&gate),
+                _ => reply,
+            }
+        })
+        .await;
+        let proxy = before(&origin).await;
+        if confirmed {
+            proxy.get("/same").await;
+            proxy.advance(100);
+        }
+        let mut herd = Herd::of(MANY, &proxy).await;
+        let asked = herd.ask("/same", |_| Vec::new());
+        first.reached(1).await;
+        herd.had_its_turn("/other").await;
+        proxy.advance(100);
+        first.open();
+        let all = answers(asked).await;
+        assert!(all.iter().all(|a| a.status == 200 && a.body == "a"));
+        assert_eq!(origin.calls_to("/same").len(), slow + 1, "{confirmed}");
+    }
+}
+
 /// The same of what a 304 says: the entry was everyone's, and is no one's from then on.
 #[tokio::test]
 async fn what_a_304_forbids_to_be_shared_is_fetched_by_each_who_waited() {

@@ -451,7 +451,7 @@ impl Ticket {
         }
     }
 
-    /// Tells whether a request that demands nothing would be answered with this entry, fresh or stale. Where the program decides how long answers
+    /// Tells whether a request that demands nothing would be answered with this entry, fresh or stale, or would have been when it was sent. Where the program decides how long answers
     /// are good, it has said so.
     fn can_be_used_again(&self, entry: &Entry, now: Millis) -> bool {
         if !self.mount.is_http() {
@@ -471,10 +471,13 @@ impl Ticket {
             &self.mount.limits,
         );
         let selects = &mut |_: &str| Some(entry.id.variant.0);
-        matches!(
-            restow_policy::on_request(&request, entries, now.0, limits, &options, selects),
-            OnRequest::Serve(..) | OnRequest::ServeStaleAndRefresh(..)
-        )
+        // One that took longer than it is fresh is not asked for by each of them: that would take longer still.
+        let head = &entry.meta.head;
+        restow_policy::was_fresh(head.status(), head.facts(), &options)
+            || matches!(
+                restow_policy::on_request(&request, entries, now.0, limits, &options, selects),
+                OnRequest::Serve(..) | OnRequest::ServeStaleAndRefresh(..)
+            )
     }
 
     fn alone(self) {

@@ -32,8 +32,16 @@ pub(super) struct Circuit {
 #[derive(Debug)]
 enum State {
     Closed(Tally),
-    Open { until: Duration, pause: Duration },
-    Probing { since: Duration, pause: Duration },
+    Open {
+        until: Duration,
+        pause: Duration,
+    },
+    Probing {
+        since: Duration,
+        pause: Duration,
+        /// The turn of the first probe since it was open.
+        first: u64,
+    },
 }
 
 /// What calls came to while the circuit was closed.
@@ -112,8 +120,16 @@ impl Circuit {
             State::Open { pause, .. } | State::Probing { pause, .. }
                 if probe && self.would_admit(now) =>
             {
-                // What a probe before comes to says nothing any more.
-                self.change(State::Probing { since: now, pause });
+                // Of a probe before, only that it was good says something still.
+                let first = match self.state {
+                    State::Probing { first, .. } => first,
+                    _ => self.turn + 1,
+                };
+                self.change(State::Probing {
+                    since: now,
+                    pause,
+                    first,
+                });
                 Admission::Probe(Turn(self.turn))
             }
             State::Open { .. } | State::Probing { .. } => Admission::Refused,
@@ -132,7 +148,9 @@ impl Circuit {
 
     /// Takes in what a call came to.
     pub(super) fn end(&mut self, turn: Turn, end: End, now: Duration) -> Option<Change> {
-        if turn.0 != self.turn {
+        let is_good_at_last = end == End::Good
+            && matches!(self.state, State::Probing { first, .. } if (first..self.turn).contains(&turn.0));
+        if turn.0 != self.turn && !is_good_at_last {
             return None;
         }
         match (&mut self.state, end) {
@@ -327,13 +345,23 @@ mod tests {
             assert_eq!(circuit.admit(now, false), Admission::Refused);
             assert!(matches!(circuit.admit(now, true), Admission::Probe(_)));
         }
-        // It is the last of them that decides.
-        assert_eq!(circuit.end(first, End::Good, now), None);
-        assert!(circuit.is_probing());
+        // The last of them decides, but one that was good at last is good.
+        for end in [End::Bad, End::Void] {
+            assert_eq!(circuit.end(first, end, now), None);
+            assert!(circuit.is_probing());
+        }
+        assert_eq!(circuit.end(first, End::Good, now), Some(Change::Closed));
+        let mut circuit = open();
+        let Admission::Probe(early) = circuit.admit(at(200), true) else {
+            panic!("no probe");
+        };
         assert_eq!(
-            call(&mut circuit, End::Good, now + PATIENCE),
-            Some(Change::Closed)
+            circuit.end(early, End::Bad, at(201)),
+            Some(Change::StaysOpen)
         );
+        assert!(matches!(circuit.admit(at(900), true), Admission::Probe(_)));
+        // That was another outage's, for all that is known.
+        assert_eq!(circuit.end(early, End::Good, at(901)), None);
     }
 
     #[test]
