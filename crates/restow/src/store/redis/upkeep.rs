@@ -132,7 +132,7 @@ impl Rows {
         let written = said.iter().filter(|said| !said.is_blank());
         let (buckets, entries) = written.fold((0, 0), |(n, sum), said| (n + 1, sum + said.indexed));
         // Where few have entries, theirs are the variants of a few addresses.
-        let is_filled = 2 * buckets > said.len() as u64 && entries >= FILLED * buckets;
+        let is_filled = 2 * buckets >= said.len() as u64 && entries >= FILLED * buckets;
         for (bucket, said) in self.buckets().zip(&said) {
             if !said.agrees() || (is_filled && said.is_blank()) {
                 wrong.push(bucket);
