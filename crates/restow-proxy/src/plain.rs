@@ -56,7 +56,6 @@ where
     let why = match (end, decoded) {
         (Some(End::Broken(error)), _) => return Plain::Broken(held.whole(), error),
         (Some(End::TooLong), _) => Rejection::TooLarge,
-        _ if length == Some(0) => return Plain::Whole(Bytes::new()),
         (Some(End::Whole), _) if held.len() == 0 => return Plain::Whole(Bytes::new()),
         (_, Ok(Ok(decoded))) if decoded.len() as u64 <= growth(held.len() as u64) => {
             drop(held);
@@ -158,22 +157,9 @@ impl http_body::Body for Tee {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recode::encoded;
+    use crate::recode::tests::{ALL, encode, text};
     use futures_util::stream;
     use http_body_util::StreamBody;
-
-    const ALL: [Coding; 4] = [Coding::Zstd, Coding::Brotli, Coding::Gzip, Coding::Deflate];
-
-    async fn encode(coding: Coding, body: &Bytes) -> Bytes {
-        let body = encoded(coding, Body::whole(body.clone()));
-        body.bytes().await.unwrap()
-    }
-
-    /// Text that repeats itself, but not too much.
-    fn text(lines: usize) -> Bytes {
-        let line = |n: usize| format!("{n:08} {:016x}\n", n.wrapping_mul(0x9E37_79B9));
-        (0..lines).map(line).collect::<String>().into()
-    }
 
     /// A body in pieces, so that its length is not known; it breaks off where it is told to.
     fn pieces(body: &Bytes, size: usize, breaks: bool) -> Body {

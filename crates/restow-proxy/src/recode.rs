@@ -230,26 +230,21 @@ impl AsyncRead for Pieces {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const ALL: [Coding; 4] = [Coding::Zstd, Coding::Brotli, Coding::Gzip, Coding::Deflate];
+    pub(crate) const ALL: [Coding; 4] =
+        [Coding::Zstd, Coding::Brotli, Coding::Gzip, Coding::Deflate];
 
-    async fn encode(coding: Coding, body: &Bytes) -> Bytes {
+    pub(crate) async fn encode(coding: Coding, body: &Bytes) -> Bytes {
         let body = encoded(coding, Body::whole(body.clone()));
         body.bytes().await.unwrap()
     }
 
     /// Text that repeats itself, but not too much.
-    fn text(lines: usize) -> Bytes {
-        let mut text = String::new();
-        for line in 0..lines {
-            text.push_str(&format!(
-                "{line:08} {:016x}\n",
-                line.wrapping_mul(0x9E37_79B9)
-            ));
-        }
-        text.into()
+    pub(crate) fn text(lines: usize) -> Bytes {
+        let line = |n: usize| format!("{n:08} {:016x}\n", n.wrapping_mul(0x9E37_79B9));
+        (0..lines).map(line).collect::<String>().into()
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use crate::{
 };
 use futures_util::{StreamExt as _, future::join_all, stream};
 use restow_proxy::Upstream;
-use restow_testkit::{Gate, Origin, Reply, allow_files};
+use restow_testkit::{Call, Gate, Origin, Reply, allow_files};
 use std::collections::BTreeSet;
 use tokio::task::JoinHandle;
 
@@ -74,12 +74,27 @@ async fn who_waited_for_an_answer_that_is_not_for_all_asks_at_once() {
     }
 }
 
-/// Asks `many` times for the same, and lets the API answer the first of them once the others wait for it.
-async fn behind_one(proxy: &Running, many: usize, first: &Gate) -> Vec<JoinHandle<Seen>> {
+/// An answer with a tag, or that it still holds.
+fn confirming(call: &Call) -> Reply {
+    let reply = match call.header("if-none-match") {
+        "\"v\"" => Reply::status(304),
+        _ => Reply::ok("a"),
+    };
+    reply.header("etag", "\"v\"")
+}
+
+/// Asks `many` times for the same, until the API has the first of them and the others wait for it.
+async fn waiting(proxy: &Running, many: usize, first: &Gate) -> Vec<JoinHandle<Seen>> {
     let mut herd = Herd::of(many, proxy).await;
     let asked = herd.ask("/same", |_| Vec::new());
     first.reached(1).await;
     herd.had_its_turn("/other").await;
+    asked
+}
+
+/// The same, and lets the API answer it then.
+async fn behind_one(proxy: &Running, many: usize, first: &Gate) -> Vec<JoinHandle<Seen>> {
+    let asked = waiting(proxy, many, first).await;
     first.open();
     asked
 }
@@ -94,11 +109,7 @@ async fn an_answer_that_has_to_be_validated_is_validated_by_each_who_waited() {
         let (first, rest) = (Gate::closed(), Gate::closed());
         let (one, others) = (first.clone(), rest.clone());
         let origin = Origin::start(move |call| {
-            let reply = match call.header("if-none-match") {
-                "\"v\"" => Reply::status(304),
-                _ => Reply::ok("a"),
-            };
-            let reply = reply.header("etag", "\"v\"").header("cache-control", says);
+            let reply = confirming(call).header("cache-control", says);
             match (&*call.target, call.nth) {
                 ("/same", 0) => reply.behind(&one),
                 ("/same", _) => reply.behind(&others),
@@ -132,12 +143,7 @@ async fn an_answer_that_took_longer_than_it_is_fresh_is_given_to_all_who_waited(
         let gate = first.clone();
         let slow = usize::from(confirmed);
         let origin = Origin::start(move |call| {
-            let reply = match call.header("if-none-match") {
-                "" => Reply::ok("a"),
-                _ => Reply::status(304),
-            };
-            let reply = reply.header("etag", "\"v\"");
-            let reply = reply.header("cache-control", "max-age=60");
+            let reply = confirming(call).header("cache-control", "max-age=60");
             match (&*call.target, call.nth) {
                 ("/same", nth) if nth == slow => reply.behind(&gate),
                 _ => reply,
@@ -149,10 +155,7 @@ async fn an_answer_that_took_longer_than_it_is_fresh_is_given_to_all_who_waited(
             proxy.get("/same").await;
             proxy.advance(100);
         }
-        let mut herd = Herd::of(MANY, &proxy).await;
-        let asked = herd.ask("/same", |_| Vec::new());
-        first.reached(1).await;
-        herd.had_its_turn("/other").await;
+        let asked = waiting(&proxy, MANY, &first).await;
         proxy.advance(100);
         first.open();
         let all = answers(asked).await;
@@ -170,11 +173,7 @@ async fn what_a_304_forbids_to_be_shared_is_fetched_by_each_who_waited() {
         let (first, rest) = (Gate::closed(), Gate::closed());
         let (one, others) = (first.clone(), rest.clone());
         let origin = Origin::start(move |call| {
-            let reply = match call.header("if-none-match") {
-                "" => Reply::ok("a"),
-                _ => Reply::status(304),
-            };
-            let reply = reply.header("etag", "\"v\"");
+            let reply = confirming(call);
             match (&*call.target, call.nth) {
                 ("/same", 0) => reply.header("cache-control", "max-age=60"),
                 ("/same", 1) => reply.header("cache-control", says).behind(&one),

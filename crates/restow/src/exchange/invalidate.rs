@@ -2,8 +2,9 @@
 
 use super::asked::origin;
 use crate::{
-    RequestHead,
+    Error, Millis, RequestHead,
     context::{Context, Mount},
+    entry::Address,
     registry::{Mounts, Routed},
     route::Target,
     selection::{Scope, Selection},
@@ -123,10 +124,18 @@ async fn clear(ctx: &Context, mount: &Mount, which: &Selection) {
         match mount.table.clear(which, 1_000, now).await {
             Ok(1_000..) => {}
             Ok(_) => return,
-            Err(error) => {
-                tracing::warn!(target: "restow", repository = mount.name(), %error, "an answer that was made invalid could not be removed");
-                return;
-            }
+            Err(error) => return stays(mount, &error),
         }
     }
+}
+
+/// Removes what is stored at an address, which was made invalid.
+pub(super) async fn remove(mount: &Mount, at: &Address, now: Millis) {
+    if let Err(error) = mount.table.delete(std::slice::from_ref(at), now).await {
+        stays(mount, &error);
+    }
+}
+
+fn stays(mount: &Mount, error: &Error) {
+    tracing::warn!(target: "restow", repository = mount.name(), %error, "an answer that was made invalid could not be removed");
 }

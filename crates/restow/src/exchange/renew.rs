@@ -1,6 +1,6 @@
 //! What a 304, or the answer to a HEAD, makes of a stored entry (RFC 9111 sections 4.3.4 and 4.3.5).
 
-use super::{asked::Asked, save};
+use super::{asked::Asked, invalidate, save};
 use crate::{
     Millis,
     context::{Context, Mount},
@@ -89,10 +89,7 @@ pub(super) async fn by_head(
             write(mount, entry, &renewed, now).await;
         }
         HeadUpdate::Invalidates => {
-            let at = std::slice::from_ref(&entry.id.address);
-            if let Err(error) = mount.table.delete(at, now).await {
-                tracing::warn!(target: "restow", repository = mount.name(), %error, "an answer that was made invalid could not be removed");
-            }
+            invalidate::remove(mount, &entry.id.address, now).await;
         }
         HeadUpdate::Nothing => {}
     }

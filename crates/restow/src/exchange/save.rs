@@ -2,7 +2,7 @@
 
 use super::{
     asked::{Asked, origin},
-    invalidate::group_tag,
+    invalidate::{self, group_tag},
     outcome::Saved,
     partition,
 };
@@ -216,13 +216,7 @@ pub(crate) async fn write_unless_removed(
     let end = write(mount, entry, fence, now).await;
     // A removal that came in between may have looked before it was there.
     if end == Saved::Stored && ctx.has_removed(mount, entry, since, now) {
-        let at = std::slice::from_ref(&entry.id.address);
-        if let Err(error) = mount.table.delete(at, now).await {
-            mount.complain(
-                &error,
-                "an answer that was made invalid could not be removed",
-            );
-        }
+        invalidate::remove(mount, &entry.id.address, now).await;
         return Saved::Superseded;
     }
     end

@@ -1,8 +1,8 @@
 //! What an entry is to a request.
 
 use crate::{Millis, context::Mount, entry::Entry};
-use http::{HeaderMap, HeaderValue, header::SET_COOKIE};
-use restow_policy::{ErrorKind as Failure, Rule};
+use http::{HeaderMap, HeaderValue, Method, header::SET_COOKIE};
+use restow_policy::{ErrorKind as Failure, OnRequest, Options, Request, Rule};
 
 /// An entry as the policy sees it.
 pub(super) fn stored<'a>(entry: &'a Entry, mount: &Mount) -> restow_policy::Stored<'a> {
@@ -58,6 +58,40 @@ pub(super) fn stands_in(
 /// Tells whether an entry is given to who asks: in a `shared` partition who is `known` gets what everyone may have alone (RFC 9111 section 3.5).
 pub(super) fn may_give(entry: &Entry, known: bool, shared: bool) -> bool {
     !(shared && known) || restow_policy::may_share(entry.meta.head.facts()).is_ok()
+}
+
+/// Tells whether a request that demands nothing would be answered with this entry, fresh or stale, or would have been when it was sent. Where
+/// the program decides how long answers are good, it has said so.
+pub(super) fn can_be_used_again(
+    entry: &Entry,
+    mount: &Mount,
+    method: &Method,
+    shared: bool,
+    now: Millis,
+) -> bool {
+    if !mount.is_http() {
+        return true;
+    }
+    let options = Options {
+        background: true,
+        ..mount.options(shared)
+    };
+    // One that took longer than it is fresh is not asked for by each of them: that would take longer still.
+    let head = &entry.meta.head;
+    if restow_policy::was_fresh(head.status(), head.facts(), &options) {
+        return true;
+    }
+    let request = Request {
+        method,
+        headers: &HeaderMap::new(),
+        credential: false,
+    };
+    let entries = std::iter::once(stored_for(entry, mount, shared));
+    let selects = &mut |_: &str| Some(entry.id.variant.0);
+    matches!(
+        restow_policy::on_request(&request, entries, now.0, &mount.limits, &options, selects),
+        OnRequest::Serve(..) | OnRequest::ServeStaleAndRefresh(..)
+    )
 }
 
 /// What a 304 sets for the user who asked, where the entry is not theirs alone and does not hold it.

@@ -8,7 +8,7 @@ use super::{
     part::Part,
     renew,
     save::{self, Arrived},
-    stored::{cookies, may_give, stands_in, stored, stored_for, took},
+    stored::{can_be_used_again, cookies, may_give, stands_in, stored, took},
 };
 use crate::{
     Millis,
@@ -23,7 +23,7 @@ use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_LENGTH, RANGE},
 };
-use restow_policy::{ErrorKind as Failure, OnRequest, Options, Request, rule};
+use restow_policy::{ErrorKind as Failure, rule};
 use std::sync::{Arc, OnceLock};
 
 /// The right and duty to make one request to the API. Owned and `Send`: it can cross into a task.
@@ -444,40 +444,12 @@ impl Ticket {
 
     /// Those who wait are given this answer of the API where a cache may use it again unasked; else each of them asks (RFC 9111 section 4).
     fn share(self, entry: Arc<Entry>, now: Millis) {
-        if self.can_be_used_again(&entry, now) {
+        let asked = &self.asked;
+        if can_be_used_again(&entry, &self.mount, &asked.method, asked.shared, now) {
             self.land(Flight::Landed(entry));
         } else {
             self.alone();
         }
-    }
-
-    /// Tells whether a request that demands nothing would be answered with this entry, fresh or stale, or would have been when it was sent. Where the program decides how long answers
-    /// are good, it has said so.
-    fn can_be_used_again(&self, entry: &Entry, now: Millis) -> bool {
-        if !self.mount.is_http() {
-            return true;
-        }
-        let request = Request {
-            method: &self.asked.method,
-            headers: &HeaderMap::new(),
-            credential: false,
-        };
-        let options = Options {
-            background: true,
-            ..self.mount.options(self.asked.shared)
-        };
-        let (entries, limits) = (
-            std::iter::once(stored_for(entry, &self.mount, self.asked.shared)),
-            &self.mount.limits,
-        );
-        let selects = &mut |_: &str| Some(entry.id.variant.0);
-        // One that took longer than it is fresh is not asked for by each of them: that would take longer still.
-        let head = &entry.meta.head;
-        restow_policy::was_fresh(head.status(), head.facts(), &options)
-            || matches!(
-                restow_policy::on_request(&request, entries, now.0, limits, &options, selects),
-                OnRequest::Serve(..) | OnRequest::ServeStaleAndRefresh(..)
-            )
     }
 
     fn alone(self) {

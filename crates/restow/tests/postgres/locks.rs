@@ -66,6 +66,17 @@ impl Place {
         client
     }
 
+    /// Clears the table where rows are held, and gives that up.
+    async fn drop_a_clear_that_waits(&self) {
+        let table = self.table.clone();
+        let cleared =
+            tokio::spawn(async move { table.clear(&Selection::default(), 100, T0).await });
+        self.until("the rest is waited for", |place| place.waiting() == "1")
+            .await;
+        cleared.abort();
+        assert!(cleared.await.unwrap_err().is_cancelled());
+    }
+
     /// From now on it is counted how many indexes are made, whatever becomes of them.
     fn count_indexes(&self) {
         let schema = &self.schema;
@@ -212,13 +223,7 @@ async fn who_clears_waits_in_the_end_for_what_others_have_in_hand() {
 async fn a_change_that_was_dropped_holds_up_others_for_no_longer_than_a_server_may_take() {
     let place = Place::with(20).await;
     let other = place.holding("3,4").await;
-    let table = place.table.clone();
-    let cleared = tokio::spawn(async move { table.clear(&Selection::default(), 100, T0).await });
-    place
-        .until("the rest is waited for", |place| place.waiting() == "1")
-        .await;
-    cleared.abort();
-    assert!(cleared.await.unwrap_err().is_cancelled());
+    place.drop_a_clear_that_waits().await;
     // It is not the lock that ends.
     let saved = tokio::time::timeout(PATIENCE, save(&*place.table, "new", "body"));
     saved.await.expect("it is answered").unwrap();
@@ -237,13 +242,7 @@ async fn a_change_that_was_dropped_holds_up_neither_other_tables_nor_leases() {
     let place = Place::within("3600s", 20).await;
     let other = place.other_table().await;
     let holder = place.holding("3,4").await;
-    let table = place.table.clone();
-    let cleared = tokio::spawn(async move { table.clear(&Selection::default(), 100, T0).await });
-    place
-        .until("the rest is waited for", |place| place.waiting() == "1")
-        .await;
-    cleared.abort();
-    assert!(cleared.await.unwrap_err().is_cancelled());
+    place.drop_a_clear_that_waits().await;
     in_time(save(&*other, "a", "body")).await.unwrap();
     let leases = place.store.leases().unwrap();
     let (name, key) = (tracks().name, at("3"));
