@@ -30,6 +30,13 @@ enum Command {
     /// Streams a store and prints the most memory that took: a child of `compare`.
     #[command(hide = true)]
     Stream { url: String },
+    /// Asks for one page from many tasks when it is told to: a child of `compare`.
+    #[command(hide = true)]
+    Wait {
+        url: String,
+        api: String,
+        round: usize,
+    },
     /// The tools of bench/proxy/run.
     #[command(subcommand, hide = true)]
     Proxy(proxy::Tool),
@@ -49,7 +56,7 @@ struct Compare {
     /// Adds a store of 10^7 entries, 26 GB, to the works that grow.
     #[arg(long)]
     huge: bool,
-    /// Writes the table into this file too.
+    /// Writes the table into this file too: the whole one, or with `--only networked` the section of the stores on a network.
     #[arg(long)]
     write: Option<PathBuf>,
 }
@@ -105,14 +112,20 @@ fn main() -> Outcome {
     match Args::parse().command {
         Command::Compare(compare) => runtime.block_on(compare.run()),
         Command::Proxy(tool) => runtime.block_on(tool.run()),
+        Command::Wait { url, api, round } => {
+            runtime.block_on(work::processes::wait(&url, &api, round))
+        }
         Command::Stream { url } => runtime.block_on(work::memory::stream(&url)),
     }
 }
 
 impl Compare {
     async fn run(self) -> Outcome {
-        if self.write.is_some() && !self.only.is_empty() {
-            return Err("--write keeps the whole table; leave --only out".into());
+        let is_networked = self.only == work::NETWORKED;
+        if self.write.is_some() && !self.only.is_empty() && !is_networked {
+            return Err(
+                "--write keeps the whole table; leave --only out, or name networked".into(),
+            );
         }
         let size = match (self.quick, self.huge) {
             (true, _) => Size::QUICK,
@@ -123,11 +136,10 @@ impl Compare {
         work::all(size, &mut report).await;
         if let Some(path) = self.write {
             let beside = std::fs::read_to_string(&path).unwrap_or_default();
-            // What other commands measured follows behind a comment of theirs.
-            let beside = beside.find("<!-- ").and_then(|at| beside.get(at..));
-            let page = report.page();
-            let page =
-                beside.map_or_else(|| page.clone(), |b| format!("{}\n\n{b}", page.trim_end()));
+            let page = match is_networked {
+                true => report.section_in(&beside, work::NETWORKED),
+                false => report.page_before(&beside),
+            };
             std::fs::write(path, page)?;
         }
         report.close()

@@ -93,11 +93,41 @@ impl Report {
         }
     }
 
-    /// The page to keep beside the code.
-    pub(crate) fn page(&self) -> String {
+    /// The page to keep beside the code, before what other commands wrote there, each behind a comment of its own.
+    pub(crate) fn page_before(&self, beside: &str) -> String {
         let mut page = String::from(
             "# Results\n\nContenders take turns, round by round; `bench/README.md` says what each work is.\n\n",
         );
+        page += &self.measured();
+        if let Some(others) = beside.find("<!-- ").and_then(|at| beside.get(at..)) {
+            page = format!("{}\n\n{others}", page.trim_end());
+        }
+        page
+    }
+
+    /// The same page with this section as it was measured now, where it was or at the end.
+    pub(crate) fn section_in(&self, page: &str, name: &str) -> String {
+        let (begin, end) = (
+            format!("<!-- {name}: begin -->"),
+            format!("<!-- {name}: end -->"),
+        );
+        let section = format!(
+            "{begin}\n## Stores on a network\n\nEach server on this machine, behind the breaker, as a URL opens it.\n\n{}{end}",
+            self.measured()
+        );
+        let around = page.split_once(&begin).and_then(|(before, rest)| {
+            let (_, after) = rest.split_once(&end)?;
+            Some((before, after))
+        });
+        match around {
+            Some((before, after)) => format!("{before}{section}{after}"),
+            None => format!("{}\n\n{section}\n", page.trim_end()),
+        }
+    }
+
+    /// How it was measured, the table, and the notes.
+    fn measured(&self) -> String {
+        let mut page = String::new();
         let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
         _ = writeln!(
             page,

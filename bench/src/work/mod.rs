@@ -13,6 +13,8 @@ mod growth;
 pub(crate) mod memory;
 mod networked;
 mod open;
+mod outage;
+pub(crate) mod processes;
 mod purge;
 mod python;
 mod redb;
@@ -22,6 +24,9 @@ mod save_many;
 mod stream;
 
 use crate::{Size, large::Large, report::Report};
+
+/// What the names of all works on a network have in them.
+pub(crate) const NETWORKED: &str = "networked";
 
 /// Measures what is wanted. Where a work fails, the others go on.
 pub(crate) async fn all(size: Size, report: &mut Report) {
@@ -60,6 +65,10 @@ pub(crate) async fn all(size: Size, report: &mut Report) {
     report.ended("networked", done);
     let done = Box::pin(breaker::run(size, report)).await;
     report.ended("a store that stands still", done);
+    let done = outage::run(size, report).await;
+    report.ended("a store that is killed", done);
+    let done = processes::run(size, report).await;
+    report.ended("processes that want the same", done);
     let done = router::run(size, report).await;
     report.ended("router", done);
 }
