@@ -13,6 +13,9 @@ use std::{
 };
 use tokio::{runtime::Handle, task::AbortHandle, time::Instant};
 
+/// After so long a lease is given back again where it could not be; each time it is twice as long.
+const GIVE_BACK_AGAIN: Duration = Duration::from_millis(25);
+
 /// A lease that this process holds, and renews meanwhile. Dropped, it is given back; what could not be given back ends by itself.
 pub(crate) struct HeldLease {
     grant: Arc<Grant>,
@@ -137,10 +140,27 @@ impl Grant {
         }
     }
 
+    /// Gives it back; where the store does not answer, again and again until it ends by itself: others wait for it.
     async fn release(self: Arc<Self>) {
         let name = &self.mount.endpoint.declaration().name;
-        if let Err(error) = self.leases.release(name, &self.at, self.fence).await {
-            tracing::debug!(target: "restow", repository = self.mount.name(), %error, "a lease was not given back; it ends by itself");
+        let repository = self.mount.name();
+        let ends = Instant::now() + self.mount.rules().lease;
+        let mut pause = GIVE_BACK_AGAIN;
+        loop {
+            let Err(error) = self.leases.release(name, &self.at, self.fence).await else {
+                return;
+            };
+            let may_pass = matches!(
+                error.kind(),
+                ErrorKind::Store | ErrorKind::Busy | ErrorKind::Down
+            );
+            if !may_pass || Instant::now() + pause >= ends {
+                tracing::debug!(target: "restow", repository, %error, "a lease was not given back; it ends by itself");
+                return;
+            }
+            tracing::debug!(target: "restow", repository, %error, "a lease was not given back; it is tried again");
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
     }
 }

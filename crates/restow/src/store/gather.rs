@@ -1,7 +1,8 @@
 //! Questions of many tasks at the same moment, sent as one.
 //!
 //! A question goes out at once as long as few are on their way. What is asked later waits for one of those to end, and then goes with all that
-//! waits: where many ask, a driver and a server do the work of a statement once for several, and not for each.
+//! waits: where many ask, a driver and a server do the work of a statement once for several, and not for each. Who asks the same as the one
+//! before, as many do who want what nobody has, gets the same answer.
 
 use std::{
     fmt,
@@ -11,7 +12,7 @@ use tokio::sync::oneshot;
 
 /// Sends questions.
 pub(super) trait Sends: Send + Sync + 'static {
-    type Question: Send + 'static;
+    type Question: PartialEq + Send + 'static;
     type Answer: Send + 'static;
 
     /// Answers all questions, in their order.
@@ -19,6 +20,9 @@ pub(super) trait Sends: Send + Sync + 'static {
         &self,
         questions: Vec<Self::Question>,
     ) -> impl Future<Output = Vec<Self::Answer>> + Send;
+
+    /// Returns an answer once more, for another one who asked the same.
+    fn again(answer: &Self::Answer) -> Self::Answer;
 
     /// So many are on their way at once: while one is answered, the server works on the next.
     const FLIGHTS: usize;
@@ -92,17 +96,32 @@ struct Flight<S: Sends> {
 impl<S: Sends> Flight<S> {
     async fn fly(mut self) {
         while let Some(asked) = self.next() {
-            // Whoever is gone needs no answer.
-            let (questions, answers): (Vec<_>, Vec<_>) = asked
-                .into_iter()
-                .filter(|(_, answer)| !answer.is_closed())
-                .unzip();
+            let mut questions = Vec::with_capacity(asked.len().min(S::MOST));
+            // Whose answer is that of which question.
+            let mut who = Vec::with_capacity(asked.len());
+            for (question, to) in asked {
+                // Whoever is gone needs no answer.
+                if to.is_closed() {
+                    continue;
+                }
+                if questions.last() != Some(&question) {
+                    questions.push(question);
+                }
+                who.push((questions.len(), to));
+            }
             if questions.is_empty() {
                 continue;
             }
             let all = self.gather.sender.send(questions).await;
-            for (answer, to) in all.into_iter().zip(answers) {
-                _ = to.send(answer);
+            let mut who = who.into_iter().peekable();
+            for (answer, nth) in all.into_iter().zip(1..) {
+                while let Some((_, to)) = who.next_if(|(of, _)| *of == nth) {
+                    if who.peek().is_none_or(|(of, _)| *of != nth) {
+                        _ = to.send(answer);
+                        break;
+                    }
+                    _ = to.send(S::again(&answer));
+                }
             }
         }
     }
@@ -110,14 +129,21 @@ impl<S: Sends> Flight<S> {
     /// Takes what waits, or lands: nobody may come between the look and the landing.
     fn next(&mut self) -> Option<Vec<Asked<S>>> {
         let mut waiting = self.gather.lock();
-        let some = waiting.asked.len().min(S::MOST);
-        if some == 0 {
+        if waiting.asked.is_empty() {
             waiting.flights -= 1;
             self.landed = true;
             return None;
         }
+        let some = first::<S>(&waiting.asked);
         Some(waiting.asked.drain(..some).collect())
     }
+}
+
+/// How many go together: what comes before there are too many questions.
+fn first<S: Sends>(asked: &[Asked<S>]) -> usize {
+    let differ = |pair: &[Asked<S>]| matches!(pair, [(one, _), (next, _)] if one != next);
+    let mut other = (1..).zip(asked.windows(2)).filter(|(_, pair)| differ(pair));
+    other.nth(S::MOST - 1).map_or(asked.len(), |(at, _)| at)
 }
 
 impl<S: Sends> Drop for Flight<S> {
@@ -151,6 +177,10 @@ mod tests {
         type Answer = u64;
         const FLIGHTS: usize = 1;
 
+        fn again(answer: &u64) -> u64 {
+            *answer
+        }
+
         async fn send(&self, questions: Vec<u64>) -> Vec<u64> {
             self.sent.lock().unwrap().push(questions.len());
             self.may.acquire().await.unwrap().forget();
@@ -183,6 +213,27 @@ mod tests {
         assert_eq!(*gather.sender.sent.lock().unwrap(), [1, 128, 128, 34]);
         // It goes on after all have landed.
         assert_eq!(gather.ask(7).await, Ok(14));
+    }
+
+    #[tokio::test]
+    async fn who_asks_the_same_as_the_one_before_gets_the_same_answer() {
+        let gather = doubles();
+        let first = gather.ask(1);
+        while gather.sender.sent.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let asks = |n: u64| (0..1_000).map(move |_| n).chain([n + 1]);
+        let rest: Vec<_> = (0..200).flat_map(|n| asks(n * 10)).collect();
+        let mut answers: Vec<_> = rest.iter().map(|n| (*n, gather.ask(*n))).collect();
+        // Whoever is gone is not asked for, and does not keep others from their answers.
+        answers.remove(1_000);
+        answers.remove(500);
+        gather.sender.may.add_permits(10);
+        assert_eq!(first.await, Ok(2));
+        for (n, answer) in answers {
+            assert_eq!(answer.await, Ok(n * 2));
+        }
+        assert_eq!(*gather.sender.sent.lock().unwrap(), [1, 127, 128, 128, 16]);
     }
 
     #[test]

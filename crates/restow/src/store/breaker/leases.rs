@@ -10,6 +10,7 @@ use crate::{
     store::{Fence, Lease, Leases, TableName},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::sync::oneshot;
 
 /// The leases of the store beneath, as far as it has any.
 #[derive(Debug)]
@@ -46,7 +47,16 @@ impl Leases for GuardedLeases {
     ) -> BoxFuture<'a, Result<Lease>> {
         Box::pin(async move {
             let (leases, pass) = self.enter()?;
-            let asked = leases.acquire(table, at, hold, now);
+            let (answer, answered) = oneshot::channel();
+            let (table, at) = (table.clone(), at.clone());
+            // Not given up with its caller: what comes too late would be nobody's, and others would wait for its end.
+            tokio::spawn(async move {
+                let lease = leases.acquire(&table, &at, hold, now).await;
+                if let Err(Ok(Lease::Held(fence))) = answer.send(lease) {
+                    _ = leases.release(&table, &at, fence).await;
+                }
+            });
+            let asked = async { answered.await.unwrap_or_else(|_| Err(ended())) };
             pass.within(self.bound(), asked).await
         })
     }
@@ -78,4 +88,12 @@ impl Leases for GuardedLeases {
                 .await
         })
     }
+}
+
+/// The error of a call whose task is gone.
+fn ended() -> Error {
+    Error::new(
+        ErrorKind::Closed,
+        "the runtime ended while the store was asked for a lease",
+    )
 }

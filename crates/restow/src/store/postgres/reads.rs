@@ -44,6 +44,14 @@ impl Sends for Reads {
     /// The server has a process for each.
     const FLIGHTS: usize = 4;
 
+    fn again(answer: &Self::Answer) -> Self::Answer {
+        match answer {
+            // What is to be told of them is told once.
+            Ok((found, _)) => Ok((found.clone(), Notices::default())),
+            Err(error) => Err(again(error)),
+        }
+    }
+
     async fn send(&self, asked: Vec<Self::Question>) -> Vec<Self::Answer> {
         if let [(at, now)] = asked.as_slice() {
             let read = questions::read(&self.engine, Way::Read, &self.rows, at, self.parts, *now);
@@ -56,10 +64,12 @@ impl Sends for Reads {
                 let one = |found| Ok((found, notices.take().unwrap_or_default()));
                 found.into_iter().map(one).collect()
             }
-            Err(error) => {
-                let same = |_| Err(Error::new(error.kind(), error.message().to_owned()));
-                asked.iter().map(same).collect()
-            }
+            Err(error) => asked.iter().map(|_| Err(again(&error))).collect(),
         }
     }
+}
+
+/// The same error for another one who asked.
+fn again(error: &Error) -> Error {
+    Error::new(error.kind(), error.message().to_owned())
 }

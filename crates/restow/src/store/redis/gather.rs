@@ -20,6 +20,10 @@ impl Sends for Gets {
     type Answer = RedisResult<Value>;
     const FLIGHTS: usize = 2;
 
+    fn again(answer: &RedisResult<Value>) -> RedisResult<Value> {
+        answer.clone()
+    }
+
     async fn send(&self, keys: Vec<Vec<u8>>) -> Vec<RedisResult<Value>> {
         if let [key] = keys.as_slice() {
             return vec![self.0.ask(&get(key), Lost::Again).await];
