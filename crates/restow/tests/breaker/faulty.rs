@@ -4,8 +4,8 @@ use restow::{
     Answer, BoxFuture, BoxStream, Error, ErrorKind, Millis, Result, Selection,
     entry::{Address, Found},
     store::{
-        Change, Leases, MemoryStore, Parts, Renewal, Stats, Store, Table, TableName, TableSpec,
-        Write,
+        Change, Fence, Lease, Leases, MemoryStore, Parts, Renewal, Stats, Store, Table, TableName,
+        TableSpec, Write,
     },
 };
 use std::{
@@ -25,6 +25,8 @@ pub enum Mood {
     /// Answers after so long.
     Slow(Duration),
     Hangs,
+    /// Answers when its time is over, and so many tasks have had their turns.
+    Late(Duration, usize),
     /// Fails at once with an error of this kind.
     Fails(ErrorKind),
     /// Fails changes alone.
@@ -36,6 +38,7 @@ pub struct Faulty {
     pub inner: MemoryStore,
     mood: Arc<Mutex<Mood>>,
     calls: Arc<AtomicU64>,
+    leases: bool,
 }
 
 impl Faulty {
@@ -44,6 +47,15 @@ impl Faulty {
             inner: MemoryStore::default(),
             mood: Arc::new(Mutex::new(mood)),
             calls: Arc::default(),
+            leases: false,
+        }
+    }
+
+    /// The same with leases.
+    pub fn with_leases(self) -> Self {
+        Self {
+            leases: true,
+            ..self
         }
     }
 
@@ -66,6 +78,13 @@ impl Faulty {
                 return Ok(());
             }
             Mood::Hangs => pending().await,
+            Mood::Late(time, turns) => {
+                tokio::time::sleep(time).await;
+                for _ in 0..turns {
+                    tokio::task::yield_now().await;
+                }
+                return Ok(());
+            }
             Mood::FailsChanges if !changes => return Ok(()),
             Mood::FailsChanges => ErrorKind::Store,
             Mood::Fails(kind) => kind,
@@ -118,10 +137,52 @@ impl Store for Faulty {
         })
     }
     fn leases(&self) -> Option<Arc<dyn Leases>> {
-        None
+        let inner = self.inner.leases().filter(|_| self.leases)?;
+        Some(Arc::new(FaultyLeases(self.clone(), inner)))
     }
     fn changes(&self) -> Option<BoxStream<'static, Change>> {
         None
+    }
+}
+
+#[derive(Debug)]
+struct FaultyLeases(Faulty, Arc<dyn Leases>);
+
+impl Leases for FaultyLeases {
+    fn renew<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        fence: Fence,
+        hold: Duration,
+        now: Millis,
+    ) -> BoxFuture<'a, Result<bool>> {
+        self.1.renew(table, at, fence, hold, now)
+    }
+    fn acquire<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        hold: Duration,
+        now: Millis,
+    ) -> BoxFuture<'a, Result<Lease>> {
+        Box::pin(async move {
+            // It is given at once, and told of as the mood is.
+            let lease = self.1.acquire(table, at, hold, now).await?;
+            self.0.answer(true).await?;
+            Ok(lease)
+        })
+    }
+    fn release<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: &'a Address,
+        fence: Fence,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.0.answer(true).await?;
+            self.1.release(table, at, fence).await
+        })
     }
 }
 

@@ -12,6 +12,7 @@
 #[path = "../common/forward.rs"]
 mod forward;
 mod faulty;
+mod late;
 mod requests;
 mod start;
 #[path = "../sqlite/support.rs"]

@@ -1,0 +1,106 @@
+//! What comes late: because this process is busy, or after its caller has gone.
+
+use crate::{
+    PAUSE, T0, TIMEOUT, fails,
+    faulty::{Faulty, Mood},
+    guarded, patient, read, settle,
+};
+use http::Request;
+use restow::{
+    Cache, Clock as _, ErrorKind, RequestHead, RouteEndpoint, SystemClock, Text,
+    endpoint::Coalesce,
+    entry::{Address, Partition},
+    exchange::{Background, Begin},
+    store::{BreakerOptions, GuardedStore, Lease, Leases, Store, TableName},
+};
+use restow::{FieldRef, RawKey};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+const HOLD: Duration = Duration::from_secs(10);
+
+#[tokio::test(start_paused = true)]
+async fn a_store_is_not_to_blame_for_what_waits_for_its_turn() {
+    let (faulty, store, table) = guarded().await;
+    faulty.set(Mood::Late(TIMEOUT, 5));
+    for _ in 0..20 {
+        assert_eq!(read(&*table).await.unwrap(), 1);
+    }
+    assert!(store.health().unwrap().is_up());
+    // In a process that has nothing else to do the turns are over at once.
+    faulty.set(Mood::Late(TIMEOUT, 1_000));
+    let begun = Instant::now();
+    fails(&*table, ErrorKind::Store).await;
+    assert!(begun.elapsed() <= TIMEOUT + Duration::from_millis(1));
+    let health = store.health().unwrap();
+    assert_eq!(health.reads.timeouts, 1);
+}
+
+fn at() -> Address {
+    Address {
+        key: RawKey::new([FieldRef::Text("a")], "").unwrap(),
+        partition: Partition::PUBLIC,
+    }
+}
+
+async fn is_free(leases: &dyn Leases) -> bool {
+    let name = TableName::new("pages").unwrap();
+    let asked = leases
+        .acquire(&name, &at(), Duration::from_millis(1), SystemClock.now())
+        .await;
+    matches!(asked, Ok(Lease::Held(_)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_comes_too_late_is_given_back() {
+    let faulty = Faulty::new(Mood::Well).with_leases();
+    let store = GuardedStore::new(Arc::new(faulty.clone()), BreakerOptions::default());
+    let (name, leases) = (TableName::new("pages").unwrap(), store.leases().unwrap());
+    faulty.set(Mood::Slow(TIMEOUT * 2));
+    let late = leases.acquire(&name, &at(), HOLD, T0).await;
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Store);
+    faulty.set(Mood::Well);
+    let second = leases.acquire(&name, &at(), HOLD, T0).await.unwrap();
+    assert!(matches!(second, Lease::Busy { .. }), "it was given");
+    tokio::time::advance(TIMEOUT * 2).await;
+    settle().await;
+    let third = leases.acquire(&name, &at(), HOLD, T0).await.unwrap();
+    assert!(
+        matches!(third, Lease::Held(_)),
+        "others need not wait for its end"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_could_not_be_given_back_is_given_back_later() {
+    let faulty = Faulty::new(Mood::Well).with_leases();
+    let store = GuardedStore::new(Arc::new(faulty.clone()), patient());
+    let leases = store.leases().unwrap();
+    let cache = Cache::builder()
+        .store(Arc::new(store))
+        .build()
+        .await
+        .unwrap();
+    let pages = RouteEndpoint::<String, Text>::get("pages", "https://api.example.com/{id}");
+    let pages = pages.unwrap().coalesce(Coalesce::Shared);
+    let pages = pages.rules(|rules| rules.lease = HOLD);
+    cache.create_repository(pages).await.unwrap();
+    let (parts, ()) = Request::get("https://api.example.com/a")
+        .body(())
+        .unwrap()
+        .into_parts();
+    let head = RequestHead::from(&parts);
+    let Begin::Fetch(ticket) = cache.exchange().begin(head, Background::Impossible).await else {
+        panic!("it is fetched");
+    };
+    faulty.set(Mood::FailsChanges);
+    drop(ticket);
+    settle().await;
+    assert!(!is_free(&*leases).await);
+    faulty.set(Mood::Well);
+    assert!(!is_free(&*leases).await);
+    // Well before it ends by itself.
+    tokio::time::advance(PAUSE * 2).await;
+    settle().await;
+    assert!(is_free(&*leases).await);
+}
