@@ -1,5 +1,6 @@
 //! What a request costs while its store stands still, nothing but what the API takes, and how soon the store is used again.
 
+use super::servers::Server;
 use crate::{
     Outcome, Size, api, fill,
     measure::{Figure, scatter},
@@ -8,7 +9,6 @@ use crate::{
 };
 use reqwest_middleware::ClientWithMiddleware;
 use restow::{Cache, exchange::Answered};
-use restow_testkit::{Postgres, redis::Redis};
 use std::time::{Duration, Instant};
 
 /// A request may take so much longer than without a cache, in microseconds.
@@ -21,23 +21,9 @@ const STOPS: usize = 5;
 const NOTICED: usize = 1_000;
 
 pub(crate) async fn run(size: Size, report: &mut Report) -> Outcome {
-    if report.wants_any(&[&work("redis"), "networked"]) {
-        let server = Redis::start();
-        let act = |freezes: bool| match freezes {
-            true => server.pause(),
-            false => server.resume(),
-        };
-        let figures = Box::pin(measure(&server.url(), size, act)).await?;
-        add(report, "redis", figures);
-    }
-    if report.wants_any(&[&work("postgres"), "networked"]) {
-        let server = Postgres::start();
-        let act = |freezes: bool| match freezes {
-            true => server.freeze(),
-            false => server.thaw(),
-        };
-        let figures = Box::pin(measure(&server.fresh(), size, act)).await?;
-        add(report, "postgres", figures);
+    for store in Server::wanted(report, work) {
+        let figures = Box::pin(measure(&Server::start(store), size)).await?;
+        add(report, store, figures);
     }
     Ok(())
 }
@@ -65,14 +51,14 @@ struct Figures {
 }
 
 /// Asks through a cache whose server stands still, and without a cache, in turn.
-async fn measure(url: &str, size: Size, freeze: impl Fn(bool)) -> Outcome<Figures> {
-    let cache = fill::cache(url).await?;
+async fn measure(server: &Server, size: Size) -> Outcome<Figures> {
+    let cache = fill::cache(&server.url()).await?;
     cache.create_repository(api::items()?).await?;
     let origin = Origin::default();
     let ours = origin.behind(cache.middleware());
     let bare = origin.client();
     ask(&ours, 0).await?;
-    freeze(true);
+    server.stop();
     let opened = opens(&cache, &ours).await;
     let mut rounds = Vec::with_capacity(size.rounds);
     let n = (size.operations / 10).max(100);
@@ -85,7 +71,7 @@ async fn measure(url: &str, size: Size, freeze: impl Fn(bool)) -> Outcome<Figure
     }
     let is_open = cache.health().is_some_and(|health| !health.is_up());
     // A server that stands still would keep the cache from being closed.
-    freeze(false);
+    server.go_on();
     opened?;
     if !is_open {
         return Err("the breaker closed while its server stood still".into());
@@ -93,9 +79,9 @@ async fn measure(url: &str, size: Size, freeze: impl Fn(bool)) -> Outcome<Figure
     let mut back = Vec::with_capacity(STOPS);
     for _ in 0..STOPS.min(size.rounds) {
         until_hit(&ours).await?;
-        freeze(true);
+        server.stop();
         let opened = opens(&cache, &ours).await;
-        freeze(false);
+        server.go_on();
         opened?;
         back.push(until_hit(&ours).await?.as_secs_f64() * 1e3);
     }

@@ -21,12 +21,12 @@ mod redb;
 mod router;
 mod save;
 mod save_many;
+mod servers;
 mod stream;
 
-use crate::{Size, large::Large, report::Report};
+pub(crate) use servers::NETWORKED;
 
-/// What the names of all works on a network have in them.
-pub(crate) const NETWORKED: &str = "networked";
+use crate::{Size, large::Large, report::Report};
 
 /// Measures what is wanted. Where a work fails, the others go on.
 pub(crate) async fn all(size: Size, report: &mut Report) {

@@ -4,6 +4,7 @@ use super::{
     get::get,
     grown::{self, Count},
     save_many::take,
+    servers::NETWORKED,
 };
 use crate::{
     Outcome, Size, api,
@@ -126,7 +127,7 @@ fn index_cost(server: &Redis, prefix: &str) -> Outcome<f64> {
 }
 
 fn works(store: &str) -> [&str; 2] {
-    [store, "networked"]
+    [store, NETWORKED]
 }
 
 fn rows(report: &mut Report, store: &str, rows: [(Figure, Figure, f64); 3]) {

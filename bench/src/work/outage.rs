@@ -1,5 +1,6 @@
 //! How many requests fail while the server of the store stands still, and while it is killed and started again.
 
+use super::servers::Server;
 use crate::{
     Outcome, Size, api, fill,
     measure::{Figure, scatter},
@@ -7,7 +8,6 @@ use crate::{
     report::{Report, Row, Target},
 };
 use reqwest_middleware::ClientWithMiddleware;
-use restow_testkit::{Postgres, redis::Redis};
 use std::{
     sync::{
         Arc,
@@ -24,38 +24,11 @@ const TIMES: usize = 3;
 /// How long it is away, and how long it is there again.
 const WHILE: Duration = Duration::from_secs(1);
 
-/// What befalls a server.
-#[derive(Clone, Copy)]
-enum Act {
-    Stop,
-    GoOn,
-    Kill,
-    Start,
-}
-
 pub(crate) async fn run(size: Size, report: &mut Report) -> Outcome {
-    if report.wants_any(&[&work("redis"), "networked"]) {
-        let mut server = Redis::start();
-        let url = server.url();
-        let act = |act| match act {
-            Act::Stop => server.pause(),
-            Act::GoOn => server.resume(),
-            Act::Kill => server.kill(),
-            Act::Start => server.restart(),
-        };
-        let failed = Box::pin(measure(&url, size, act)).await?;
-        add(report, "redis", failed);
-    }
-    if report.wants_any(&[&work("postgres"), "networked"]) {
-        let server = Postgres::start();
-        let act = |act| match act {
-            Act::Stop => server.freeze(),
-            Act::GoOn => server.thaw(),
-            Act::Kill => server.kill(),
-            Act::Start => server.restart(),
-        };
-        let failed = Box::pin(measure(&server.fresh(), size, act)).await?;
-        add(report, "postgres", failed);
+    for store in Server::wanted(report, work) {
+        let failed = Box::pin(measure(Server::start(store), size)).await?;
+        let row = Row::new(work(store), Figure::once("", failed as f64), "requests");
+        report.add(row.target(Target::Within(0.0)));
     }
     Ok(())
 }
@@ -64,23 +37,22 @@ fn work(store: &str) -> String {
     format!("networked: {store}: stopped and killed under load, requests that fail")
 }
 
-fn add(report: &mut Report, store: &str, failed: u64) {
-    let row = Row::new(work(store), Figure::once("", failed as f64), "requests");
-    report.add(row.target(Target::Within(0.0)));
-}
-
 /// Asks from many tasks all the while; returns how many requests came to nothing or to another answer than the API's.
-async fn measure(url: &str, size: Size, mut act: impl FnMut(Act)) -> Outcome<u64> {
-    let cache = fill::cache(url).await?;
+async fn measure(mut server: Server, size: Size) -> Outcome<u64> {
+    let cache = fill::cache(&server.url()).await?;
     cache.create_repository(api::items()?).await?;
     let origin = Origin::default();
     let load = Load::start(&origin.behind(cache.middleware()), size.entries);
     for _ in 0..TIMES.min(size.rounds) {
-        for (away, back) in [(Act::Stop, Act::GoOn), (Act::Kill, Act::Start)] {
-            for next in [away, back] {
-                block_in_place(|| act(next));
-                tokio::time::sleep(WHILE.min(size.quiet)).await;
-            }
+        let acts: [fn(&mut Server); 4] = [
+            |server| server.stop(),
+            |server| server.go_on(),
+            |server| server.kill(),
+            |server| server.start_again(),
+        ];
+        for act in acts {
+            block_in_place(|| act(&mut server));
+            tokio::time::sleep(WHILE.min(size.quiet)).await;
         }
     }
     let failed = load.end().await?;

@@ -1,18 +1,18 @@
 //! How often the API is asked for what four processes over one store want at once, and none has.
 
+use super::servers::Server;
 use crate::{
     Outcome, Size, fill,
     measure::Figure,
     report::{Report, Row, Target},
 };
-use futures_util::future::try_join_all;
 use restow::{RouteEndpoint, Text, endpoint::Coalesce};
-use restow_testkit::{Gate, Origin, Postgres, Reply, redis::Redis};
-use std::process::Stdio;
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
-    process::{Child, ChildStdin, ChildStdout, Command},
+use restow_testkit::{
+    Gate, Origin, Reply,
+    process::{self, Process},
 };
+use std::process::Command;
+use tokio::task::block_in_place;
 
 const PROCESSES: usize = 4;
 /// Who waits in each of them.
@@ -23,29 +23,21 @@ const ROUNDS: usize = 5;
 const ANSWER: &str = "the answer";
 
 pub(crate) async fn run(size: Size, report: &mut Report) -> Outcome {
-    if report.wants_any(&[&work("redis"), "networked"]) {
-        let server = Redis::start();
-        measure("redis", &server.url(), size, report).await?;
-    }
-    if report.wants_any(&[&work("postgres"), "networked"]) {
-        let server = Postgres::start();
-        measure("postgres", &server.fresh(), size, report).await?;
+    for store in Server::wanted(report, work) {
+        let server = Server::start(store);
+        let url = server.url();
+        let mut most = 0;
+        for round in 0..ROUNDS.min(size.rounds) {
+            most = most.max(once(&url, round).await?);
+        }
+        let row = Row::new(work(store), Figure::once("", most as f64), "requests");
+        report.add(row.target(Target::Within(1.0)));
     }
     Ok(())
 }
 
 fn work(store: &str) -> String {
     format!("networked: {store}: {PROCESSES} processes, one key missing, {WAITERS} waiters each")
-}
-
-async fn measure(store: &str, url: &str, size: Size, report: &mut Report) -> Outcome {
-    let mut most = 0;
-    for round in 0..ROUNDS.min(size.rounds) {
-        most = most.max(once(url, round).await?);
-    }
-    let row = Row::new(work(store), Figure::once("", most as f64), "requests");
-    report.add(row.target(Target::Within(1.0)));
-    Ok(())
 }
 
 /// Starts the processes, and lets the API answer when each has asked; returns how many requests came.
@@ -56,63 +48,17 @@ async fn once(url: &str, round: usize) -> Outcome<usize> {
         Origin::start(move |_| Reply::ok(ANSWER).behind(&gate)).await
     };
     let api = origin.url("");
-    let mut all = try_join_all((0..PROCESSES).map(|_| Process::start(url, &api, round))).await?;
-    for process in &mut all {
-        process.go().await?;
-    }
+    let this = std::env::current_exe()?;
+    let start = || {
+        let round = round.to_string();
+        Process::start(Command::new(&this).args(["wait", url, &api, &round]))
+    };
+    let mut all: Vec<_> = block_in_place(|| (0..PROCESSES).map(|_| start()).collect());
+    block_in_place(|| all.iter_mut().for_each(Process::go));
     gate.reached(1).await;
     gate.open();
-    for process in all {
-        process.ends().await?;
-    }
+    block_in_place(|| all.iter_mut().for_each(Process::ends));
     Ok(origin.asked())
-}
-
-/// A child, and what it says.
-struct Process {
-    child: Child,
-    stdin: ChildStdin,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Process {
-    async fn start(url: &str, api: &str, round: usize) -> Outcome<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["wait", url, api, &round.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let stdin = child.stdin.take().ok_or("no way to tell it anything")?;
-        let stdout = child.stdout.take().ok_or("no way to hear it")?;
-        let mut process = Self {
-            child,
-            stdin,
-            lines: BufReader::new(stdout).lines(),
-        };
-        process.says("ready").await?;
-        Ok(process)
-    }
-
-    async fn says(&mut self, what: &str) -> Outcome {
-        match self.lines.next_line().await? {
-            Some(line) if line == what => Ok(()),
-            other => Err(format!("a process said {other:?} in place of {what:?}").into()),
-        }
-    }
-
-    /// Lets it ask, and returns when it has.
-    async fn go(&mut self) -> Outcome {
-        self.stdin.write_all(b"go\n").await?;
-        self.says("asked").await
-    }
-
-    async fn ends(mut self) -> Outcome {
-        match self.child.wait().await? {
-            end if end.success() => Ok(()),
-            end => Err(format!("a process ended with {end}").into()),
-        }
-    }
 }
 
 /// What a child does: asks for the same from many tasks, when it is told to.
@@ -123,17 +69,13 @@ pub(crate) async fn wait(url: &str, api: &str, round: usize) -> Outcome {
         .create_repository(pages.coalesce(Coalesce::Shared))
         .await?;
     let client = cache.client(reqwest::Client::builder().no_proxy().build()?);
-    println!("ready");
-    let mut told = String::new();
-    BufReader::new(tokio::io::stdin())
-        .read_line(&mut told)
-        .await?;
+    process::wait_to_go();
     let ask = || {
         let (client, url) = (client.clone(), format!("{api}/pages/{round}"));
         tokio::spawn(async move { Outcome::Ok(client.get(url).send().await?.text().await?) })
     };
     let waiting: Vec<_> = (0..WAITERS).map(|_| ask()).collect();
-    println!("asked");
+    process::say("asked");
     for one in waiting {
         if one.await?? != ANSWER {
             return Err("somebody got another answer".into());

@@ -21,6 +21,7 @@ pub mod httpbin;
 mod origin;
 #[cfg(target_os = "linux")]
 mod postgres;
+pub mod process;
 mod raw;
 #[cfg(unix)]
 pub mod redis;

@@ -115,6 +115,19 @@ impl Error {
     pub fn message(&self) -> &str {
         &self.0.message
     }
+
+    /// The same for another one who has to hear it, without what lies beneath.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn again(&self) -> Self {
+        Self::new(self.kind(), self.message().to_owned())
+    }
+}
+
+impl ErrorKind {
+    /// Tells whether the store is to blame, which may be well again later.
+    pub(crate) fn is_of_the_store(self) -> bool {
+        matches!(self, Self::Store | Self::Busy | Self::Down)
+    }
 }
 
 impl fmt::Display for Error {

@@ -150,11 +150,7 @@ impl Grant {
             let Err(error) = self.leases.release(name, &self.at, self.fence).await else {
                 return;
             };
-            let may_pass = matches!(
-                error.kind(),
-                ErrorKind::Store | ErrorKind::Busy | ErrorKind::Down
-            );
-            if !may_pass || Instant::now() + pause >= ends {
+            if !error.kind().is_of_the_store() || Instant::now() + pause >= ends {
                 tracing::debug!(target: "restow", repository, %error, "a lease was not given back; it ends by itself");
                 return;
             }

@@ -149,16 +149,8 @@ impl Store for Faulty {
 struct FaultyLeases(Faulty, Arc<dyn Leases>);
 
 impl Leases for FaultyLeases {
-    fn renew<'a>(
-        &'a self,
-        table: &'a TableName,
-        at: &'a Address,
-        fence: Fence,
-        hold: Duration,
-        now: Millis,
-    ) -> BoxFuture<'a, Result<bool>> {
-        self.1.renew(table, at, fence, hold, now)
-    }
+    forward!(1: renew_lease);
+
     fn acquire<'a>(
         &'a self,
         table: &'a TableName,

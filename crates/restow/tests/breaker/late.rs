@@ -3,17 +3,16 @@
 use crate::{
     PAUSE, T0, TIMEOUT, fails,
     faulty::{Faulty, Mood},
-    guarded, patient, read, settle,
+    guarded, patient, read,
+    requests::fetch,
+    settle,
 };
-use http::Request;
 use restow::{
-    Cache, Clock as _, ErrorKind, RequestHead, RouteEndpoint, SystemClock, Text,
+    Cache, Clock as _, ErrorKind, FieldRef, RawKey, RouteEndpoint, SystemClock, Text,
     endpoint::Coalesce,
     entry::{Address, Partition},
-    exchange::{Background, Begin},
     store::{BreakerOptions, GuardedStore, Lease, Leases, Store, TableName},
 };
-use restow::{FieldRef, RawKey};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -85,14 +84,7 @@ async fn a_lease_that_could_not_be_given_back_is_given_back_later() {
     let pages = pages.unwrap().coalesce(Coalesce::Shared);
     let pages = pages.rules(|rules| rules.lease = HOLD);
     cache.create_repository(pages).await.unwrap();
-    let (parts, ()) = Request::get("https://api.example.com/a")
-        .body(())
-        .unwrap()
-        .into_parts();
-    let head = RequestHead::from(&parts);
-    let Begin::Fetch(ticket) = cache.exchange().begin(head, Background::Impossible).await else {
-        panic!("it is fetched");
-    };
+    let ticket = fetch(&cache, "a").await;
     faulty.set(Mood::FailsChanges);
     drop(ticket);
     settle().await;

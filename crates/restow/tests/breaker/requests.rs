@@ -8,7 +8,7 @@ use crate::{
 use http::{HeaderMap, Request, StatusCode};
 use restow::{
     Cache, RequestHead, RouteEndpoint, Text,
-    exchange::{Background, Begin, Landing, Missed, OutcomeKind, Saved},
+    exchange::{Background, Begin, Landing, Missed, OutcomeKind, Saved, Ticket},
     store::{BreakerOptions, GuardedStore},
 };
 use std::{
@@ -41,17 +41,23 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// Makes one request, whose answer the API gives at once; returns how long it took.
-async fn request(cache: &Cache, id: usize) -> Duration {
-    let begun = Instant::now();
+/// Begins a request that goes to the API.
+pub async fn fetch(cache: &Cache, id: &str) -> Box<Ticket> {
     let (parts, ()) = Request::get(format!("https://api.example.com/{id}"))
         .body(())
         .unwrap()
         .into_parts();
     let head = RequestHead::from(&parts);
-    let Begin::Fetch(ticket) = cache.exchange().begin(head, Background::Impossible).await else {
-        panic!("it is fetched");
-    };
+    match cache.exchange().begin(head, Background::Impossible).await {
+        Begin::Fetch(ticket) => ticket,
+        other => panic!("it is not fetched: {other:?}"),
+    }
+}
+
+/// Makes one request, whose answer the API gives at once; returns how long it took.
+async fn request(cache: &Cache, id: usize) -> Duration {
+    let begun = Instant::now();
+    let ticket = fetch(cache, &id.to_string()).await;
     let outcome = ticket.outcome().kind;
     assert_eq!(outcome, OutcomeKind::Miss(Missed::StoreDown));
     let landing = ticket.head(StatusCode::OK, HeaderMap::new(), None).await;

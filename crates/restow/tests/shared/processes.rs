@@ -9,12 +9,11 @@ use restow::{
     exchange::Answered,
     store::{Lease, TableName},
 };
-use restow_testkit::{Gate, Origin, Reply, http_client};
-use std::{
-    io::{BufRead, BufReader, Lines, Write},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    time::Duration,
+use restow_testkit::{
+    Gate, Origin, Reply, http_client,
+    process::{self, Process},
 };
+use std::{process::Command, time::Duration};
 
 /// Makes a test over a store: in a child it does what is asked for, else what is to be tested of the processes. `$server` is a pair of what
 /// keeps the store and its URL.
@@ -73,8 +72,7 @@ pub fn run_child() -> bool {
 async fn ask(store: &str, api: &str, lease: Duration) {
     let cache = open(store, api, lease).await;
     let client = cache.client(http_client().build().unwrap());
-    say("ready");
-    std::io::stdin().read_line(&mut String::new()).unwrap();
+    process::wait_to_go();
     let waiting: Vec<_> = (0..WAITERS)
         .map(|_| {
             let (client, url) = (client.clone(), format!("{api}/pages/a"));
@@ -84,83 +82,31 @@ async fn ask(store: &str, api: &str, lease: Duration) {
             })
         })
         .collect();
-    say("asked");
+    process::say("asked");
     for one in waiting {
         assert_eq!(one.await.unwrap(), "the answer");
     }
     let answer = client.get(format!("{api}/pages/a")).send().await.unwrap();
     let answered = answer.extensions().get::<Answered>().unwrap();
-    say(&format!("then {}", answered.outcome.kind.as_strs().0));
+    process::say(&format!("then {}", answered.outcome.kind.as_strs().0));
     cache.close().await.unwrap();
 }
 
-fn say(what: &str) {
-    println!("\nchild: {what}");
-    std::io::stdout().flush().unwrap();
-}
-
-/// A child process, and what it says.
-pub struct Process {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Process {
-    /// Starts the test of this name again, as a child.
-    pub fn start(test: &str, store: &str, api: &str, lease: Duration) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+/// Starts the test of this name again, as a child.
+fn start_one(test: &str, store: &str, api: &str, lease: Duration) -> Process {
+    Process::start(
+        Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .env(STORE, store)
             .env(API, api)
-            .env(LEASE, lease.as_millis().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let stdin = child.stdin.take();
-        let mut process = Self {
-            child,
-            stdin,
-            lines,
-        };
-        process.says("ready");
-        process
-    }
-
-    /// Waits until it says this.
-    pub fn says(&mut self, what: &str) {
-        let line = format!("child: {what}");
-        let mut said = Vec::new();
-        for next in self.lines.by_ref().map_while(Result::ok) {
-            if next == line {
-                return;
-            }
-            said.push(next);
-        }
-        panic!("it never said {what:?}:\n{}", said.join("\n"));
-    }
-
-    /// Lets it ask.
-    pub fn go(&mut self) {
-        self.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
-        self.says("asked");
-    }
-
-    /// Waits until it ends well, after a hit.
-    pub fn ends(&mut self) {
-        self.says("then hit");
-        for _ in self.lines.by_ref() {}
-        assert!(self.child.wait().unwrap().success());
-    }
+            .env(LEASE, lease.as_millis().to_string()),
+    )
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
+/// Waits until it ends well, after a hit.
+fn ends(process: &mut Process) {
+    process.says("then hit");
+    process.ends();
 }
 
 async fn api(gate: &Gate) -> Origin {
@@ -169,7 +115,7 @@ async fn api(gate: &Gate) -> Origin {
 }
 
 fn start(test: &str, store: &str, origin: &Origin, lease: Duration) -> Vec<Process> {
-    let start = |_| Process::start(test, store, &origin.url(""), lease);
+    let start = |_| start_one(test, store, &origin.url(""), lease);
     (0..PROCESSES).map(start).collect()
 }
 
@@ -187,7 +133,7 @@ pub async fn one_request(test: &str, store: &str) {
     each(&mut processes, Process::go);
     gate.reached(1).await;
     gate.open();
-    each(&mut processes, Process::ends);
+    each(&mut processes, ends);
     assert_eq!(origin.asked(), 1);
 }
 
@@ -204,7 +150,7 @@ pub async fn leader_killed(test: &str, store: &str) {
     drop(leader);
     gate.reached(2).await;
     gate.open();
-    each(&mut processes, Process::ends);
+    each(&mut processes, ends);
     assert_eq!(origin.asked(), 2);
 }
 
@@ -217,18 +163,18 @@ pub async fn lease_outlived(test: &str, store: &str) {
     each(&mut processes, Process::go);
     gate.reached(1).await;
     let watching = open(store, &origin.url(""), lease).await;
-    let first = ends(&watching).await;
-    while ends(&watching).await < first.plus(lease) {
+    let first = lease_ends(&watching).await;
+    while lease_ends(&watching).await < first.plus(lease) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     watching.close().await.unwrap();
     gate.open();
-    each(&mut processes, Process::ends);
+    each(&mut processes, ends);
     assert_eq!(origin.asked(), 1);
 }
 
 /// When the lease on what all ask for ends: who wants it is told.
-async fn ends(cache: &Cache) -> Millis {
+async fn lease_ends(cache: &Cache) -> Millis {
     let leases = cache.store().leases().unwrap();
     let at = Address {
         key: RawKey::new([FieldRef::Text("a")], "").unwrap(),

@@ -112,7 +112,7 @@ impl Gate {
     /// Opens the circuit of reads at once, for an error that its call has ended with.
     pub(super) fn trip(&self, why: &Error) {
         // The others are counted already.
-        if !is_failure(why.kind()) {
+        if !why.kind().is_of_the_store() {
             self.reads.failed(&reason(why));
         }
         self.open_reads();
@@ -227,7 +227,7 @@ impl Pass {
                 return Err(self.changed_format(error));
             }
             // A store that no longer lets this program in is of no use to it either.
-            Err(error) if is_failure(error.kind()) || error.kind() == ErrorKind::Config => {
+            Err(error) if error.kind().is_of_the_store() || error.kind() == ErrorKind::Config => {
                 self.fail(error);
             }
             Err(error) if never_arrived(error.kind()) => self.close(End::Void),
@@ -339,11 +339,6 @@ async fn at_its_turn<F: Future>(mut answer: Pin<&mut F>) -> Option<F::Output> {
     None
 }
 
-/// Tells whether the store is to blame.
-fn is_failure(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Store | ErrorKind::Busy | ErrorKind::Down)
-}
-
 /// Tells whether a call ended before the store was asked.
 fn never_arrived(kind: ErrorKind) -> bool {
     matches!(
@@ -359,7 +354,7 @@ fn never_arrived(kind: ErrorKind) -> bool {
 
 /// Tells whether a store that fails so at its opening may be opened later, without the program being changed.
 pub(super) fn may_pass(kind: ErrorKind) -> bool {
-    is_failure(kind) || matches!(kind, ErrorKind::Format | ErrorKind::Corrupt)
+    kind.is_of_the_store() || matches!(kind, ErrorKind::Format | ErrorKind::Corrupt)
 }
 
 fn reason(error: &Error) -> String {

@@ -6,7 +6,7 @@ use super::{
     rows::{Notices, Rows},
 };
 use crate::{
-    Error, Millis, Result,
+    Millis, Result,
     entry::{Address, Found},
     store::{Parts, gather::Sends},
 };
@@ -48,7 +48,7 @@ impl Sends for Reads {
         match answer {
             // What is to be told of them is told once.
             Ok((found, _)) => Ok((found.clone(), Notices::default())),
-            Err(error) => Err(again(error)),
+            Err(error) => Err(error.again()),
         }
     }
 
@@ -64,12 +64,7 @@ impl Sends for Reads {
                 let one = |found| Ok((found, notices.take().unwrap_or_default()));
                 found.into_iter().map(one).collect()
             }
-            Err(error) => asked.iter().map(|_| Err(again(&error))).collect(),
+            Err(error) => asked.iter().map(|_| Err(error.again())).collect(),
         }
     }
-}
-
-/// The same error for another one who asked.
-fn again(error: &Error) -> Error {
-    Error::new(error.kind(), error.message().to_owned())
 }

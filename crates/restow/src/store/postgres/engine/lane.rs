@@ -114,7 +114,7 @@ impl Lane {
         if let Some((at, error)) = &*failed
             && *at >= begun
         {
-            return Err(Error::new(error.kind(), error.message().to_owned()).into());
+            return Err(error.again().into());
         }
         let made = connect(&self.connector, self.purpose, &mut failed).await?;
         free.hold(&made);
@@ -207,8 +207,7 @@ async fn connect(
         }
         Err(fault) => {
             let error = fault.at(connector.place());
-            let copy = Error::new(error.kind(), error.message().to_owned());
-            *failed = Some((Instant::now(), copy));
+            *failed = Some((Instant::now(), error.again()));
             Err(error.into())
         }
     }
