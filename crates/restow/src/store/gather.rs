@@ -1,8 +1,8 @@
 //! Questions of many tasks at the same moment, sent as one.
 //!
-//! A question goes out at once as long as few are on their way. What is asked later waits for one of those to end, and then goes with all that
-//! waits: where many ask, a driver and a server do the work of a statement once for several, and not for each. Who asks the same as the one
-//! before, as many do who want what nobody has, gets the same answer.
+//! A question goes out at once as long as few are on their way, and none of them is the same. What is asked later waits for one of those to
+//! end, and then goes with all that waits: where many ask, a driver and a server do the work of a statement once for several, and not for
+//! each. Who asks the same as the one before, as many do who want what nobody has, gets the same answer.
 
 use std::{
     fmt,
@@ -12,8 +12,11 @@ use tokio::sync::oneshot;
 
 /// Sends questions.
 pub(super) trait Sends: Send + Sync + 'static {
-    type Question: PartialEq + Send + 'static;
+    type Question: Clone + Send + 'static;
     type Answer: Send + 'static;
+
+    /// Tells whether the answer of the one is that of the other too.
+    fn is_same(one: &Self::Question, other: &Self::Question) -> bool;
 
     /// Answers all questions, in their order.
     fn send(
@@ -38,7 +41,10 @@ pub(super) struct Gather<S: Sends> {
 }
 
 struct Waiting<S: Sends> {
-    flights: usize,
+    /// Those on their way by their numbers, each with the last of its questions as soon as it has taken any.
+    flights: Vec<(u64, Option<S::Question>)>,
+    flown: u64,
+    /// Where anybody waits, a flight comes for him.
     asked: Vec<Asked<S>>,
 }
 
@@ -52,7 +58,8 @@ impl<S: Sends> Gather<S> {
         Arc::new(Self {
             sender,
             waiting: Mutex::new(Waiting {
-                flights: 0,
+                flights: Vec::with_capacity(S::FLIGHTS),
+                flown: 0,
                 asked: Vec::new(),
             }),
         })
@@ -62,15 +69,15 @@ impl<S: Sends> Gather<S> {
     pub(super) fn ask(self: &Arc<Self>, question: S::Question) -> oneshot::Receiver<S::Answer> {
         let (answer, answered) = oneshot::channel();
         let mut waiting = self.lock();
+        let alone = waiting.flights.len() < S::FLIGHTS && !waiting.is_asked(&question);
         waiting.asked.push((question, answer));
-        if waiting.flights < S::FLIGHTS {
-            waiting.flights += 1;
+        if alone {
+            waiting.flown += 1;
+            let number = waiting.flown;
+            waiting.flights.push((number, None));
             drop(waiting);
-            let flight = Flight {
-                gather: self.clone(),
-                landed: false,
-            };
-            tokio::spawn(flight.fly());
+            let gather = self.clone();
+            tokio::spawn(Flight { gather, number }.fly());
         }
         answered
     }
@@ -78,6 +85,16 @@ impl<S: Sends> Gather<S> {
     fn lock(&self) -> MutexGuard<'_, Waiting<S>> {
         // Nothing between lock and unlock can leave it half changed.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Sends> Waiting<S> {
+    /// Tells whether the same is on its way, or was the last to be asked for and waits.
+    fn is_asked(&self, question: &S::Question) -> bool {
+        let on_their_way = self.flights.iter().filter_map(|(_, last)| last.as_ref());
+        let waits = self.asked.last().map(|(question, _)| question);
+        let mut all = on_their_way.chain(waits);
+        all.any(|asked| S::is_same(asked, question))
     }
 }
 
@@ -90,7 +107,7 @@ impl<S: Sends> fmt::Debug for Gather<S> {
 /// One of those on their way.
 struct Flight<S: Sends> {
     gather: Arc<Gather<S>>,
-    landed: bool,
+    number: u64,
 }
 
 impl<S: Sends> Flight<S> {
@@ -104,7 +121,8 @@ impl<S: Sends> Flight<S> {
                 if to.is_closed() {
                     continue;
                 }
-                if questions.last() != Some(&question) {
+                let asked = questions.last();
+                if !asked.is_some_and(|asked| S::is_same(asked, &question)) {
                     questions.push(question);
                 }
                 who.push((questions.len(), to));
@@ -130,31 +148,33 @@ impl<S: Sends> Flight<S> {
     fn next(&mut self) -> Option<Vec<Asked<S>>> {
         let mut waiting = self.gather.lock();
         if waiting.asked.is_empty() {
-            waiting.flights -= 1;
-            self.landed = true;
+            waiting.flights.retain(|(number, _)| *number != self.number);
             return None;
         }
         let some = first::<S>(&waiting.asked);
-        Some(waiting.asked.drain(..some).collect())
+        let taken: Vec<_> = waiting.asked.drain(..some).collect();
+        let mut flights = waiting.flights.iter_mut();
+        if let Some((_, last)) = flights.find(|(number, _)| *number == self.number) {
+            *last = taken.last().map(|(question, _)| question.clone());
+        }
+        Some(taken)
     }
 }
 
 /// How many go together: what comes before there are too many questions.
 fn first<S: Sends>(asked: &[Asked<S>]) -> usize {
-    let differ = |pair: &[Asked<S>]| matches!(pair, [(one, _), (next, _)] if one != next);
+    let differ =
+        |pair: &[Asked<S>]| matches!(pair, [(one, _), (next, _)] if !S::is_same(one, next));
     let mut other = (1..).zip(asked.windows(2)).filter(|(_, pair)| differ(pair));
     other.nth(S::MOST - 1).map_or(asked.len(), |(at, _)| at)
 }
 
 impl<S: Sends> Drop for Flight<S> {
     fn drop(&mut self) {
-        if self.landed {
-            return;
-        }
-        // Its runtime ended, or it panicked.
         let mut waiting = self.gather.lock();
-        waiting.flights -= 1;
-        if waiting.flights == 0 {
+        // Where it has not landed, its runtime ended, or it panicked.
+        waiting.flights.retain(|(number, _)| *number != self.number);
+        if waiting.flights.is_empty() {
             // Nobody is left to take them: those who wait are told.
             waiting.asked.clear();
         }
@@ -166,16 +186,20 @@ mod tests {
     use super::*;
     use tokio::sync::Semaphore;
 
-    /// Doubles numbers, a flight at a time, as soon as it may.
-    struct Doubles {
+    /// Doubles numbers, so many flights at a time, as soon as it may.
+    struct Doubles<const FLIGHTS: usize> {
         sent: Mutex<Vec<usize>>,
         may: Semaphore,
     }
 
-    impl Sends for Doubles {
+    impl<const FLIGHTS: usize> Sends for Doubles<FLIGHTS> {
         type Question = u64;
         type Answer = u64;
-        const FLIGHTS: usize = 1;
+        const FLIGHTS: usize = FLIGHTS;
+
+        fn is_same(one: &u64, other: &u64) -> bool {
+            one == other
+        }
 
         fn again(answer: &u64) -> u64 {
             *answer
@@ -188,20 +212,52 @@ mod tests {
         }
     }
 
-    fn doubles() -> Arc<Gather<Doubles>> {
+    fn doubles<const FLIGHTS: usize>() -> Arc<Gather<Doubles<FLIGHTS>>> {
         Gather::new(Doubles {
             sent: Mutex::default(),
             may: Semaphore::new(0),
         })
     }
 
-    #[tokio::test]
-    async fn what_comes_while_one_is_on_its_way_goes_together() {
-        let gather = doubles();
-        let first = gather.ask(1);
-        while gather.sender.sent.lock().unwrap().is_empty() {
+    async fn has_sent<const FLIGHTS: usize>(gather: &Gather<Doubles<FLIGHTS>>, flights: usize) {
+        while gather.sender.sent.lock().unwrap().len() < flights {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn the_same_is_not_on_its_way_twice() {
+        let gather = doubles::<3>();
+        let first = gather.ask(1);
+        has_sent(&gather, 1).await;
+        let again = gather.ask(1);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*gather.sender.sent.lock().unwrap(), [1]);
+        let other = gather.ask(2);
+        // Whoever asks for something else takes along who waits.
+        has_sent(&gather, 2).await;
+        let once_more = [gather.ask(1), gather.ask(2), gather.ask(2)];
+        let another = gather.ask(3);
+        has_sent(&gather, 3).await;
+        let waits = gather.ask(3);
+        gather.sender.may.add_permits(10);
+        for (asked, answer) in [(first, 2), (again, 2), (other, 4), (another, 6), (waits, 6)] {
+            assert_eq!(asked.await, Ok(answer));
+        }
+        for (asked, answer) in once_more.into_iter().zip([2, 4, 4]) {
+            assert_eq!(asked.await, Ok(answer));
+        }
+        assert_eq!(*gather.sender.sent.lock().unwrap(), [1, 2, 3, 1]);
+        assert!(gather.lock().flights.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_one_is_on_its_way_goes_together() {
+        let gather = doubles::<1>();
+        let first = gather.ask(1);
+        has_sent(&gather, 1).await;
         let mut rest: Vec<_> = (2..300).map(|n| gather.ask(n)).collect();
         // Whoever is gone is not asked for.
         rest.truncate(290);
@@ -217,11 +273,9 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_the_same_as_the_one_before_gets_the_same_answer() {
-        let gather = doubles();
+        let gather = doubles::<1>();
         let first = gather.ask(1);
-        while gather.sender.sent.lock().unwrap().is_empty() {
-            tokio::task::yield_now().await;
-        }
+        has_sent(&gather, 1).await;
         let asks = |n: u64| (0..1_000).map(move |_| n).chain([n + 1]);
         let rest: Vec<_> = (0..200).flat_map(|n| asks(n * 10)).collect();
         let mut answers: Vec<_> = rest.iter().map(|n| (*n, gather.ask(*n))).collect();
@@ -238,7 +292,7 @@ mod tests {
 
     #[test]
     fn who_waits_is_told_where_the_runtime_ends() {
-        let gather = doubles();
+        let gather = doubles::<1>();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();

@@ -35,6 +35,71 @@ async fn a_store_is_not_to_blame_for_what_waits_for_its_turn() {
     assert_eq!(health.reads.timeouts, 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_waits_while_others_are_answered_has_longer() {
+    let (faulty, store, table) = guarded().await;
+    let ms = Duration::from_millis;
+    // When it would be answered, when others are, and when it ends.
+    let cases: [(u64, &[u64], Result<u64, u64>); 6] = [
+        (60, &[], Err(50)),
+        (80, &[40], Ok(80)),
+        // As long again since the last of them,
+        (95, &[20, 40], Err(90)),
+        (95, &[40, 88], Ok(95)),
+        // and twice as long at most.
+        (1_000, &[40, 80, 95], Err(100)),
+        // What answers nobody is down.
+        (1_000, &[], Err(50)),
+    ];
+    for (answers, others, ends) in cases {
+        faulty.set(Mood::Slow(ms(answers)));
+        let begun = Instant::now();
+        let waits = {
+            let table = table.clone();
+            tokio::spawn(async move { (read(&*table).await, Instant::now()) })
+        };
+        settle().await;
+        faulty.set(Mood::Slow(ms(1)));
+        for other in others {
+            tokio::time::sleep_until(begun + ms(other - 1)).await;
+            assert_eq!(read(&*table).await.unwrap(), 1);
+        }
+        let (answer, at) = waits.await.unwrap();
+        let (Ok(wanted) | Err(wanted)) = ends;
+        let took = at - begun;
+        let case = format!("{answers} {others:?}: {took:?}");
+        assert_eq!(answer.is_ok(), ends.is_ok(), "{case}");
+        // A timer counts whole milliseconds.
+        assert!(took >= ms(wanted) && took <= ms(wanted + 3), "{case}");
+    }
+    assert_eq!(store.health().unwrap().reads.timeouts, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_answered_too_late_speaks_for_nobody() {
+    let (faulty, _store, table) = guarded().await;
+    let ms = Duration::from_millis;
+    let reads = |answers| {
+        faulty.set(Mood::Slow(ms(answers)));
+        let table = table.clone();
+        tokio::spawn(async move { (read(&*table).await, Instant::now()) })
+    };
+    let begun = Instant::now();
+    let late = reads(80);
+    settle().await;
+    tokio::time::sleep_until(begun + ms(35)).await;
+    let soon = reads(5);
+    settle().await;
+    tokio::time::sleep_until(begun + ms(45)).await;
+    let hangs = reads(1_000);
+    assert!(soon.await.unwrap().0.is_ok());
+    let (answer, at) = late.await.unwrap();
+    assert!(answer.is_ok() && at - begun > TIMEOUT);
+    let (answer, at) = hangs.await.unwrap();
+    assert_eq!(answer.unwrap_err().kind(), ErrorKind::Store);
+    assert!(at - begun <= ms(100), "{:?}", at - begun);
+}
+
 fn at() -> Address {
     Address {
         key: RawKey::new([FieldRef::Text("a")], "").unwrap(),

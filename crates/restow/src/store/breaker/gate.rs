@@ -44,6 +44,8 @@ struct Half {
     timeouts: AtomicU64,
     refused: AtomicU64,
     last_failure: Mutex<Option<Arc<str>>>,
+    /// When it last answered a call in time, in microseconds since the start.
+    answered: AtomicU64,
 }
 
 /// Whether a call is made.
@@ -209,7 +211,18 @@ impl Half {
             timeouts: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             last_failure: Mutex::default(),
+            answered: AtomicU64::new(0),
         }
+    }
+
+    fn answered(&self, at: Duration) {
+        let at = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+        self.answered.fetch_max(at, Relaxed);
+    }
+
+    /// When it last answered a call in time.
+    fn last_answer(&self) -> Duration {
+        Duration::from_micros(self.answered.load(Relaxed))
     }
 
     fn failed(&self, why: &str) {
@@ -236,25 +249,44 @@ impl Pass {
         answer
     }
 
-    /// Waits for the answer for so long at most, and where this process is busy until it has looked at what arrived. Given up, the call may
-    /// still happen.
+    /// Waits for the answer for so long at most: since the call, or since the store last answered another one in time, for then it is there and
+    /// has much to do; twice as long in all. Where this process is busy, it waits until it has looked at what arrived. Given up, the call may still happen.
     pub(super) async fn within<T>(
         self,
         bound: Duration,
         answer: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        let gate = self.gate.clone();
+        let (half, started) = (gate.half(self.side), gate.started);
+        let begun = started.elapsed();
+        let in_time = begun.saturating_add(bound);
+        let at_last = in_time.saturating_add(bound);
         let mut answer = pin!(answer);
-        let answer = match tokio::time::timeout(bound, answer.as_mut()).await {
-            Ok(answer) => Some(answer),
-            Err(_) => at_its_turn(answer).await,
+        let mut until = in_time;
+        let answer = loop {
+            let left = until.saturating_sub(started.elapsed());
+            if let Ok(answer) = tokio::time::timeout(left, answer.as_mut()).await {
+                break Some(answer);
+            }
+            let longer = half.last_answer().saturating_add(bound).min(at_last);
+            if longer <= until {
+                break at_its_turn(answer).await;
+            }
+            until = longer;
         };
-        match answer {
-            Some(answer) => self.end(answer),
-            None => Err(self.timed_out(bound)),
+        let now = started.elapsed();
+        let Some(answer) = answer else {
+            let waited = until.saturating_sub(begun).as_millis();
+            let waited = u64::try_from(waited).unwrap_or(u64::MAX);
+            return Err(self.timed_out(Duration::from_millis(waited)));
+        };
+        if answer.is_ok() && now <= in_time {
+            half.answered(now);
         }
+        self.end(answer)
     }
 
-    /// Notes that the call was given up.
+    /// Notes that the call was given up after so long.
     pub(super) fn timed_out(self, bound: Duration) -> Error {
         self.gate.half(self.side).timeouts.fetch_add(1, Relaxed);
         let message = format!(

@@ -15,7 +15,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BreakerOptions {
-    /// How long a call about one entry may take; default 50 ms. The other bounds are multiples of it:
+    /// How long a call about one entry may take; default 50 ms. It counts from the call or, as long as the store answers others in time, from
+    /// the last such answer; twice as long is the most. The other bounds are multiples of it:
     ///
     /// | call | bound | by default |
     /// |---|---|---|

@@ -23,18 +23,9 @@ pub(super) struct Reads {
 impl Reads {
     async fn together(&self, asked: &[(Address, Millis)]) -> Result<(Vec<Found>, Notices)> {
         let at: Vec<_> = asked.iter().map(|(at, _)| at.clone()).collect();
-        // What the earliest of them sees, of which the others leave out what is past by their time.
+        // What the earliest of them sees: whoever asks leaves out what is past by his time.
         let now = asked.iter().map(|(_, now)| *now).min().unwrap_or_default();
-        let read =
-            questions::read_many(&self.engine, Way::Read, &self.rows, &at, self.parts, now).await;
-        let (found, notices) = read?;
-        let found = found.into_iter().zip(asked).map(|(found, (_, now))| {
-            let horizon = self.rows.horizon(*now);
-            let mut found: Found = found;
-            found.retain(|entry| entry.meta.expires_at > horizon);
-            found
-        });
-        Ok((found.collect(), notices))
+        questions::read_many(&self.engine, Way::Read, &self.rows, &at, self.parts, now).await
     }
 }
 
@@ -43,6 +34,11 @@ impl Sends for Reads {
     type Answer = Result<(Found, Notices)>;
     /// The server has a process for each.
     const FLIGHTS: usize = 4;
+
+    /// At the same moment, for they wait together: the first of them says which one.
+    fn is_same((one, _): &Self::Question, (other, _): &Self::Question) -> bool {
+        one == other
+    }
 
     fn again(answer: &Self::Answer) -> Self::Answer {
         match answer {

@@ -126,7 +126,11 @@ impl Table for PostgresTable {
                     questions::read(&self.engine, Way::Read, &self.rows, at, parts, now).await
                 }
             };
-            self.heeded(read, now)
+            let mut found = self.heeded(read, now)?;
+            // It may be what one saw who asked a moment before.
+            let horizon = self.rows.horizon(now);
+            found.retain(|entry| entry.meta.expires_at > horizon);
+            Ok(found)
         })
     }
 

@@ -20,6 +20,10 @@ impl Sends for Gets {
     type Answer = RedisResult<Value>;
     const FLIGHTS: usize = 2;
 
+    fn is_same(one: &Vec<u8>, other: &Vec<u8>) -> bool {
+        one == other
+    }
+
     fn again(answer: &RedisResult<Value>) -> RedisResult<Value> {
         answer.clone()
     }
