@@ -6,6 +6,7 @@ use crate::{
     entry::Entry,
     store::{Parts, TableSpec},
 };
+use futures_util::future::join_all;
 use std::time::Duration;
 
 promises! {
@@ -13,6 +14,7 @@ promises! {
     an_expired_entry_is_read: "read gives expired entries: what to do with them is not the store's to decide.",
     past_keep_an_entry_is_gone: "An entry is retained until the millisecond before expires_at + keep, and gone at it.",
     what_is_gone_is_not_read: "read and read_many do not give what is past its keep.",
+    who_reads_at_once_sees_his_own_time: "Reads that are under way at once each see what is retained at the time they were told.",
     what_is_gone_is_not_counted: "count, scan and stats do not see what is past its keep, in any scope.",
     what_is_gone_is_not_removed_twice: "clear and delete return 0 for what is past its keep.",
     what_is_gone_cannot_be_renewed: "renew leaves what is past its keep where it is.",
@@ -107,6 +109,18 @@ async fn what_is_gone_is_not_read(subject: &dyn Subject) -> Kept {
         "variant read"
     );
     same!(t.read(&address("b")?, T0).await?.len(), 0, "entries read");
+    Ok(())
+}
+
+async fn who_reads_at_once_sees_his_own_time(subject: &dyn Subject) -> Kept {
+    let t = Trial::start(subject).await?;
+    t.write(T0, [entry("a")?]).await?;
+    let (at, end) = (address("a")?, T0.plus(DAY).plus(KEEP));
+    let times = [end, end, end.minus(MS), end, end.minus(MS)];
+    let read = join_all(times.map(|now| t.read(&at, now))).await;
+    let read: Vec<_> = read.into_iter().collect::<Kept<_>>()?;
+    let lens: Vec<_> = read.iter().map(Vec::len).collect();
+    same!(lens, [0, 0, 1, 0, 1], "entries found by each");
     Ok(())
 }
 

@@ -18,6 +18,9 @@ pub(super) trait Sends: Send + Sync + 'static {
     /// Tells whether the answer of the one is that of the other too.
     fn is_same(one: &Self::Question, other: &Self::Question) -> bool;
 
+    /// Makes one of two questions that are the same.
+    fn join(_one: &mut Self::Question, _other: Self::Question) {}
+
     /// Answers all questions, in their order.
     fn send(
         &self,
@@ -121,9 +124,9 @@ impl<S: Sends> Flight<S> {
                 if to.is_closed() {
                     continue;
                 }
-                let asked = questions.last();
-                if !asked.is_some_and(|asked| S::is_same(asked, &question)) {
-                    questions.push(question);
+                match questions.last_mut() {
+                    Some(asked) if S::is_same(asked, &question) => S::join(asked, question),
+                    _ => questions.push(question),
                 }
                 who.push((questions.len(), to));
             }

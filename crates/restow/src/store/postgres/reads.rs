@@ -35,9 +35,13 @@ impl Sends for Reads {
     /// The server has a process for each.
     const FLIGHTS: usize = 4;
 
-    /// At the same moment, for they wait together: the first of them says which one.
     fn is_same((one, _): &Self::Question, (other, _): &Self::Question) -> bool {
         one == other
+    }
+
+    /// What the earlier of them sees, here too.
+    fn join((_, one): &mut Self::Question, (_, other): Self::Question) {
+        *one = other.min(*one);
     }
 
     fn again(answer: &Self::Answer) -> Self::Answer {
