@@ -19,12 +19,9 @@ pub(crate) enum Tool {
     Origin { listen: SocketAddr },
     /// Asks for one URL so many times at once, by HTTP/2, and prints the milliseconds until the last answer has come.
     Herd { url: String, number: usize },
-    /// Asks for URLs one after the other, in turn directly and through a proxy, and prints the percentiles of both in microseconds.
-    Latency {
-        direct: String,
-        proxied: String,
-        number: usize,
-    },
+    /// Asks for so many paths one after the other, each in turn below all these URLs, and prints for each URL a line with the 50th and the 99th percentile in
+    /// microseconds.
+    Latency { number: usize, urls: Vec<String> },
 }
 
 impl Tool {
@@ -32,11 +29,7 @@ impl Tool {
         match self {
             Self::Origin { listen } => origin::run(listen).await,
             Self::Herd { url, number } => herd::run(&url, number).await,
-            Self::Latency {
-                direct,
-                proxied,
-                number,
-            } => latency::run(&direct, &proxied, number).await,
+            Self::Latency { number, urls } => latency::run(&urls, number).await,
         }
     }
 }

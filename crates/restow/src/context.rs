@@ -11,7 +11,7 @@ use crate::{
     store::{Budget, Store, Table, TableSpec},
     upkeep::{Room, Upkeep},
 };
-use http::{HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use restow_policy::{CLOCK_SKEW_MS, Facts, Lifetime, Limits, Options};
 use std::{
     collections::HashMap,
@@ -227,6 +227,17 @@ impl Context {
 
     pub(crate) fn now(&self) -> Millis {
         self.clock.now()
+    }
+
+    /// What an answer's headers say of caching; the fields named go before `Cache-Control` (RFC 9213).
+    pub(crate) fn facts(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        asked: Millis,
+        came: Millis,
+    ) -> Facts {
+        Facts::parse_targeted(status, headers, asked.0, came.0, &self.defaults.targeted)
     }
 
     pub(crate) fn mode(&self) -> Mode {

@@ -56,17 +56,16 @@ impl Head {
         requested_at: crate::Millis,
         received_at: crate::Millis,
     ) -> Self {
-        Self::targeted(status, headers, url, requested_at, received_at, &[])
+        let facts = Facts::parse(status, headers, requested_at.0, received_at.0);
+        Self::with_facts(status, headers, url, facts)
     }
 
-    /// The same where the fields `targets` go before `Cache-Control` (RFC 9213).
-    pub(crate) fn targeted(
+    /// The same of headers whose facts are known.
+    pub(crate) fn with_facts(
         status: StatusCode,
         headers: &HeaderMap,
         url: Option<&str>,
-        requested_at: crate::Millis,
-        received_at: crate::Millis,
-        targets: &[HeaderName],
+        facts: Facts,
     ) -> Self {
         let kept = restow_policy::storable(headers);
         let mut lines = Vec::with_capacity(512);
@@ -89,7 +88,7 @@ impl Head {
         }
         Self {
             status,
-            facts: Facts::parse_targeted(status, headers, requested_at.0, received_at.0, targets),
+            facts,
             // As received: a `Vary` that `Connection` names is not stored, and selects all the same.
             vary: restow_policy::vary_names(headers).as_str().into(),
             // What is held for long holds no room to spare.

@@ -32,14 +32,8 @@ pub(super) fn merge(
         // What several may read must not hand out one user's session.
         restow_policy::drop_cookies(&mut merged);
     }
-    let head = Head::targeted(
-        status,
-        &merged,
-        entry.meta.head.url(),
-        asked.at,
-        now,
-        &ctx.defaults.targeted,
-    );
+    let facts = ctx.facts(status, &merged, asked.at, now);
+    let head = Head::with_facts(status, &merged, entry.meta.head.url(), facts);
     let expires_at = mount.expires_at(status, head.facts(), asked.shared, now);
     let may_stay = save::may_store(
         mount,

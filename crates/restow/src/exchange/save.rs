@@ -30,11 +30,12 @@ pub(crate) struct Arrived {
     /// Where it came from in the end, if that is known.
     pub(crate) url: Option<String>,
     pub(crate) at: Millis,
+    /// What its headers say of caching.
+    pub(crate) facts: Facts,
 }
 
 /// Says by an answer's head alone why it will not be stored; `None` where its body decides.
 pub(crate) fn refused_by_head(
-    ctx: &Context,
     mount: &Mount,
     asked: &Asked,
     arrived: &Arrived,
@@ -61,19 +62,12 @@ pub(crate) fn refused_by_head(
     if is_event_stream(&arrived.headers) {
         return Some(Rejection::EventStream);
     }
-    let facts = Facts::parse_targeted(
-        arrived.status,
-        &arrived.headers,
-        asked.at.0,
-        arrived.at.0,
-        &ctx.defaults.targeted,
-    );
     let request = StoreRequest {
         method: &asked.method,
         headers: &asked.headers,
         credential: asked.known,
     };
-    may_store(mount, &request, arrived.status, &facts, asked.shared)
+    may_store(mount, &request, arrived.status, &arrived.facts, asked.shared)
         .err()
         .map(Rejection::Policy)
 }
@@ -146,24 +140,18 @@ pub(crate) fn entry(
     if let Some(rule) = found.rejected {
         return Err(rule);
     }
-    let mut headers = Cow::Borrowed(&arrived.headers);
+    let (mut headers, mut facts) = (Cow::Borrowed(&arrived.headers), arrived.facts);
     if asked.common && headers.contains_key(SET_COOKIE) {
         // What several may read must not hand out one user's session.
         restow_policy::drop_cookies(headers.to_mut());
+        facts = ctx.facts(arrived.status, &headers, asked.at, arrived.at);
     }
     // A URL may name a user or carry a token.
     let url = arrived
         .url
         .as_deref()
         .map(|url| mount.credentials.strip(url));
-    let head = Head::targeted(
-        arrived.status,
-        &headers,
-        url.as_deref(),
-        asked.at,
-        arrived.at,
-        &ctx.defaults.targeted,
-    );
+    let head = Head::with_facts(arrived.status, &headers, url.as_deref(), facts);
     let variant = variant(
         ctx,
         mount,

@@ -212,11 +212,13 @@ impl Ticket {
         if self.passes {
             return Landing::Pass(self.passed(status, &headers, at).await);
         }
+        let facts = self.ctx.facts(status, &headers, self.asked.at, at);
         let arrived = Arrived {
             status,
             headers,
             url,
             at,
+            facts,
         };
         let expected = arrived
             .headers
@@ -225,7 +227,6 @@ impl Ticket {
             .and_then(|v| v.parse::<u64>().ok());
         let too_large = expected.is_some_and(|len| len > self.mount.rules().max_body);
         let refused = save::refused_by_head(
-            &self.ctx,
             &self.mount,
             &self.asked,
             &arrived,

@@ -67,11 +67,13 @@ impl Offer<'_> {
             key,
             partition: owner.partition,
         };
+        let facts = ctx.facts(response.status(), response.headers(), now, now);
         let mut arrived = Arrived {
             status: response.status(),
             headers: response.headers().clone(),
             url: None,
             at: now,
+            facts,
         };
         let body = response.body();
         if body.len() as u64 > mount.rules().max_body {
@@ -90,7 +92,7 @@ impl Offer<'_> {
             .await
             .map_err(|e| self.named(e))?;
         let held = found.iter().max_by_key(|e| e.meta.stored_at);
-        if let Some(rule) = save::refused_by_head(ctx, mount, &asked, &arrived, held.map(|e| &**e))
+        if let Some(rule) = save::refused_by_head(mount, &asked, &arrived, held.map(|e| &**e))
         {
             return Ok(Err(rule));
         }
