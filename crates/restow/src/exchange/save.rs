@@ -67,9 +67,15 @@ pub(crate) fn refused_by_head(
         headers: &asked.headers,
         credential: asked.known,
     };
-    may_store(mount, &request, arrived.status, &arrived.facts, asked.shared)
-        .err()
-        .map(Rejection::Policy)
+    may_store(
+        mount,
+        &request,
+        arrived.status,
+        &arrived.facts,
+        asked.shared,
+    )
+    .err()
+    .map(Rejection::Policy)
 }
 
 /// Says by which rule an answer is not stored.

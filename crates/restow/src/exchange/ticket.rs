@@ -226,12 +226,8 @@ impl Ticket {
             .and_then(|v| v.to_str().ok())
             .and_then(|v| v.parse::<u64>().ok());
         let too_large = expected.is_some_and(|len| len > self.mount.rules().max_body);
-        let refused = save::refused_by_head(
-            &self.mount,
-            &self.asked,
-            &arrived,
-            self.held.as_deref(),
-        );
+        let refused =
+            save::refused_by_head(&self.mount, &self.asked, &arrived, self.held.as_deref());
         match refused.or(too_large.then_some(Rejection::TooLarge)) {
             Some(rule) => Landing::Pass(self.pass(rule)),
             None => {

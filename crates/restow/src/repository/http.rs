@@ -92,8 +92,7 @@ impl Offer<'_> {
             .await
             .map_err(|e| self.named(e))?;
         let held = found.iter().max_by_key(|e| e.meta.stored_at);
-        if let Some(rule) = save::refused_by_head(mount, &asked, &arrived, held.map(|e| &**e))
-        {
+        if let Some(rule) = save::refused_by_head(mount, &asked, &arrived, held.map(|e| &**e)) {
             return Ok(Err(rule));
         }
         // The request's own URL may hold a credential; the key holds none.
