@@ -3,6 +3,7 @@
 use redis::{Connection, FromRedisValue, RedisResult};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader},
     net::TcpListener,
     path::{Path, PathBuf},
@@ -322,6 +323,23 @@ impl RedisCluster {
         &mut self.nodes
     }
 
+    /// Waits until all servers know of the last change of slots: whoever gets one by a change with an older number than another's may lose it again,
+    /// and then they disagree for ever.
+    fn settle(&self) {
+        until("all know the last change of slots", || {
+            let epochs = |name: &str| {
+                let infos = self.nodes.iter().map(|node| node.ask(&["CLUSTER", "INFO"]));
+                infos
+                    .filter_map(|info: String| {
+                        Some(info.split_once(name)?.1.lines().next()?.to_owned())
+                    })
+                    .collect::<BTreeSet<_>>()
+            };
+            epochs("cluster_current_epoch:").len() == 1
+                && epochs("cluster_my_epoch:").len() == self.nodes.len()
+        });
+    }
+
     /// Moves a slot with its keys to another server, as an operator does; `between` is called when some of them are moved.
     pub fn migrate(&self, slot: u16, to: usize, mut between: impl FnMut()) {
         let to = &self.nodes[to];
@@ -331,6 +349,7 @@ impl RedisCluster {
         if owner.port() == to.port() {
             return;
         }
+        self.settle();
         let _: String = to.ask(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(owner)]);
         let _: String = owner.ask(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(to)]);
         loop {
@@ -514,8 +533,9 @@ fn is_taken(said: &str) -> bool {
 /// What it said where it does not come up.
 fn run(port: u16, tls: bool, folder: &Path, args: &[String]) -> Result<Running, String> {
     // The shell reads its input to the end and takes the server with it; and it ends when the server does.
-    // Debian has one program with two names, and the package without a service has the other.
-    let script = r#"program=$(command -v redis-server || command -v redis-check-rdb) || exit 1
+    // Debian has one program with two names, and the package without a service has the other. Who names another server means that one.
+    let script = r#"names=${RESTOW_REDIS_SERVER:-redis-server redis-check-rdb}
+        program=$(command -v $names | head -n 1); [ "$program" ] || exit 1
         (exec -a redis-server "$program" "$@") <&- 2>&1 & server=$!; echo "pid $server"
         read -r _ <&0 >&- & leash=$!; trap 'kill -KILL $server $leash 2>/dev/null; wait' EXIT; wait -n"#;
     let (file, args) = match args.split_first() {
@@ -550,7 +570,7 @@ fn run(port: u16, tls: bool, folder: &Path, args: &[String]) -> Result<Running, 
     let pid = said.strip_prefix("pid ").and_then(|pid| pid.parse().ok());
     let pid = pid.and_then(Pid::from_raw);
     let running = Running {
-        pid: pid.expect("there is no redis-server; run ./scripts/test, which installs it"),
+        pid: pid.expect("there is no redis-server, or none of the name in RESTOW_REDIS_SERVER; ./scripts/test installs the first"),
         leash,
         shell,
     };
