@@ -327,13 +327,13 @@ impl RedisCluster {
     /// and then they disagree for ever.
     fn settle(&self) {
         until("all know the last change of slots", || {
+            let infos = self.nodes.iter().map(|node| node.ask(&["CLUSTER", "INFO"]));
+            let infos: Vec<String> = infos.collect();
             let epochs = |name: &str| {
-                let infos = self.nodes.iter().map(|node| node.ask(&["CLUSTER", "INFO"]));
-                infos
-                    .filter_map(|info: String| {
-                        Some(info.split_once(name)?.1.lines().next()?.to_owned())
-                    })
-                    .collect::<BTreeSet<_>>()
+                let values = infos
+                    .iter()
+                    .filter_map(|info| info.split_once(name)?.1.lines().next());
+                values.collect::<BTreeSet<_>>()
             };
             epochs("cluster_current_epoch:").len() == 1
                 && epochs("cluster_my_epoch:").len() == self.nodes.len()

@@ -80,6 +80,7 @@ impl<S: Sends> Gather<S> {
             waiting.flights.push((number, None));
             drop(waiting);
             let gather = self.clone();
+            let number = Some(number);
             tokio::spawn(Flight { gather, number }.fly());
         }
         answered
@@ -99,6 +100,10 @@ impl<S: Sends> Waiting<S> {
         let mut all = on_their_way.chain(waits);
         all.any(|asked| S::is_same(asked, question))
     }
+
+    fn land(&mut self, flight: u64) {
+        self.flights.retain(|(number, _)| *number != flight);
+    }
 }
 
 impl<S: Sends> fmt::Debug for Gather<S> {
@@ -110,7 +115,8 @@ impl<S: Sends> fmt::Debug for Gather<S> {
 /// One of those on their way.
 struct Flight<S: Sends> {
     gather: Arc<Gather<S>>,
-    number: u64,
+    /// `None` when it has landed.
+    number: Option<u64>,
 }
 
 impl<S: Sends> Flight<S> {
@@ -151,13 +157,13 @@ impl<S: Sends> Flight<S> {
     fn next(&mut self) -> Option<Vec<Asked<S>>> {
         let mut waiting = self.gather.lock();
         if waiting.asked.is_empty() {
-            waiting.flights.retain(|(number, _)| *number != self.number);
+            waiting.land(self.number.take()?);
             return None;
         }
         let some = first::<S>(&waiting.asked);
         let taken: Vec<_> = waiting.asked.drain(..some).collect();
         let mut flights = waiting.flights.iter_mut();
-        if let Some((_, last)) = flights.find(|(number, _)| *number == self.number) {
+        if let Some((_, last)) = flights.find(|(number, _)| Some(*number) == self.number) {
             *last = taken.last().map(|(question, _)| question.clone());
         }
         Some(taken)
@@ -174,9 +180,12 @@ fn first<S: Sends>(asked: &[Asked<S>]) -> usize {
 
 impl<S: Sends> Drop for Flight<S> {
     fn drop(&mut self) {
+        let Some(number) = self.number.take() else {
+            return;
+        };
+        // Its runtime ended, or it panicked.
         let mut waiting = self.gather.lock();
-        // Where it has not landed, its runtime ended, or it panicked.
-        waiting.flights.retain(|(number, _)| *number != self.number);
+        waiting.land(number);
         if waiting.flights.is_empty() {
             // Nobody is left to take them: those who wait are told.
             waiting.asked.clear();

@@ -8,13 +8,13 @@ use crate::{
     settle,
 };
 use restow::{
-    Cache, Clock as _, ErrorKind, FieldRef, RawKey, RouteEndpoint, SystemClock, Text,
+    Cache, Clock as _, ErrorKind, FieldRef, RawKey, Result, RouteEndpoint, SystemClock, Text,
     endpoint::Coalesce,
     entry::{Address, Partition},
-    store::{BreakerOptions, GuardedStore, Lease, Leases, Store, TableName},
+    store::{BreakerOptions, GuardedStore, Lease, Leases, Store, Table, TableName},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 
 const HOLD: Duration = Duration::from_secs(10);
 
@@ -35,6 +35,19 @@ async fn a_store_is_not_to_blame_for_what_waits_for_its_turn() {
     assert_eq!(health.reads.timeouts, 1);
 }
 
+/// Begins a read that is answered after so long; it says what it came to, and when.
+async fn reads(
+    faulty: &Faulty,
+    table: &Arc<dyn Table>,
+    answers: Duration,
+) -> JoinHandle<(Result<usize>, Instant)> {
+    faulty.set(Mood::Slow(answers));
+    let table = table.clone();
+    let reading = tokio::spawn(async move { (read(&*table).await, Instant::now()) });
+    settle().await;
+    reading
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_waits_while_others_are_answered_has_longer() {
     let (faulty, store, table) = guarded().await;
@@ -52,13 +65,8 @@ async fn what_waits_while_others_are_answered_has_longer() {
         (1_000, &[], Err(50)),
     ];
     for (answers, others, ends) in cases {
-        faulty.set(Mood::Slow(ms(answers)));
         let begun = Instant::now();
-        let waits = {
-            let table = table.clone();
-            tokio::spawn(async move { (read(&*table).await, Instant::now()) })
-        };
-        settle().await;
+        let waits = reads(&faulty, &table, ms(answers)).await;
         faulty.set(Mood::Slow(ms(1)));
         for other in others {
             tokio::time::sleep_until(begun + ms(other - 1)).await;
@@ -79,19 +87,12 @@ async fn what_waits_while_others_are_answered_has_longer() {
 async fn what_is_answered_too_late_speaks_for_nobody() {
     let (faulty, _store, table) = guarded().await;
     let ms = Duration::from_millis;
-    let reads = |answers| {
-        faulty.set(Mood::Slow(ms(answers)));
-        let table = table.clone();
-        tokio::spawn(async move { (read(&*table).await, Instant::now()) })
-    };
     let begun = Instant::now();
-    let late = reads(80);
-    settle().await;
+    let late = reads(&faulty, &table, ms(80)).await;
     tokio::time::sleep_until(begun + ms(35)).await;
-    let soon = reads(5);
-    settle().await;
+    let soon = reads(&faulty, &table, ms(5)).await;
     tokio::time::sleep_until(begun + ms(45)).await;
-    let hangs = reads(1_000);
+    let hangs = reads(&faulty, &table, ms(1_000)).await;
     assert!(soon.await.unwrap().0.is_ok());
     let (answer, at) = late.await.unwrap();
     assert!(answer.is_ok() && at - begun > TIMEOUT);

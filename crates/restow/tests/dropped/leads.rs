@@ -73,8 +73,8 @@ const LEASE: Duration = Duration::from_secs(3_600);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_refreshes_next_may_wherever_the_one_before_is_dropped() {
     // A store that has answered before anybody looks is not waited for: then it is tried again.
-    let (mut tried, mut waits) = (0, 0);
-    for url in URLS.into_iter().cycle().take(50 * URLS.len()) {
+    let mut waits = 0;
+    for (tried, url) in (1..=50 * URLS.len()).zip(URLS.into_iter().cycle()) {
         let place = Place::open(url, Company::None).await;
         place.ready_leased().await;
         for polls in 0.. {
@@ -98,7 +98,6 @@ async fn whoever_refreshes_next_may_wherever_the_one_before_is_dropped() {
             }
         }
         in_time("the end", place.cache.close()).await.unwrap();
-        tried += 1;
         if tried >= URLS.len() && waits > 0 {
             break;
         }

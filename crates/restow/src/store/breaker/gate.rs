@@ -256,8 +256,7 @@ impl Pass {
         bound: Duration,
         answer: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let gate = self.gate.clone();
-        let (half, started) = (gate.half(self.side), gate.started);
+        let (half, started) = (self.gate.half(self.side), self.gate.started);
         let begun = started.elapsed();
         let in_time = begun.saturating_add(bound);
         let at_last = in_time.saturating_add(bound);
