@@ -152,3 +152,11 @@ pub(crate) fn each(whole: Duration, n: usize) -> Duration {
 pub(crate) fn scatter(i: usize, of: usize) -> usize {
     i.wrapping_mul(2_654_435_761) % of.max(1)
 }
+
+/// The time in microseconds that so many of a hundred took at most.
+pub(crate) fn percentile(times: &[Duration], percent: usize) -> f64 {
+    let nth = times.len() * percent / 100;
+    times
+        .get(nth)
+        .map_or(f64::NAN, |time| time.as_secs_f64() * 1e6)
+}

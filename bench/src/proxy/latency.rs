@@ -1,7 +1,7 @@
 //! How long one request takes, directly and through proxies.
 
-use crate::Outcome;
-use std::time::{Duration, Instant};
+use crate::{Outcome, measure::percentile};
+use std::time::Instant;
 
 /// The first ones make the connections.
 const WARM_UP: usize = 200;
@@ -21,13 +21,11 @@ pub(crate) async fn run(urls: &[String], number: usize) -> Outcome {
     }
     for mut times in times {
         times.sort_unstable();
-        println!("{:.1} {:.1}", at(&times, 500), at(&times, 990));
+        println!(
+            "{:.1} {:.1}",
+            percentile(&times, 50),
+            percentile(&times, 99)
+        );
     }
     Ok(())
-}
-
-/// What so many thousandths took less than.
-fn at(times: &[Duration], part: usize) -> f64 {
-    let nth = times.len() * part / 1_000;
-    times.get(nth).map_or(0.0, |t| t.as_secs_f64() * 1e6)
 }

@@ -3,7 +3,7 @@
 use super::servers::Server;
 use crate::{
     Outcome, Size, api, fill,
-    measure::{Figure, scatter},
+    measure::{Figure, percentile, scatter},
     origin::Origin,
     report::{Report, Row, Target},
 };
@@ -66,7 +66,7 @@ async fn measure(server: &Server, size: Size) -> Outcome<Figures> {
         let with = times(&ours, n).await?;
         let without = times(&bare, n).await?;
         if round > 0 {
-            rounds.push(at(&with, 99) - at(&without, 99));
+            rounds.push(percentile(&with, 99) - percentile(&without, 99));
         }
     }
     let is_open = cache.health().is_some_and(|health| !health.is_up());
@@ -134,12 +134,4 @@ async fn ask(client: &ClientWithMiddleware, i: usize) -> Outcome {
     let answer = client.get(api::url(i)).send().await?;
     std::hint::black_box(answer.bytes().await?);
     Ok(())
-}
-
-/// The time in microseconds that so many of a hundred took at most.
-fn at(times: &[Duration], percent: usize) -> f64 {
-    let nth = times.len() * percent / 100;
-    times
-        .get(nth)
-        .map_or(f64::NAN, |time| time.as_secs_f64() * 1e6)
 }
