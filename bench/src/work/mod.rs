@@ -10,6 +10,7 @@ mod get;
 mod get_many;
 mod grown;
 mod growth;
+mod hot;
 pub(crate) mod memory;
 mod networked;
 mod open;
@@ -32,6 +33,8 @@ use crate::{Size, large::Large, report::Report};
 pub(crate) async fn all(size: Size, report: &mut Report) {
     let done = get::run(size, report).await;
     report.ended("get", done);
+    let done = hot::run(size, report).await;
+    report.ended("hit of two cores at once", done);
     let done = get_many::run(size, report).await;
     report.ended("get_many", done);
     let done = save_many::run(size, report).await;

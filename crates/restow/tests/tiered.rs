@@ -302,6 +302,29 @@ async fn it_stays_within_its_bytes_and_leaves_out_what_is_too_large() {
 }
 
 #[tokio::test]
+async fn what_is_read_again_and_again_stays_while_others_pass() {
+    let inner = Arc::new(memory().await);
+    let beneath = inner.open(&tracks()).await.unwrap();
+    let store = TieredStore::new(inner, TierOptions::new(64 << 10)).unwrap();
+    let table = store.open(&tracks()).await.unwrap();
+    for id in ["hot", "cold"] {
+        save(&*table, at(id), id).await;
+        get(&*table, &at(id)).await;
+    }
+    for i in 0..200 {
+        save(&*table, at(&i.to_string()), &"x".repeat(2 << 10)).await;
+        get(&*table, &at(&i.to_string())).await;
+        get(&*table, &at("hot")).await;
+    }
+    beneath.delete(&[at("hot"), at("cold")], T0).await.unwrap();
+    assert_eq!(
+        body(&*table, &at("hot")).await.as_deref(),
+        Some(&b"hot"[..])
+    );
+    assert_eq!(body(&*table, &at("cold")).await, None);
+}
+
+#[tokio::test]
 async fn a_url_a_builder_and_a_file_ask_for_it() {
     let store = connect("sqlite::temp:?memory=64MiB").await.unwrap();
     assert!(format!("{store:?}").contains("TieredStore"));

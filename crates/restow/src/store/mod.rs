@@ -24,9 +24,11 @@ mod ident;
 mod lease;
 pub mod memory;
 mod parameters;
+mod parts;
 mod policy;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod recent;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod schema;

@@ -4,17 +4,16 @@ use super::totals::{Totals, cost};
 use crate::{
     Millis,
     entry::{Address, Entry, Found, Generation, Meta},
-    store::Renewal,
+    store::{Renewal, recent::Recent},
 };
-use hashlink::LinkedHashMap;
+use hashlink::DefaultHashBuilder;
 use smallvec::SmallVec;
 use std::{sync::Arc, time::Duration};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shard {
     pub(super) standing: Standing,
-    /// Least recently used first.
-    pub(super) slots: LinkedHashMap<Address, Slot>,
+    pub(super) slots: Recent<Address, Slot>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,23 +27,25 @@ pub(super) enum Standing {
 /// The entries at one address; never empty.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
-    pub(super) used: u64,
     pub(super) entries: SmallVec<[Arc<Entry>; 1]>,
 }
 
 impl Shard {
-    /// Returns when its least recently used address was used.
-    pub(super) fn least_recent(&self) -> Option<u64> {
-        self.slots.front().map(|(_, slot)| slot.used)
+    /// Makes an open one, whose user makes hashes by the same hasher.
+    pub(super) fn new(hasher: DefaultHashBuilder) -> Self {
+        Self {
+            standing: Standing::Open,
+            slots: Recent::new(hasher),
+        }
     }
 
-    /// Removes entries of the least recently used address for as long as `more` says so of the number removed; returns that number.
+    /// Removes entries of the first address for as long as `more` says so of the number removed; returns that number.
     pub(super) fn evict_while(
         &mut self,
         totals: &Totals,
         mut more: impl FnMut(u64, &Entry) -> bool,
     ) -> u64 {
-        let Some((address, mut slot)) = self.slots.pop_front() else {
+        let Some(slot) = self.slots.first_mut() else {
             return 0;
         };
         let mut removed = 0;
@@ -57,9 +58,8 @@ impl Shard {
             totals.removed(&entry);
             removed += 1;
         }
-        if !slot.entries.is_empty() {
-            self.slots.insert(address.clone(), slot);
-            self.slots.to_front(&address);
+        if slot.entries.is_empty() {
+            self.slots.take_first();
         }
         removed
     }
@@ -69,26 +69,32 @@ impl Shard {
         &mut self,
         standing: Standing,
         totals: &Totals,
-    ) -> LinkedHashMap<Address, Slot> {
+    ) -> impl Iterator<Item = (Address, Slot, u64)> {
         self.standing = standing;
-        let slots = std::mem::take(&mut self.slots);
-        let entries = slots.values().flat_map(|slot| &slot.entries);
-        entries.for_each(|e| totals.removed(e));
-        slots
+        self.entries().for_each(|e| totals.removed(e));
+        self.slots.drain()
+    }
+
+    /// Puts all in the order of use.
+    pub(super) fn sort(&mut self) {
+        let mut slots: Vec<_> = self.slots.drain().collect();
+        slots.sort_by_key(|(_, _, used)| *used);
+        for (address, slot, used) in slots {
+            self.slots.put(address, slot, used);
+        }
     }
 
     /// Returns what is retained at an address, and notes its use.
     pub(super) fn find(
-        &mut self,
-        at: &Address,
+        &self,
+        (hash, at): (u64, &Address),
         keep: Duration,
         now: Millis,
         totals: &Totals,
     ) -> Found {
-        let Some(slot) = self.slots.to_back(at) else {
+        let Some(slot) = self.slots.get(hash, |is| is == at, totals.now()) else {
             return Found::default();
         };
-        slot.used = totals.now();
         let retained = slot.entries.iter();
         retained
             .filter(|e| e.meta.is_retained(keep, now))
@@ -121,9 +127,9 @@ impl Shard {
             slot.remove_oldest(totals);
         }
         totals.added(&entry);
-        slot.used = totals.now();
+        let address = address.clone();
         slot.entries.push(Arc::new(entry));
-        self.slots.insert(address.clone(), slot);
+        self.slots.put(address, slot, totals.now());
     }
 
     /// Applies a renewal where the entry is still the one that was read.
@@ -134,9 +140,8 @@ impl Shard {
         now: Millis,
         totals: &Totals,
     ) -> bool {
-        let slot = self.slots.to_back(&renewal.id.address);
+        let slot = self.slots.get_mut(&renewal.id.address, totals.now());
         let entry = slot.and_then(|slot| {
-            slot.used = totals.now();
             slot.entries.iter_mut().find(|e| {
                 e.id.variant == renewal.id.variant
                     && e.generation == renewal.read
@@ -182,7 +187,7 @@ impl Shard {
 
     /// Removes the entries that `which` says yes to.
     pub(super) fn remove(&mut self, totals: &Totals, mut which: impl FnMut(&Entry) -> bool) {
-        self.slots.retain_with_order(|_, slot| {
+        self.slots.retain(|_, slot| {
             slot.remove(totals, &mut which);
             !slot.entries.is_empty()
         });

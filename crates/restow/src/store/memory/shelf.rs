@@ -1,4 +1,4 @@
-//! The entries of one table, in parts of which each has a lock of its own: two cores that read rarely ask for the same.
+//! The entries of one table, in parts, so that who writes keeps a sixteenth of them to himself, and who reads waits for nobody who reads.
 
 use super::{
     closed,
@@ -8,63 +8,102 @@ use super::{
 use crate::{
     Error, ErrorKind, Result,
     entry::{Address, Entry},
-    store::{Migration, TableSpec},
+    store::{
+        Migration, TableSpec,
+        parts::{PARTS, Parts, Reading, Writing},
+    },
 };
-use hashlink::DefaultHashBuilder;
 use smallvec::SmallVec;
 use std::{
-    hash::BuildHasher,
+    ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// How many parts a table has.
-const SHARDS: usize = 16;
-
 /// The entries of one table. Every handle to the table shares it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shelf {
-    shards: [Mutex<Shard>; SHARDS],
-    hasher: DefaultHashBuilder,
+    shards: Parts<Shard>,
     /// The columns that older entries may have no values for.
     pending: Mutex<Vec<Box<str>>>,
 }
 
+impl Default for Shelf {
+    fn default() -> Self {
+        Self {
+            shards: Parts::new(Shard::new),
+            pending: Mutex::default(),
+        }
+    }
+}
+
+/// The numbers of parts.
+type Numbers = SmallVec<[usize; PARTS]>;
+
 impl Shelf {
-    /// Locks what is at one address.
-    pub(super) fn open_at(&self, at: &Address) -> Result<MutexGuard<'_, Shard>> {
-        let shard = lock(self.shard(at));
+    /// Makes the hash of an address, by which its part finds it.
+    pub(super) fn hash(&self, at: &Address) -> u64 {
+        self.shards.hash(at)
+    }
+
+    /// Opens the part that what has this hash is in for reading.
+    pub(super) fn read_at(&self, hash: u64) -> Result<Reading<'_, Shard>> {
+        let shard = self.shards.read(Parts::<Shard>::number(hash));
         standing(&shard).map(|()| shard)
     }
 
-    /// Locks what is at these addresses; nobody sees a part of what is done there.
-    pub(super) fn open_for<'e>(&self, at: impl Iterator<Item = &'e Address>) -> Result<Opened<'_>> {
-        let mut wanted: SmallVec<[usize; SHARDS]> = at.map(|at| self.number(at)).collect();
-        // In one order, so that no two wait for each other.
-        wanted.sort_unstable();
-        wanted.dedup();
-        self.open_numbers(&wanted)
+    /// Opens what is at these addresses for reading.
+    pub(super) fn read_for<'e>(
+        &self,
+        at: impl Iterator<Item = &'e Address>,
+    ) -> Result<Opened<'_, Reading<'_, Shard>>> {
+        self.open(self.numbers(at), |number| self.shards.read(number))
     }
 
-    /// Locks all of it.
-    pub(super) fn open(&self) -> Result<Opened<'_>> {
-        let all: SmallVec<[usize; SHARDS]> = (0..SHARDS).collect();
-        self.open_numbers(&all)
+    /// Opens all of it for reading.
+    pub(super) fn read(&self) -> Result<Opened<'_, Reading<'_, Shard>>> {
+        self.open((0..PARTS).collect(), |number| self.shards.read(number))
     }
 
-    fn open_numbers(&self, numbers: &[usize]) -> Result<Opened<'_>> {
+    /// Opens what is at these addresses for writing; nobody sees a part of what is done there.
+    pub(super) fn write_for<'e>(
+        &self,
+        at: impl Iterator<Item = &'e Address>,
+    ) -> Result<Opened<'_, Writing<'_, Shard>>> {
+        self.open(self.numbers(at), |number| self.shards.write(number))
+    }
+
+    /// Opens all of it for writing.
+    pub(super) fn write(&self) -> Result<Opened<'_, Writing<'_, Shard>>> {
+        self.open((0..PARTS).collect(), |number| self.shards.write(number))
+    }
+
+    fn open<G: Deref<Target = Shard>>(
+        &self,
+        numbers: Numbers,
+        lock: impl Fn(usize) -> G,
+    ) -> Result<Opened<'_, G>> {
         let mut guards = SmallVec::new();
         for number in numbers {
-            let Some(shard) = self.shards.get(*number) else {
-                continue;
-            };
-            let shard = lock(shard);
+            let shard = lock(number);
             standing(&shard)?;
-            guards.push((*number, shard));
+            guards.push((number, shard));
         }
         Ok(Opened {
             shelf: self,
             guards,
         })
+    }
+
+    /// The parts that addresses are in, in one order, so that no two wait for each other.
+    fn numbers<'e>(&self, at: impl Iterator<Item = &'e Address>) -> Numbers {
+        let mut numbers: Numbers = at.map(|at| self.number(at)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    fn number(&self, at: &Address) -> usize {
+        Parts::<Shard>::number(self.hash(at))
     }
 
     /// Returns the columns that older entries may have no values for.
@@ -74,7 +113,16 @@ impl Shelf {
 
     /// Returns when its least recently used address was used.
     pub(super) fn least_recent(&self) -> Option<u64> {
-        let each = self.shards.iter().map(|shard| lock(shard).least_recent());
+        let each = (0..PARTS).map(|number| {
+            let shard = self.shards.read(number);
+            if shard.slots.is_settled() {
+                return shard.slots.first();
+            }
+            drop(shard);
+            let mut shard = self.shards.write(number);
+            shard.slots.settle();
+            shard.slots.first()
+        });
         each.flatten().min()
     }
 
@@ -86,9 +134,13 @@ impl Shelf {
         totals: &Totals,
         more: impl Fn(u64) -> bool,
     ) -> u64 {
-        for shard in &self.shards {
-            let mut shard = lock(shard);
-            if shard.least_recent() == Some(used) {
+        let is_it = |shard: &Shard| shard.slots.first() == Some(used);
+        for number in 0..PARTS {
+            if !is_it(&self.shards.read(number)) {
+                continue;
+            }
+            let mut shard = self.shards.write(number);
+            if is_it(&shard) {
                 return shard.evict_while(totals, |removed, _| more(removed));
             }
         }
@@ -106,8 +158,8 @@ impl Shelf {
     }
 
     fn end(&self, standing: Standing, totals: &Totals) {
-        for shard in &self.shards {
-            lock(shard).end(standing, totals);
+        for mut shard in self.shards.write_each() {
+            drop(shard.end(standing, totals));
         }
     }
 
@@ -120,8 +172,8 @@ impl Shelf {
             pending: Mutex::new(pending),
             ..Self::default()
         };
-        for shard in &self.shards {
-            for (address, mut slot) in lock(shard).end(Standing::Removed, totals) {
+        for mut shard in self.shards.write_each() {
+            for (address, mut slot, used) in shard.end(Standing::Removed, totals) {
                 // A key that got too long cannot be asked for any more either.
                 let Ok(key) = migration.key(&address.key) else {
                     continue;
@@ -133,36 +185,14 @@ impl Shelf {
                     entry.meta.columns = migration.columns(&entry.meta.columns);
                     totals.added(entry);
                 }
-                lock(moved.shard(&address)).slots.insert(address, slot);
+                let mut shard = moved.shards.write(moved.number(&address));
+                shard.slots.put(address, slot, used);
             }
         }
-        moved.in_order()
+        // Addresses came from several parts.
+        moved.shards.write_each().for_each(|mut shard| shard.sort());
+        moved
     }
-
-    /// Puts each part in the order of use: addresses came from several parts.
-    fn in_order(self) -> Self {
-        for shard in &self.shards {
-            let mut shard = lock(shard);
-            let mut slots: Vec<_> = std::mem::take(&mut shard.slots).into_iter().collect();
-            slots.sort_by_key(|(_, slot)| slot.used);
-            shard.slots.extend(slots);
-        }
-        self
-    }
-
-    fn number(&self, at: &Address) -> usize {
-        let hash = self.hasher.hash_one(at);
-        usize::try_from(hash % SHARDS as u64).unwrap_or_default()
-    }
-
-    fn shard(&self, at: &Address) -> &Mutex<Shard> {
-        let [first, ..] = &self.shards;
-        self.shards.get(self.number(at)).unwrap_or(first)
-    }
-}
-
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn standing(shard: &Shard) -> Result<()> {
@@ -176,25 +206,37 @@ fn standing(shard: &Shard) -> Result<()> {
     }
 }
 
-/// A shelf of which some parts, or all, are locked and in use.
-pub(super) struct Opened<'a> {
+/// A shelf of which some parts, or all, are open for reading or for writing.
+pub(super) struct Opened<'a, G> {
     shelf: &'a Shelf,
-    guards: SmallVec<[(usize, MutexGuard<'a, Shard>); 1]>,
+    guards: SmallVec<[(usize, G); 1]>,
 }
 
-impl Opened<'_> {
-    /// The part that an address is in; `None` where it was not opened.
-    pub(super) fn at(&mut self, at: &Address) -> Option<&mut Shard> {
-        let number = self.shelf.number(at);
-        let mut guards = self.guards.iter_mut();
+impl<G: Deref<Target = Shard>> Opened<'_, G> {
+    /// The hash of an address and the part that it is in; `None` where that was not opened.
+    pub(super) fn at(&self, at: &Address) -> Option<(u64, &Shard)> {
+        let hash = self.shelf.hash(at);
+        let number = Parts::<Shard>::number(hash);
+        let mut guards = self.guards.iter();
         guards
             .find(|(n, _)| *n == number)
-            .map(|(_, shard)| &mut **shard)
+            .map(|(_, shard)| (hash, &**shard))
     }
 
     /// Returns all entries of the parts that are open, the ones past their `keep` too.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.guards.iter().flat_map(|(_, shard)| shard.entries())
+    }
+}
+
+impl<G: DerefMut<Target = Shard>> Opened<'_, G> {
+    /// The part that an address is in, to change it; `None` where it was not opened.
+    pub(super) fn at_mut(&mut self, at: &Address) -> Option<&mut Shard> {
+        let number = self.shelf.number(at);
+        let mut guards = self.guards.iter_mut();
+        guards
+            .find(|(n, _)| *n == number)
+            .map(|(_, shard)| &mut **shard)
     }
 
     /// Removes up to `limit` of the entries that `which` says yes to; returns how many.
@@ -224,10 +266,11 @@ impl Opened<'_> {
         let most_bytes = spec.budget.bytes.unwrap_or(u64::MAX);
         let mut removed = 0;
         while removed < limit && (entries > most_entries || bytes > most_bytes) {
-            let used = |(_, shard): &&mut (usize, MutexGuard<'_, Shard>)| {
-                shard.least_recent().unwrap_or(u64::MAX)
-            };
-            let Some((_, oldest)) = self.guards.iter_mut().min_by_key(used) else {
+            let shards = self.guards.iter_mut().filter_map(|(_, shard)| {
+                shard.slots.settle();
+                Some((shard.slots.first()?, shard))
+            });
+            let Some((_, oldest)) = shards.min_by_key(|(used, _)| *used) else {
                 break;
             };
             let gone = oldest.evict_while(totals, |gone, entry| {
@@ -244,32 +287,5 @@ impl Opened<'_> {
             removed += gone;
         }
         removed
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{FieldRef, RawKey, entry::Partition};
-
-    fn address(n: i64) -> Address {
-        Address {
-            key: RawKey::new([FieldRef::Integer(n)], "").unwrap(),
-            partition: Partition::PUBLIC,
-        }
-    }
-
-    #[test]
-    fn who_reads_waits_for_few_others() {
-        let shelf = Shelf::default();
-        let held = shelf.open_at(&address(0)).unwrap();
-        let free = (1..1_000).filter(|n| shelf.shard(&address(*n)).try_lock().is_ok());
-        let free = free.count();
-        assert!(free > 800, "{free} of 999 can be read meanwhile");
-        drop(held);
-        let all: Vec<_> = (0..1_000).map(address).collect();
-        let opened = shelf.open_for(all.iter()).unwrap();
-        assert_eq!(opened.guards.len(), SHARDS);
-        assert!(shelf.shards.iter().all(|shard| shard.try_lock().is_err()));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Inner,
-    shard::Most,
+    shard::{Most, Shard},
     shelf::{Opened, Shelf},
     totals::cost,
 };
@@ -10,7 +10,10 @@ use crate::{
     Error, ErrorKind, Millis, Result, Selection,
     answer::{Answer, BoxStream},
     entry::{Address, Entry, Found, Partition},
-    store::{Parts, Renewal, Stats, Table, TableSpec, Write},
+    store::{
+        Parts, Renewal, Stats, Table, TableSpec, Write,
+        parts::{Reading, Writing},
+    },
 };
 use futures_util::stream;
 use std::{
@@ -35,29 +38,38 @@ impl MemoryTable {
         error.in_repository(self.spec.name.shared())
     }
 
-    fn open(&self) -> Result<Opened<'_>> {
-        self.shelf.open().map_err(|e| self.named(e))
+    fn reading(&self) -> Result<Opened<'_, Reading<'_, Shard>>> {
+        self.shelf.read().map_err(|e| self.named(e))
     }
 
-    fn open_for<'e>(&self, at: impl Iterator<Item = &'e Address>) -> Result<Opened<'_>> {
-        self.shelf.open_for(at).map_err(|e| self.named(e))
+    fn writing(&self) -> Result<Opened<'_, Writing<'_, Shard>>> {
+        self.shelf.write().map_err(|e| self.named(e))
+    }
+
+    fn writing_at<'e>(
+        &self,
+        at: impl Iterator<Item = &'e Address>,
+    ) -> Result<Opened<'_, Writing<'_, Shard>>> {
+        self.shelf.write_for(at).map_err(|e| self.named(e))
     }
 
     fn read_now(&self, at: &Address, now: Millis) -> Result<Found> {
         self.spec.check_key(&at.key)?;
-        let mut shard = self.shelf.open_at(at).map_err(|e| self.named(e))?;
-        Ok(shard.find(at, self.spec.keep, now, &self.store.totals))
+        let hash = self.shelf.hash(at);
+        let shard = self.shelf.read_at(hash).map_err(|e| self.named(e))?;
+        Ok(shard.find((hash, at), self.spec.keep, now, &self.store.totals))
     }
 
     fn read_many_now(&self, at: &[Address], now: Millis) -> Result<Vec<Found>> {
         for address in at {
             self.spec.check_key(&address.key)?;
         }
-        let mut shelf = self.open_for(at.iter())?;
+        let shelf = self.shelf.read_for(at.iter());
+        let shelf = shelf.map_err(|e| self.named(e))?;
         let found = at.iter().map(|at| {
             let shard = shelf.at(at);
-            shard.map_or_else(Found::default, |shard| {
-                shard.find(at, self.spec.keep, now, &self.store.totals)
+            shard.map_or_else(Found::default, |(hash, shard)| {
+                shard.find((hash, at), self.spec.keep, now, &self.store.totals)
             })
         });
         Ok(found.collect())
@@ -86,9 +98,9 @@ impl MemoryTable {
             let checked = leases.check(&self.spec.name, entries);
             checked.map_err(|e| self.named(e))?;
         }
-        let mut shelf = self.open_for(entries.iter().map(|write| &write.entry.id.address))?;
+        let mut shelf = self.writing_at(entries.iter().map(|write| &write.entry.id.address))?;
         for Write { entry, .. } in entries {
-            if let Some(shard) = shelf.at(&entry.id.address) {
+            if let Some(shard) = shelf.at_mut(&entry.id.address) {
                 shard.put(entry, most, now, &self.store.totals);
             }
         }
@@ -113,10 +125,10 @@ impl MemoryTable {
         for renewal in renewals {
             self.spec.check_key(&renewal.id.address.key)?;
         }
-        let mut shelf = self.open_for(renewals.iter().map(|renewal| &renewal.id.address))?;
+        let mut shelf = self.writing_at(renewals.iter().map(|renewal| &renewal.id.address))?;
         let mut renewed = 0;
         for renewal in renewals {
-            let shard = shelf.at(&renewal.id.address);
+            let shard = shelf.at_mut(&renewal.id.address);
             let done = shard
                 .is_some_and(|shard| shard.renew(renewal, self.spec.keep, now, &self.store.totals));
             renewed += u64::from(done);
@@ -131,10 +143,10 @@ impl MemoryTable {
         for address in at {
             self.spec.check_key(&address.key)?;
         }
-        let mut shelf = self.open_for(at.iter())?;
+        let mut shelf = self.writing_at(at.iter())?;
         let mut deleted = 0;
         for address in at {
-            let shard = shelf.at(address);
+            let shard = shelf.at_mut(address);
             let there = shard.is_some_and(|shard| {
                 shard.delete(address, self.spec.keep, now, &self.store.totals)
             });
@@ -144,7 +156,7 @@ impl MemoryTable {
     }
 
     fn selected(&self, which: &Selection, now: Millis) -> Result<Vec<Arc<Entry>>> {
-        let shelf = self.open()?;
+        let shelf = self.reading()?;
         let entries = shelf.entries();
         Ok(entries
             .filter(|e| which.covers(e, &self.spec, now))
@@ -153,13 +165,13 @@ impl MemoryTable {
     }
 
     fn count_now(&self, which: &Selection, now: Millis) -> Result<u64> {
-        let shelf = self.open()?;
+        let shelf = self.reading()?;
         let entries = shelf.entries();
         Ok(entries.filter(|e| which.covers(e, &self.spec, now)).count() as u64)
     }
 
     fn sweep_now(&self, limit: u64, now: Millis) -> Result<u64> {
-        let mut shelf = self.open()?;
+        let mut shelf = self.writing()?;
         let totals = &self.store.totals;
         let gone = shelf.remove(limit, totals, |e| !e.meta.is_retained(self.spec.keep, now));
         Ok(gone + shelf.shrink(&self.spec, limit - gone, totals))
@@ -167,7 +179,7 @@ impl MemoryTable {
 
     fn partitions_now(&self, now: Millis) -> Result<Vec<(Partition, u64)>> {
         let mut counts: HashMap<&Partition, u64> = HashMap::new();
-        let shelf = self.open()?;
+        let shelf = self.reading()?;
         let entries = shelf.entries();
         for entry in entries.filter(|e| e.meta.is_retained(self.spec.keep, now)) {
             *counts.entry(&entry.id.address.partition).or_default() += 1;
@@ -184,7 +196,7 @@ impl MemoryTable {
             ..Stats::default()
         };
         stats.ages.exact = true;
-        let shelf = self.open()?;
+        let shelf = self.reading()?;
         let retained = shelf.entries();
         for entry in retained.filter(|e| e.meta.is_retained(self.spec.keep, now)) {
             let at = entry.meta.stored_at;
@@ -240,7 +252,7 @@ impl Table for MemoryTable {
         limit: u64,
         now: Millis,
     ) -> Answer<'a, Result<u64>> {
-        Answer::ready(self.open().map(|mut shelf| {
+        Answer::ready(self.writing().map(|mut shelf| {
             shelf.remove(limit, &self.store.totals, |e| {
                 which.covers(e, &self.spec, now)
             })
@@ -264,11 +276,11 @@ impl Table for MemoryTable {
     }
 
     fn pending_columns(&self) -> Answer<'_, Result<Vec<Box<str>>>> {
-        Answer::ready(self.open().map(|_open| self.shelf.pending().clone()))
+        Answer::ready(self.reading().map(|_open| self.shelf.pending().clone()))
     }
 
     fn columns_filled<'a>(&'a self, columns: &'a [Box<str>]) -> Answer<'a, Result<()>> {
-        let filled = self.open().map(|_open| {
+        let filled = self.writing().map(|_open| {
             let mut pending = self.shelf.pending();
             pending.retain(|name| !columns.contains(name));
         });

@@ -1,16 +1,15 @@
 //! The entries a tier holds, and what tells whether they may still be believed.
 
-use super::TierOptions;
+use super::{TierOptions, bounded::Bounded};
 use crate::{
-    Error, ErrorKind, Millis, Result,
+    Millis, Result,
     entry::{Address, Found},
     store::{MemoryOptions, TableName, memory::cost},
 };
-use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter, sync};
 use std::{
     collections::HashMap,
     fmt,
-    hash::{BuildHasher, Hash},
+    hash::Hash,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -23,17 +22,7 @@ const STRIPES: usize = 8_192;
 
 /// Where entries are held: the table's number and the address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Place(u64, Address);
-
-/// The same, borrowed.
-#[derive(Clone, Copy, Hash)]
-struct PlaceRef<'a>(u64, &'a Address);
-
-impl Equivalent<Place> for PlaceRef<'_> {
-    fn equivalent(&self, place: &Place) -> bool {
-        self.0 == place.0 && *self.1 == place.1
-    }
-}
+pub(super) struct Place(u64, Address);
 
 /// What was current when a read began. What is read under a ticket is good for as long as the ticket is: a change moves
 /// the numbers on, so that an older state put in later is never answered.
@@ -78,21 +67,16 @@ impl Held {
             || (within(TELL.max(options.recheck), self.checked, now)
                 && (hears() || (self.foreign != UNTOLD && self.foreign == foreign())))
     }
+
+    /// How many bytes of a tier it takes.
+    pub(super) fn weight(&self, place: &Place) -> u64 {
+        weight(&place.1, &self.found)
+    }
 }
 
 /// Tells whether less than a span is between two moments, whichever is first: clocks are set back too.
 fn within(span: Duration, a: Millis, b: Millis) -> bool {
     u128::from(a.0.abs_diff(b.0)) < span.as_millis()
-}
-
-/// What weighs how much.
-#[derive(Clone, Debug)]
-struct Weight;
-
-impl Weighter<Place, Held> for Weight {
-    fn weight(&self, place: &Place, held: &Held) -> u64 {
-        weight(&place.1, &held.found)
-    }
 }
 
 fn weight(at: &Address, found: &Found) -> u64 {
@@ -173,8 +157,7 @@ impl Line {
 /// All that a tier holds, over all tables.
 pub(super) struct Tier {
     pub(super) options: TierOptions,
-    cache: sync::Cache<Place, Held, Weight, DefaultHashBuilder>,
-    hasher: DefaultHashBuilder,
+    cache: Bounded,
     stripes: Box<[Stripe]>,
     /// Whether the store tells what others change.
     hears: AtomicBool,
@@ -184,23 +167,9 @@ pub(super) struct Tier {
 impl Tier {
     pub(super) fn new(options: TierOptions) -> Result<Self> {
         let options = options.check()?;
-        let entries = usize::try_from(options.max_bytes / 2_048).unwrap_or(usize::MAX);
-        let bounds = OptionsBuilder::new()
-            .weight_capacity(options.max_bytes)
-            .estimated_items_capacity(entries.max(16))
-            .build()
-            .map_err(|e| Error::new(ErrorKind::Config, e.to_string()))?;
-        let hasher = DefaultHashBuilder::default();
-        let cache = sync::Cache::with_options(
-            bounds,
-            Weight,
-            hasher.clone(),
-            sync::DefaultLifecycle::default(),
-        );
         Ok(Self {
             options,
-            cache,
-            hasher,
+            cache: Bounded::new(options.max_bytes),
             stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
             hears: AtomicBool::new(false),
             lines: Mutex::default(),
@@ -223,18 +192,25 @@ impl Tier {
         line.clone()
     }
 
+    /// Makes the hash of a place, by which it and its stripe are found.
+    pub(super) fn hash(&self, line: &Line, at: &Address) -> u64 {
+        // As a `Place` is hashed.
+        self.cache.hash((line.number, at))
+    }
+
     /// Takes a ticket, before the store is read.
-    pub(super) fn ticket(&self, line: &Line, stripe: usize) -> Ticket {
-        let stripe = self.stripes.get(stripe);
+    pub(super) fn ticket(&self, line: &Line, hash: u64) -> Ticket {
+        let stripe = self.stripe(hash);
         Ticket {
             table: line.changes.load(Ordering::Acquire),
             stripe: stripe.map_or(0, |s| s.changes.load(Ordering::Acquire)),
         }
     }
 
-    /// Returns what is held, current or not.
-    pub(super) fn get(&self, line: &Line, at: &Address) -> Option<Held> {
-        self.cache.get(&PlaceRef(line.number, at))
+    /// Returns what is held at the place of this hash, current or not.
+    pub(super) fn get(&self, line: &Line, at: &Address, hash: u64) -> Option<Held> {
+        self.cache
+            .get(hash, |place| place.0 == line.number && place.1 == *at)
     }
 
     /// Holds what the store answered to a read under `ticket`.
@@ -247,9 +223,11 @@ impl Tier {
         foreign: Foreign,
         now: Millis,
     ) {
-        if found.is_empty() || weight(at, found) > self.options.max_entry {
+        let most = self.options.max_entry.min(self.options.max_bytes);
+        let place = Place(line.number, at.clone());
+        if found.is_empty() || weight(at, found) > most {
             // Absence is not held: a fetch follows, and it may be another process's.
-            self.cache.remove(&PlaceRef(line.number, at));
+            self.cache.remove(&place);
             return;
         }
         let held = Held {
@@ -258,35 +236,33 @@ impl Tier {
             checked: now,
             foreign,
         };
-        self.cache.insert(Place(line.number, at.clone()), held);
+        self.cache.put(place, held);
     }
 
-    /// Returns the number of an address's stripe.
-    pub(super) fn stripe(&self, line: &Line, at: &Address) -> usize {
-        let hash = self.hasher.hash_one(PlaceRef(line.number, at));
-        usize::try_from(hash % STRIPES as u64).unwrap_or_default()
+    fn stripe(&self, hash: u64) -> Option<&Stripe> {
+        self.stripes
+            .get(usize::try_from(hash % STRIPES as u64).unwrap_or_default())
     }
 
-    /// Lets nothing be believed that was read of these stripes until now.
-    pub(super) fn change(&self, stripes: &[usize]) {
-        for stripe in stripes.iter().filter_map(|i| self.stripes.get(*i)) {
+    /// Lets nothing be believed that was read of the places of these hashes until now.
+    pub(super) fn change(&self, hashes: &[u64]) {
+        for stripe in hashes.iter().filter_map(|hash| self.stripe(*hash)) {
             stripe.changes.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// Lets nothing of these stripes be believed for long for a while: a change of them may still happen.
-    pub(super) fn doubt(&self, stripes: &[usize], now: Millis) {
-        let stripes = stripes.iter().filter_map(|i| self.stripes.get(*i));
+    /// Lets nothing of these be believed for long for a while: a change of them may still happen.
+    pub(super) fn doubt(&self, hashes: &[u64], now: Millis) {
+        let stripes = hashes.iter().filter_map(|hash| self.stripe(*hash));
         stripes.for_each(|stripe| stripe.doubted.begin(now));
     }
 
-    /// Tells whether a change of an address in this stripe would have been heard of.
-    pub(super) fn hears_of(&self, line: &Line, stripe: usize, now: Millis) -> bool {
+    /// Tells whether a change of the place of this hash would have been heard of.
+    pub(super) fn hears_of(&self, line: &Line, hash: u64, now: Millis) -> bool {
         self.hears.load(Ordering::Acquire)
             && line.doubted.is_over(now)
             && self
-                .stripes
-                .get(stripe)
+                .stripe(hash)
                 .is_some_and(|stripe| stripe.doubted.is_over(now))
     }
 
@@ -301,7 +277,7 @@ impl Tier {
     /// Forgets a table's entries.
     pub(super) fn forget(&self, line: &Line) {
         line.change();
-        self.cache.retain(|place, _| place.0 != line.number);
+        self.cache.retain(|place| place.0 != line.number);
     }
 
     /// Lets nothing be believed that was read until now.
@@ -313,11 +289,11 @@ impl Tier {
     /// Forgets everything.
     pub(super) fn forget_all(&self) {
         self.change_all();
-        self.cache.clear();
+        self.cache.retain(|_| false);
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.cache.weight()
+        self.cache.bytes()
     }
 
     pub(super) fn addresses(&self) -> usize {

@@ -1,5 +1,6 @@
 //! Memory before a store: what was read lately is answered without asking it.
 
+mod bounded;
 mod held;
 mod options;
 mod table;
@@ -83,7 +84,7 @@ async fn listen(mut changes: BoxStream<'static, Change>, tier: Arc<Tier>) {
         match change {
             Change::Address(table, at) => {
                 let line = tier.line(&table);
-                tier.change(&[tier.stripe(&line, &at)]);
+                tier.change(&[tier.hash(&line, &at)]);
             }
             Change::Table(table) => tier.line(&table).change(),
             Change::Everything => tier.hear(true),

@@ -24,9 +24,9 @@ impl TieredTable {
     }
 
     /// Tells whether what is held may be answered.
-    fn is_good(&self, held: &Held, stripe: usize, ticket: Ticket, now: Millis) -> bool {
+    fn is_good(&self, held: &Held, hash: u64, ticket: Ticket, now: Millis) -> bool {
         let keep = self.inner.spec().keep;
-        let hears = || self.tier.hears_of(&self.line, stripe, now);
+        let hears = || self.tier.hears_of(&self.line, hash, now);
         held.is_current(ticket, hears, || self.foreign(now), &self.tier.options, now)
             && held.found.iter().all(|e| e.meta.is_retained(keep, now))
     }
@@ -106,8 +106,8 @@ impl TieredTable {
         now: Millis,
         change: impl FnOnce() -> Answer<'a, Result<T>>,
     ) -> Answer<'a, Result<T>> {
-        let stripes = at.map(|at| self.tier.stripe(&self.line, at)).collect();
-        self.guarded(Some(stripes), now, |_| false, change)
+        let hashes = at.map(|at| self.tier.hash(&self.line, at)).collect();
+        self.guarded(Some(hashes), now, |_| false, change)
     }
 
     /// Does a change that may reach any address; where it removed nothing, nothing is forgotten.
@@ -121,14 +121,14 @@ impl TieredTable {
 
     fn guarded<'a, T: Send + 'a>(
         &'a self,
-        stripes: Option<Stripes>,
+        hashes: Option<Hashes>,
         now: Millis,
         is_harmless: fn(&T) -> bool,
         change: impl FnOnce() -> Answer<'a, Result<T>>,
     ) -> Answer<'a, Result<T>> {
         let guard = Guard {
             table: self,
-            stripes,
+            hashes,
             now,
             done: false,
             harmless: false,
@@ -148,14 +148,14 @@ impl TieredTable {
     }
 }
 
-/// Where some addresses are.
-type Stripes = SmallVec<[usize; 4]>;
+/// By which some addresses are found.
+type Hashes = SmallVec<[u64; 4]>;
 
 /// Lets the tier forget what was changed when it goes.
 struct Guard<'a> {
     table: &'a TieredTable,
     /// The whole table without.
-    stripes: Option<Stripes>,
+    hashes: Option<Hashes>,
     now: Millis,
     /// Whether it is known what came of it.
     done: bool,
@@ -175,14 +175,14 @@ impl Guard<'_> {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         let (tier, line) = (&self.table.tier, &self.table.line);
-        match &self.stripes {
-            Some(stripes) if !self.done => tier.doubt(stripes, self.now),
+        match &self.hashes {
+            Some(hashes) if !self.done => tier.doubt(hashes, self.now),
             None if !self.done => line.doubt(self.now),
             _ => {}
         }
-        match &self.stripes {
+        match &self.hashes {
             _ if self.harmless => {}
-            Some(stripes) => tier.change(stripes),
+            Some(hashes) => tier.change(hashes),
             None => line.change(),
         }
     }
@@ -208,10 +208,10 @@ impl Table for TieredTable {
         if let Err(error) = self.spec().check_key(&at.key) {
             return Answer::ready(Err(error));
         }
-        let stripe = self.tier.stripe(&self.line, at);
-        let ticket = self.tier.ticket(&self.line, stripe);
-        match (self.tier.get(&self.line, at), parts) {
-            (Some(held), _) if self.is_good(&held, stripe, ticket, now) => {
+        let hash = self.tier.hash(&self.line, at);
+        let ticket = self.tier.ticket(&self.line, hash);
+        match (self.tier.get(&self.line, at, hash), parts) {
+            (Some(held), _) if self.is_good(&held, hash, ticket, now) => {
                 Answer::ready(Ok(held.found))
             }
             (Some(held), _) => self.recheck(at, held.found, ticket, now),
@@ -245,16 +245,16 @@ impl Table for TieredTable {
         let tickets: Vec<_> = at
             .iter()
             .map(|at| {
-                let stripe = self.tier.stripe(&self.line, at);
-                (stripe, self.tier.ticket(&self.line, stripe))
+                let hash = self.tier.hash(&self.line, at);
+                (hash, self.tier.ticket(&self.line, hash))
             })
             .collect();
         let hits: Vec<_> = at
             .iter()
             .zip(&tickets)
-            .map(|(at, (stripe, ticket))| {
-                let held = self.tier.get(&self.line, at);
-                held.filter(|held| self.is_good(held, *stripe, *ticket, now))
+            .map(|(at, (hash, ticket))| {
+                let held = self.tier.get(&self.line, at, *hash);
+                held.filter(|held| self.is_good(held, *hash, *ticket, now))
                     .map(|held| held.found)
             })
             .collect();
