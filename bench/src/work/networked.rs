@@ -39,6 +39,7 @@ pub(crate) async fn run(size: Size, report: &mut Report) -> Outcome {
         let place = |entries| format!("{}?prefix={}&timeout=5s", server.url(), grown(entries));
         Box::pin(grown::run(size, REDIS_GROWN, Count::Flat, place, report)).await?;
         Box::pin(grown_by_hand(&server, size, report)).await?;
+        Box::pin(counted_by_hand(&server, size, report)).await?;
         let cost = index_cost(&server, &grown(size.large))? / size.large as f64;
         let row = Row::new(REDIS_INDEX, Figure::once("", cost), "bytes");
         report.add(row.target(Target::Within(150.0)));
@@ -105,25 +106,63 @@ async fn grown_by_hand(server: &Redis, size: Size, report: &mut Report) -> Outco
     Ok(())
 }
 
+/// How much dearer the server's own ZCOUNT of the same indexes becomes: for information, the least that ours can.
+async fn counted_by_hand(server: &Redis, size: Size, report: &mut Report) -> Outcome {
+    let client = redis::Client::open(server.url())?;
+    let hand = client.get_multiplexed_async_connection().await?;
+    let sizes: Vec<usize> = size.steps.iter().copied().chain([size.large]).collect();
+    let mut contenders = Vec::new();
+    for entries in &sizes {
+        let mut pipe = redis::pipe();
+        for key in keys_of(server, &grown(*entries), "i") {
+            pipe.zcount(key, "(0", "+inf");
+        }
+        let (hand, entries) = (hand.clone(), *entries as u64);
+        contenders.push(Contender::new(format!("{entries} entries"), move || {
+            let (mut hand, pipe) = (hand.clone(), pipe.clone());
+            async move {
+                let begun = Instant::now();
+                let counts: Vec<u64> = pipe.query_async(&mut hand).await?;
+                match counts.into_iter().sum::<u64>() {
+                    sum if sum == entries => Ok(begun.elapsed()),
+                    sum => Err(format!("{sum} of {entries} entries were counted").into()),
+                }
+            }
+        }));
+    }
+    let times = race(size, contenders).await?;
+    let mut all = times.iter();
+    let smallest = all.next().ok_or("no sizes")?.clone().times(1e-3);
+    for figure in all {
+        let work = format!("{REDIS_GROWN}: ZCOUNT by hand: {}", figure.name);
+        report.add(Row::new(work, figure.clone().times(1e-3), "ms").beside(smallest.clone()));
+    }
+    Ok(())
+}
+
 /// The memory of all that is not an entry itself, in bytes: by the layout, keys that end in `}i`, `}c` and `}u`.
 fn index_cost(server: &Redis, prefix: &str) -> Outcome<f64> {
+    let keys = ["i", "c", "u"].map(|kind| keys_of(server, prefix, kind));
     let mut bytes = 0;
-    for kind in ["i", "c", "u"] {
-        // Entries end in a digest, which may end so, too.
-        let keys: Vec<Vec<u8>> = server.ask(&["KEYS", &format!("{prefix}{{*}}{kind}")]);
-        let keys = keys
-            .into_iter()
-            .filter_map(|key| String::from_utf8(key).ok());
-        let end = format!("}}{kind}");
-        for key in keys.filter(|key| key.ends_with(&end)) {
-            let usage: Option<u64> = server.ask(&["MEMORY", "USAGE", &key, "SAMPLES", "0"]);
-            bytes += usage.unwrap_or_default();
-        }
+    for key in keys.iter().flatten() {
+        let usage: Option<u64> = server.ask(&["MEMORY", "USAGE", key, "SAMPLES", "0"]);
+        bytes += usage.unwrap_or_default();
     }
     match bytes {
         0 => Err("no index was found".into()),
         _ => Ok(bytes as f64),
     }
+}
+
+/// The keys of one kind that are no entries.
+fn keys_of(server: &Redis, prefix: &str, kind: &str) -> Vec<String> {
+    // Entries end in a digest, which may end so, too.
+    let keys: Vec<Vec<u8>> = server.ask(&["KEYS", &format!("{prefix}{{*}}{kind}")]);
+    let end = format!("}}{kind}");
+    let keys = keys.into_iter();
+    keys.filter_map(|key| String::from_utf8(key).ok())
+        .filter(|key| key.ends_with(&end))
+        .collect()
 }
 
 fn works(store: &str) -> [&str; 2] {
