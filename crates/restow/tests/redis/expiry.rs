@@ -44,6 +44,38 @@ async fn an_entry_goes_by_itself_at_the_end_of_its_keep_and_its_index_with_the_n
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_expired_may_come_and_go_while_the_rest_is_counted() {
+    let server = Redis::start();
+    let store = open(&server.url()).await.unwrap();
+    let table = store.open(&spec()).await.unwrap();
+    table.write(&numbered(0..300, 10), T0).await.unwrap();
+    let mut live = restow::Selection::default();
+    live.scope = restow::Scope::Live;
+    let other = open(&server.url()).await.unwrap();
+    let others = other.open(&spec()).await.unwrap();
+    let comes_and_goes = tokio::spawn(async move {
+        let expired = (0..100).map(|n| {
+            let mut expired = entry(&format!("expired{n}"), "over");
+            expired.meta.expires_at = T0.minus(Duration::from_secs(1));
+            expired
+        });
+        let expired = writes(expired);
+        let at: Vec<_> = expired.iter().map(|w| w.entry.id.address.clone()).collect();
+        for _ in 0..100 {
+            others.write(&expired, T0).await.unwrap();
+            assert_eq!(others.delete(&at, T0).await.unwrap(), 100);
+        }
+    });
+    let mut counted = 0;
+    while !comes_and_goes.is_finished() {
+        assert_eq!(table.count(&live, T0).await.unwrap(), 300);
+        counted += 1;
+    }
+    comes_and_goes.await.unwrap();
+    assert!(counted > 10, "{counted}");
+}
+
 #[tokio::test]
 async fn a_scan_takes_out_of_the_index_what_is_not_there_any_more() {
     let server = Redis::start();

@@ -36,8 +36,11 @@ use std::{
 
 /// So long a failed attempt to connect is the answer for those who come after it.
 const PAUSE: Duration = Duration::from_millis(50);
-/// So many commands are sent as one: the first answers are read while the server still works on the last.
-const CHUNK: usize = 128;
+/// So many commands are sent as one: the first answers are read while the server still works on the last. What begins at a multiple of
+/// [`TOGETHER`] is not parted from the next two.
+const CHUNK: usize = 42 * TOGETHER;
+/// So many commands stay together, one after the other on one connection.
+pub(super) const TOGETHER: usize = 3;
 
 /// What becomes of a command whose connection is lost before it was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::{
     keys::{self, Digest, FirstField, Whose},
-    link::Lost,
+    link::{Lost, TOGETHER},
     metas::{self, Fields},
     rows::{Removal, Removed, Rows, Told, When},
     schema::{count, from},
@@ -48,6 +48,15 @@ impl Scores {
                 Scope::All | Scope::Live => "+inf".to_owned(),
             },
         }
+    }
+
+    /// Those below, where these are all from somewhere on.
+    fn before(&self) -> Option<Self> {
+        let until = self.after.strip_prefix('(')?;
+        (self.until == "+inf").then(|| Self {
+            after: "-inf".to_owned(),
+            until: until.to_owned(),
+        })
     }
 
     /// Those past their keep.
@@ -101,19 +110,64 @@ impl Rows {
 
     /// Counts what an index names, bucket by bucket.
     pub(super) async fn sizes(&self, scores: &Scores) -> Result<Vec<u64>> {
-        let counts = self.buckets().map(|bucket| {
-            let mut count = cmd("ZCOUNT");
-            count
-                .arg(self.place.index(bucket))
-                .arg(&scores.after)
-                .arg(&scores.until);
-            (bucket, count)
+        let buckets: Vec<_> = self.buckets().collect();
+        let Some(before) = scores.before() else {
+            return self.counts(&buckets, scores).await;
+        };
+        // Mostly little lies before, which a server counts sooner than what lies after. Where that changed meanwhile, the size is of no moment.
+        let asks = buckets.iter().flat_map(|bucket| {
+            let before = self.count_of(*bucket, &before);
+            let mut all = cmd("ZCARD");
+            all.arg(self.place.index(*bucket));
+            let asks: [Cmd; TOGETHER] = [before.clone(), all, before];
+            asks.map(|ask| (*bucket, ask))
         });
+        let answers = self.core.link.ask_all(asks.collect()).await?;
+        let number = |answer| count(&self.core, answer, "ZCOUNT");
+        let mut answers = answers.into_iter().map(number);
+        let (mut sizes, mut moved) = (Vec::with_capacity(buckets.len()), Vec::new());
+        while let (Some(before), Some(all), Some(after)) =
+            (answers.next(), answers.next(), answers.next())
+        {
+            let (before, all, after) = (before?, all?, after?);
+            if before != after {
+                moved.push(sizes.len());
+            }
+            sizes.push(all.saturating_sub(after));
+        }
+        if !moved.is_empty() {
+            let again: Vec<_> = moved
+                .iter()
+                .filter_map(|i| buckets.get(*i))
+                .copied()
+                .collect();
+            for (i, size) in moved.into_iter().zip(self.counts(&again, scores).await?) {
+                if let Some(moved) = sizes.get_mut(i) {
+                    *moved = size;
+                }
+            }
+        }
+        Ok(sizes)
+    }
+
+    async fn counts(&self, buckets: &[u32], scores: &Scores) -> Result<Vec<u64>> {
+        let counts = buckets
+            .iter()
+            .map(|bucket| (*bucket, self.count_of(*bucket, scores)));
         let answers = self.core.link.ask_all(counts.collect()).await?;
         answers
             .into_iter()
             .map(|answer| count(&self.core, answer, "ZCOUNT"))
             .collect()
+    }
+
+    fn count_of(&self, bucket: u32, scores: &Scores) -> Cmd {
+        let mut count = cmd("ZCOUNT");
+        count
+            .arg(self.place.index(bucket))
+            .arg(&scores.after)
+            .arg(&scores.until);
+        count
     }
 
     pub(super) async fn count(&self, which: &Selection, now: Millis) -> Result<u64> {
