@@ -98,6 +98,11 @@ impl Size {
         operations: 256,
         quiet: std::time::Duration::from_millis(300),
     };
+
+    /// The entries of all stores of the works that grow, the smallest first.
+    fn grown(self) -> impl Iterator<Item = usize> {
+        self.steps.iter().copied().chain([self.large])
+    }
 }
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;

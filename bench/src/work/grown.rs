@@ -37,7 +37,7 @@ pub(crate) async fn run(
     report: &mut Report,
 ) -> Outcome {
     let mut grown = Vec::new();
-    for entries in size.steps.iter().copied().chain([size.large]) {
+    for entries in size.grown() {
         let cache = fill::cache(&place(entries)).await?;
         let items = cache.create_repository(api::items()?).await?;
         for from in (0..entries).step_by(BULK) {

@@ -69,19 +69,18 @@ fn grown(entries: usize) -> String {
 async fn grown_by_hand(server: &Redis, size: Size, report: &mut Report) -> Outcome {
     let client = redis::Client::open(server.url())?;
     let hand = client.get_multiplexed_async_connection().await?;
-    let sizes: Vec<usize> = size.steps.iter().copied().chain([size.large]).collect();
     let of = |entries: usize, i: usize| format!("hand{entries}:{}", api::key(i));
-    for entries in &sizes {
-        for from in (0..*entries).step_by(BULK) {
+    for entries in size.grown() {
+        for from in (0..entries).step_by(BULK) {
             let mut pipe = redis::pipe();
-            for i in from..(from + BULK).min(*entries) {
-                pipe.set(of(*entries, i), &grown::small(i)[..]).ignore();
+            for i in from..(from + BULK).min(entries) {
+                pipe.set(of(entries, i), &grown::small(i)[..]).ignore();
             }
             pipe.query_async::<()>(&mut hand.clone()).await?;
         }
     }
-    let contenders = sizes.iter().map(|entries| {
-        let (hand, entries) = (hand.clone(), *entries);
+    let contenders = size.grown().map(|entries| {
+        let hand = hand.clone();
         Contender::new(format!("{entries} entries"), move || {
             let hand = hand.clone();
             together(TASKS, size.operations, move |from, n| {
@@ -97,27 +96,20 @@ async fn grown_by_hand(server: &Redis, size: Size, report: &mut Report) -> Outco
         })
     });
     let times = race(size, contenders.collect()).await?;
-    let mut all = times.iter();
-    let smallest = all.next().ok_or("no sizes")?;
-    for figure in all {
-        let work = format!("{REDIS_GROWN}: GET by hand, 64 tasks: {}", figure.name);
-        report.add(Row::new(work, figure.clone(), "us").beside(smallest.clone()));
-    }
-    Ok(())
+    beside_smallest(report, "GET by hand, 64 tasks", "us", times.iter().cloned())
 }
 
 /// How much dearer the server's own ZCOUNT of the same indexes becomes: for information, the least that ours can.
 async fn counted_by_hand(server: &Redis, size: Size, report: &mut Report) -> Outcome {
     let client = redis::Client::open(server.url())?;
     let hand = client.get_multiplexed_async_connection().await?;
-    let sizes: Vec<usize> = size.steps.iter().copied().chain([size.large]).collect();
     let mut contenders = Vec::new();
-    for entries in &sizes {
+    for entries in size.grown() {
         let mut pipe = redis::pipe();
-        for key in keys_of(server, &grown(*entries), "i") {
+        for key in keys_of(server, &grown(entries), "i") {
             pipe.zcount(key, "(0", "+inf");
         }
-        let (hand, entries) = (hand.clone(), *entries as u64);
+        let (hand, entries) = (hand.clone(), entries as u64);
         contenders.push(Contender::new(format!("{entries} entries"), move || {
             let (mut hand, pipe) = (hand.clone(), pipe.clone());
             async move {
@@ -131,11 +123,21 @@ async fn counted_by_hand(server: &Redis, size: Size, report: &mut Report) -> Out
         }));
     }
     let times = race(size, contenders).await?;
-    let mut all = times.iter();
-    let smallest = all.next().ok_or("no sizes")?.clone().times(1e-3);
-    for figure in all {
-        let work = format!("{REDIS_GROWN}: ZCOUNT by hand: {}", figure.name);
-        report.add(Row::new(work, figure.clone().times(1e-3), "ms").beside(smallest.clone()));
+    let times = times.iter().map(|figure| figure.clone().times(1e-3));
+    beside_smallest(report, "ZCOUNT by hand", "ms", times)
+}
+
+/// The figures of all sizes beside that of the first.
+fn beside_smallest(
+    report: &mut Report,
+    work: &str,
+    unit: &'static str,
+    mut figures: impl Iterator<Item = Figure>,
+) -> Outcome {
+    let smallest = figures.next().ok_or("no sizes")?;
+    for figure in figures {
+        let work = format!("{REDIS_GROWN}: {work}: {}", figure.name);
+        report.add(Row::new(work, figure, unit).beside(smallest.clone()));
     }
     Ok(())
 }

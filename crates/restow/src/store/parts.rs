@@ -39,11 +39,6 @@ impl<T> Parts<T> {
         self.hasher.hash_one(key)
     }
 
-    /// The number of the part that what has this hash is in. Maps look at other bits of it.
-    pub(super) fn number(hash: u64) -> usize {
-        usize::try_from((hash >> 32) % PARTS as u64).unwrap_or_default()
-    }
-
     pub(super) fn read(&self, number: usize) -> Reading<'_, T> {
         let part = self.part(number).read();
         part.unwrap_or_else(PoisonError::into_inner)
@@ -68,6 +63,11 @@ impl<T> Parts<T> {
         let [first, ..] = &self.parts;
         self.parts.get(number).unwrap_or(first)
     }
+}
+
+/// The number of the part that what has this hash is in. Maps look at other bits of it.
+pub(super) fn number(hash: u64) -> usize {
+    usize::try_from((hash >> 32) % PARTS as u64).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -99,7 +99,7 @@ mod tests {
         drop(held);
         let mut counts = [0; PARTS];
         for key in 0..1_600 {
-            counts[Parts::<()>::number(parts.hash(key))] += 1;
+            counts[number(parts.hash(key))] += 1;
         }
         assert!(counts.iter().all(|n| (40..250).contains(n)), "{counts:?}");
     }

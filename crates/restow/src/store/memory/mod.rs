@@ -31,8 +31,8 @@ use totals::Totals;
 /// A store in memory. What was used least recently goes out when it is full, all variants of an address together; of what was read while
 /// nothing went out, the order is that in which it was first stored.
 ///
-/// A read shares the entry, nothing is copied; it waits for no other read, and for a write only where that is in the same sixteenth of its table. Its clones are one store; two of
-/// them made by [`new`](Self::new) share nothing.
+/// A read shares the entry, nothing is copied; it waits for no other read, and for a write only where that is in the same sixteenth of its
+/// table. Its clones are one store; two of them made by [`new`](Self::new) share nothing.
 ///
 /// ```
 /// # tokio_test(async {

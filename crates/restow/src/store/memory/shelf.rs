@@ -10,7 +10,7 @@ use crate::{
     entry::{Address, Entry},
     store::{
         Migration, TableSpec,
-        parts::{PARTS, Parts, Reading, Writing},
+        parts::{self, PARTS, Parts, Reading, Writing},
     },
 };
 use smallvec::SmallVec;
@@ -47,7 +47,7 @@ impl Shelf {
 
     /// Opens the part that what has this hash is in for reading.
     pub(super) fn read_at(&self, hash: u64) -> Result<Reading<'_, Shard>> {
-        let shard = self.shards.read(Parts::<Shard>::number(hash));
+        let shard = self.shards.read(parts::number(hash));
         standing(&shard).map(|()| shard)
     }
 
@@ -103,7 +103,7 @@ impl Shelf {
     }
 
     fn number(&self, at: &Address) -> usize {
-        Parts::<Shard>::number(self.hash(at))
+        parts::number(self.hash(at))
     }
 
     /// Returns the columns that older entries may have no values for.
@@ -216,7 +216,7 @@ impl<G: Deref<Target = Shard>> Opened<'_, G> {
     /// The hash of an address and the part that it is in; `None` where that was not opened.
     pub(super) fn at(&self, at: &Address) -> Option<(u64, &Shard)> {
         let hash = self.shelf.hash(at);
-        let number = Parts::<Shard>::number(hash);
+        let number = parts::number(hash);
         let mut guards = self.guards.iter();
         guards
             .find(|(n, _)| *n == number)

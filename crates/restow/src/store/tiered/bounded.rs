@@ -2,7 +2,7 @@
 
 use super::held::{Held, Place};
 use crate::store::{
-    parts::{PARTS, Parts},
+    parts::{PARTS, Parts, number},
     recent::Recent,
 };
 use std::{
@@ -93,8 +93,4 @@ impl Bounded {
     pub(super) fn len(&self) -> usize {
         self.parts.read_each().map(|part| part.len()).sum()
     }
-}
-
-fn number(hash: u64) -> usize {
-    Parts::<Recent<Place, Held>>::number(hash)
 }
