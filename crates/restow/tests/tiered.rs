@@ -303,6 +303,13 @@ async fn it_stays_within_its_bytes_and_leaves_out_what_is_too_large() {
 
 #[tokio::test]
 async fn what_is_read_again_and_again_stays_while_others_pass() {
+    // Each time other entries are in a part of the tier together.
+    for _ in 0..50 {
+        what_is_read_stays().await;
+    }
+}
+
+async fn what_is_read_stays() {
     let inner = Arc::new(memory().await);
     let beneath = inner.open(&tracks()).await.unwrap();
     let store = TieredStore::new(inner, TierOptions::new(64 << 10)).unwrap();
@@ -314,7 +321,8 @@ async fn what_is_read_again_and_again_stays_while_others_pass() {
     // Who was put out cannot come back.
     beneath.delete(&[at("hot"), at("cold")], T0).await.unwrap();
     for i in 0..200 {
-        save(&*table, at(&i.to_string()), &"x".repeat(2 << 10)).await;
+        // Behind its back: a change that it knows of may be one of what it holds, by its stripe.
+        save(&*beneath, at(&i.to_string()), &"x".repeat(2 << 10)).await;
         get(&*table, &at(&i.to_string())).await;
         get(&*table, &at("hot")).await;
     }

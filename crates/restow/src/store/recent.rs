@@ -107,12 +107,28 @@ impl<K: Hash + Eq, V> Recent<K, V> {
 
     /// Moves what was read behind the others, until the first is one that was not.
     pub(super) fn settle(&mut self) {
-        while let Some(mut first) = self.slots.front_entry()
-            && first.get().used.was_read()
-        {
-            let slot = first.get_mut();
-            slot.used = Used::put(slot.used.at());
-            first.to_back();
+        while self.pass_over() {}
+    }
+
+    /// Moves the first behind the others if it was read; tells whether it was.
+    fn pass_over(&mut self) -> bool {
+        let Some(mut first) = self.slots.front_entry() else {
+            return false;
+        };
+        let slot = first.get_mut();
+        if !slot.used.was_read() {
+            return false;
+        }
+        slot.used = Used::put(slot.used.at());
+        first.to_back();
+        true
+    }
+
+    /// Takes the first out that was not read; `None` where all were, which are not spared once more.
+    pub(super) fn take_unread(&mut self) -> Option<(K, V)> {
+        match (0..self.len()).all(|_| self.pass_over()) {
+            true => None,
+            false => self.take_first(),
         }
     }
 
@@ -197,6 +213,17 @@ mod tests {
         map.0.settle();
         assert_eq!((map.0.is_settled(), map.0.first()), (true, Some(100)));
         assert_eq!(map.order(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_was_read_is_spared_once() {
+        let mut map = Map::of(0..2);
+        map.read(0, 100);
+        assert_eq!(map.0.take_unread(), Some((1, 1)));
+        map.read(0, 102);
+        assert_eq!(map.0.take_unread(), None);
+        assert_eq!(map.0.take_unread(), Some((0, 0)));
+        assert_eq!(map.0.take_unread(), None);
     }
 
     #[test]

@@ -38,30 +38,31 @@ impl Bounded {
         part.get(hash, is, 0).cloned()
     }
 
-    /// Puts something in, and out what there is no room for.
+    /// Puts something in, for which room is made first: it is not what goes out itself.
     pub(super) fn put(&self, place: Place, held: Held) {
         let number = number(self.hash(&place));
         self.bytes.fetch_add(held.weight(&place), Relaxed);
+        self.make_room(number);
         let mut part = self.parts.write(number);
         if let Some(before) = part.remove(&place) {
             self.bytes.fetch_sub(before.weight(&place), Relaxed);
         }
         part.put(place, held, 0);
-        drop(part);
-        // Its own part first: each gives as much as it is given. The last of it is what was put in.
-        self.shrink(number, 1);
-        (1..PARTS).for_each(|i| self.shrink((number + i) % PARTS, 0));
     }
 
-    fn shrink(&self, number: usize, least: usize) {
-        if self.bytes() <= self.most {
-            return;
-        }
-        let mut part = self.parts.write(number);
-        while self.bytes() > self.most && part.len() > least {
-            part.settle();
-            if let Some((place, held)) = part.take_first() {
-                self.bytes.fetch_sub(held.weight(&place), Relaxed);
+    /// Takes out of all parts, from this one on, what was not read since somebody looked; then, where that is too little, whatever is first.
+    fn make_room(&self, from: usize) {
+        for take in [Recent::take_unread, Recent::take_first] {
+            for number in (0..PARTS).map(|i| (from + i) % PARTS) {
+                if self.bytes() <= self.most {
+                    return;
+                }
+                let mut part = self.parts.write(number);
+                while self.bytes() > self.most
+                    && let Some((place, held)) = take(&mut part)
+                {
+                    self.bytes.fetch_sub(held.weight(&place), Relaxed);
+                }
             }
         }
     }
