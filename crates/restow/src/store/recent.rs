@@ -124,11 +124,16 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         true
     }
 
-    /// Takes the first out that was not read; `None` where all were, which are not spared once more.
-    pub(super) fn take_unread(&mut self) -> Option<(K, V)> {
-        match (0..self.len()).all(|_| self.pass_over()) {
-            true => None,
-            false => self.take_first(),
+    /// Gives what was not read to `take`, the first first, for as long as that says yes. What was read is spared, but not once more.
+    pub(super) fn take_unread(&mut self, mut take: impl FnMut(K, V) -> bool) {
+        // Once round: what is spared is behind what was not looked at yet.
+        for _ in 0..self.len() {
+            if !self.pass_over()
+                && let Some((key, value)) = self.take_first()
+                && !take(key, value)
+            {
+                return;
+            }
         }
     }
 
@@ -217,13 +222,22 @@ mod tests {
 
     #[test]
     fn what_was_read_is_spared_once() {
-        let mut map = Map::of(0..2);
+        let mut map = Map::of(0..4);
+        let take = |map: &mut Map, most: usize| {
+            let mut taken = Vec::new();
+            map.0.take_unread(|key, _| {
+                taken.push(key);
+                taken.len() < most
+            });
+            taken
+        };
         map.read(0, 100);
-        assert_eq!(map.0.take_unread(), Some((1, 1)));
-        map.read(0, 102);
-        assert_eq!(map.0.take_unread(), None);
-        assert_eq!(map.0.take_unread(), Some((0, 0)));
-        assert_eq!(map.0.take_unread(), None);
+        map.read(2, 102);
+        assert_eq!(take(&mut map, 1), [1]);
+        assert_eq!(take(&mut map, 9), [3, 0]);
+        map.read(2, 104);
+        assert!(take(&mut map, 9).is_empty());
+        assert_eq!(take(&mut map, 9), [2]);
     }
 
     #[test]

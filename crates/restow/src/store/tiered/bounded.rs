@@ -52,19 +52,27 @@ impl Bounded {
 
     /// Takes out of all parts, from this one on, what was not read since somebody looked; then, where that is too little, whatever is first.
     fn make_room(&self, from: usize) {
-        for take in [Recent::take_unread, Recent::take_first] {
-            for number in (0..PARTS).map(|i| (from + i) % PARTS) {
-                if self.bytes() <= self.most {
-                    return;
-                }
-                let mut part = self.parts.write(number);
-                while self.bytes() > self.most
-                    && let Some((place, held)) = take(&mut part)
-                {
-                    self.bytes.fetch_sub(held.weight(&place), Relaxed);
-                }
+        let parts = || (from..from + PARTS).map(|number| number % PARTS);
+        for number in parts() {
+            if self.has_room() {
+                return;
+            }
+            self.parts.write(number).take_unread(|place, held| {
+                self.bytes.fetch_sub(held.weight(&place), Relaxed);
+                !self.has_room()
+            });
+        }
+        for number in parts() {
+            while !self.has_room()
+                && let Some((place, held)) = self.parts.write(number).take_first()
+            {
+                self.bytes.fetch_sub(held.weight(&place), Relaxed);
             }
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.bytes() <= self.most
     }
 
     pub(super) fn remove(&self, place: &Place) {
